@@ -1,0 +1,307 @@
+package state
+
+import (
+	"slices"
+	"time"
+)
+
+// Entry is an event as its waybill's timeline keeps it.
+type Entry struct {
+	Seq     uint64 // The event's number.
+	Ord     uint64 // Its place in the order of acceptance; 0 until accepted.
+	Type    ActionType
+	Time    int64  // action_time, Unix seconds.
+	MsgHash uint64 // Tells texts apart (RepeatsEvent).
+
+	Verdict  Verdict // Accepted, Held, Ignored or Rejected: as it stands now.
+	Reason   Reason
+	Until    int64 // Held: Unix milliseconds until which it waits.
+	Late     bool  // Accepted into its place before others.
+	Gap      bool  // Accepted although a scan before it is missing.
+	Override bool  // Accepted by an operator against the table.
+}
+
+// counts tells whether e takes part in the waybill's story.
+// What repeats another event word for word never does, nor does what was rejected.
+func (e *Entry) counts() bool {
+	return e.Verdict == Accepted || e.Verdict == Held || e.Verdict == Ignored && e.Reason == RepeatsStage
+}
+
+// before orders entries: by time, then by stage rank, then by arrival.
+func (e *Entry) before(other *Entry) bool {
+	if e.Time != other.Time {
+		return e.Time < other.Time
+	}
+	if a, b := e.Type.rank(), other.Type.rank(); a != b {
+		return a < b
+	}
+	return e.Seq < other.Seq
+}
+
+// step is the stage after e, given the one before it.
+func (e *Entry) step(s Stage) (Stage, Outcome) {
+	to, out := Next(s, e.Type)
+	if e.Override && out == Illegal {
+		return target(s, e.Type), Legal
+	}
+	return to, out
+}
+
+// Timeline is a waybill's entries in order of time, stage rank and arrival.
+type Timeline []Entry
+
+// Stage folds the accepted entries: what the customer is to see.
+func (t Timeline) Stage() Stage {
+	s := Created
+	for i := range t {
+		if t[i].Verdict == Accepted {
+			s, _ = t[i].step(s)
+		}
+	}
+	return s
+}
+
+// Insert puts e in its place and returns the longer timeline.
+func (t Timeline) Insert(e Entry) Timeline { return slices.Insert(t, t.place(&e), e) }
+
+// place is the index that e takes.
+func (t Timeline) place(e *Entry) int {
+	i := len(t)
+	for i > 0 && e.before(&t[i-1]) {
+		i--
+	}
+	return i
+}
+
+// known finds an entry that says the same as e, word for word, and takes part in the story.
+func (t Timeline) known(e *Entry) (uint64, bool) {
+	for i := range t {
+		x := &t[i]
+		if x.counts() && x.Type == e.Type && x.Time == e.Time && x.MsgHash == e.MsgHash {
+			return x.Seq, true
+		}
+	}
+	return 0, false
+}
+
+// NextDeadline is the earliest moment, in Unix milliseconds, at which a held entry waits no longer; 0 if none is held.
+func (t Timeline) NextDeadline() int64 {
+	var at int64
+	for i := range t {
+		if t[i].Verdict == Held && (at == 0 || t[i].Until < at) {
+			at = t[i].Until
+		}
+	}
+	return at
+}
+
+// Head is all that must be remembered of a timeline to decide an event that comes in order of time.
+type Head struct {
+	Stage Stage
+	Type  ActionType // of the newest accepted entry; 0 if there is none
+	Time  int64      // of the newest accepted entry
+	// Plain says that nothing is held and nothing was ignored for repeating a stage,
+	// so that an event in order can neither release nor revive another.
+	Plain bool
+}
+
+// Head sums t up.
+func (t Timeline) Head() Head {
+	h := Head{Stage: t.Stage(), Plain: true}
+	for i := range t {
+		switch {
+		case t[i].Verdict == Accepted:
+			h.Type, h.Time = t[i].Type, t[i].Time
+		case t[i].counts():
+			h.Plain = false
+		}
+	}
+	return h
+}
+
+// After tells whether an event of type a at time at comes after everything that h sums up.
+func (h Head) after(a ActionType, at int64) bool {
+	return h.Type == 0 || at > h.Time || at == h.Time && a.rank() > h.Type.rank()
+}
+
+// Decision is what an event means for its waybill.
+type Decision struct {
+	Entry Entry // The event as the timeline keeps it: Verdict, Reason, Late, Gap, Until.
+	Stage Stage // The waybill's stage afterwards.
+
+	// Changed are other entries whose verdict changed, as they are now, in order of time:
+	// held ones that are accepted (or turned out to repeat a stage), ignored ones that mean something now.
+	// They are accepted after Entry, in this order.
+	Changed []Entry
+
+	From    Stage        // Rejected: the stage at the event's time.
+	Allowed []ActionType // Rejected: what would have been legal at the event's place; never nil then.
+	Cause   uint64       // The event that put the waybill there, that it repeats, or that it contradicts; 0 if none.
+}
+
+// Machine decides events. It is a value without state.
+type Machine struct {
+	// ReorderWindow is how long an event that implies a missing scan waits for it; 0 does not wait.
+	ReorderWindow time.Duration
+}
+
+// DecideInOrder is Decide for the common case, without the timeline: an event after all others of a plain
+// timeline, legal, with nothing missing. ok is false when the timeline is needed.
+func (m Machine) DecideInOrder(h Head, e Entry) (d Decision, after Head, ok bool) {
+	if !h.Plain || !h.after(e.Type, e.Time) {
+		return Decision{}, h, false
+	}
+	to, out := Next(h.Stage, e.Type)
+	if out != Legal {
+		return Decision{}, h, false
+	}
+	e.Verdict = Accepted
+	return Decision{Entry: e, Stage: to}, Head{Stage: to, Type: e.Type, Time: e.Time, Plain: true}, true
+}
+
+// Decide takes a new event into t. It needs Seq, Type, Time and MsgHash of e and returns the timeline with e in
+// its place. t itself may be changed. now is in Unix milliseconds.
+func (m Machine) Decide(t Timeline, e Entry, now int64) (Timeline, Decision) {
+	if cause, ok := t.known(&e); ok {
+		e.Verdict, e.Reason = Ignored, RepeatsEvent
+		return t.Insert(e), Decision{Entry: e, Stage: t.Stage(), Cause: cause}
+	}
+	at := t.place(&e)
+	from, cause := t[:at].all()
+	reason, cause := t.verify(at, from, &e, cause)
+	switch reason {
+	case IllegalStep, ContradictsNext:
+		e.Verdict, e.Reason = Rejected, reason
+		d := Decision{Entry: e, Stage: t.Stage(), From: from, Allowed: t.allowed(at, from, &e), Cause: cause}
+		return slices.Insert(t, at, e), d
+	case RepeatsStage:
+		e.Verdict, e.Reason = Ignored, reason
+		return slices.Insert(t, at, e), Decision{Entry: e, Stage: t.Stage(), Cause: cause}
+	}
+	if t[at:].hasAccepted() {
+		// Late: the customer has seen what came after, so waiting for a missing scan would help nobody.
+		_, out := e.step(from)
+		e.Verdict, e.Late, e.Gap = Accepted, true, out == Gap
+	} else {
+		e.Verdict, e.Reason, e.Until = Held, MissingScan, now+m.ReorderWindow.Milliseconds()
+	}
+	t = slices.Insert(t, at, e)
+	changed := t.settle(now)
+	d := Decision{Entry: e, Stage: t.Stage()}
+	for _, x := range changed {
+		if x.Seq == e.Seq {
+			d.Entry = x
+		} else {
+			d.Changed = append(d.Changed, x)
+		}
+	}
+	if i := slices.IndexFunc(t, func(x Entry) bool { return x.Seq == e.Seq }); t[i].Verdict == Held {
+		d.Entry = t[i]
+	}
+	return t, d
+}
+
+// Expire accepts, in t itself, what has waited long enough, and returns the entries whose verdict changed in the
+// order in which they are accepted. now is in Unix milliseconds.
+func (m Machine) Expire(t Timeline, now int64) []Entry { return t.settle(now) }
+
+// all is the stage with held entries counted as if they were accepted, and the event that led there.
+// Held events are known facts: what contradicts them is rejected, whatever arrives first.
+func (t Timeline) all() (Stage, uint64) {
+	s, cause := Created, uint64(0)
+	for i := range t {
+		if !t[i].counts() {
+			continue
+		}
+		if to, out := t[i].step(s); out == Legal || out == Gap {
+			s, cause = to, t[i].Seq
+		}
+	}
+	return s, cause
+}
+
+// verify says why e can't stand at index at, where the stage is from; 0 if it can. cause put the waybill there.
+func (t Timeline) verify(at int, from Stage, e *Entry, cause uint64) (Reason, uint64) {
+	s, out := e.step(from)
+	switch out {
+	case Illegal:
+		return IllegalStep, cause
+	case Repeat:
+		return RepeatsStage, cause
+	}
+	for i := at; i < len(t); i++ {
+		x := &t[i]
+		if !x.counts() {
+			continue
+		}
+		to, out := x.step(s)
+		switch {
+		case out == Illegal && x.Verdict == Ignored:
+			// It was not pushed, so it can't be contradicted.
+		case out == Illegal:
+			return ContradictsNext, x.Seq
+		default:
+			s = to
+		}
+	}
+	return 0, 0
+}
+
+// allowed lists the codes that would be legal at index at.
+func (t Timeline) allowed(at int, from Stage, e *Entry) []ActionType {
+	allowed := []ActionType{}
+	for _, a := range Allowed(from) {
+		x := *e
+		x.Type = a
+		if reason, _ := t.verify(at, from, &x, 0); reason == 0 {
+			allowed = append(allowed, a)
+		}
+	}
+	return allowed
+}
+
+func (t Timeline) hasAccepted() bool {
+	return slices.ContainsFunc(t, func(e Entry) bool { return e.Verdict == Accepted })
+}
+
+// settle walks t in order and gives every entry the verdict that it has by now; it returns those that changed.
+// A held entry is accepted when nothing before it is missing, or when it, or one after it, has waited long enough.
+func (t Timeline) settle(now int64) []Entry {
+	var changed []Entry
+	s, blocked := Created, false
+	for i := range t {
+		x := &t[i]
+		if !x.counts() {
+			continue
+		}
+		to, out := x.step(s)
+		switch {
+		case x.Verdict == Accepted:
+			s = to
+			continue
+		case x.Verdict == Ignored && (blocked || out != Legal):
+			continue
+		case blocked || out == Gap && !t[i:].expired(now):
+			if blocked && x.Reason == MissingScan && out != Gap {
+				x.Reason = BehindHeld
+			}
+			blocked = true
+			s = to // As if accepted, so that those after it are judged by what they add.
+			continue
+		case out == Repeat || out == Illegal:
+			// Illegal can't be, as Decide lets nothing in that makes it so.
+			x.Verdict, x.Reason = Ignored, RepeatsStage
+		default:
+			x.Verdict, x.Reason, x.Gap = Accepted, 0, out == Gap
+		}
+		x.Until = 0
+		s = to
+		changed = append(changed, *x)
+	}
+	return changed
+}
+
+// expired tells whether a held entry of t has waited long enough.
+func (t Timeline) expired(now int64) bool {
+	return slices.ContainsFunc(t, func(e Entry) bool { return e.Verdict == Held && e.Until <= now })
+}

@@ -1,0 +1,193 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"carrier/internal/state"
+)
+
+// Errors of every engine.
+var (
+	// ErrUnavailable: the store can't take writes now (closing, disk low, connection lost). Nothing was kept;
+	// the sender should try again. Wrapped with the cause.
+	ErrUnavailable = errors.New("the store cannot take it now")
+	// ErrNotFound: there is no such event, push or waybill.
+	ErrNotFound = errors.New("not found")
+	// ErrState: the push is not in a state that allows it (e.g. a replay of one that is pending).
+	ErrState = errors.New("its status does not allow that")
+)
+
+// Result is what became of a submitted event.
+type Result struct {
+	Seq      uint64 // The event's number; of a Duplicate or Conflict, the first one's.
+	Verdict  state.Verdict
+	Original state.Verdict // Of a Duplicate: the first verdict.
+	Stage    state.Stage   // The waybill's, afterwards.
+	Reason   state.Reason
+	Late     bool
+	Gap      bool
+	From     state.Stage        // Rejected: the stage at the event's time.
+	Allowed  []state.ActionType // Rejected: what would have been legal; never nil then.
+	Cause    uint64             // The event that it repeats or contradicts; 0 if none.
+}
+
+// Store is what an engine does. All methods are safe for concurrent use. A method that writes returns only when what
+// it wrote survives a crash and a power loss; with an error that wraps ErrUnavailable it is certain that nothing was
+// kept, with any other error the outcome is unknown and the same call may be made again.
+type Store interface {
+	// Apply decides events and keeps them with all their effects, in the order given. One event has one Result.
+	// Events must be valid (package ingest sees to that). An event with a Token registers it first.
+	Apply(ctx context.Context, events []state.Event) ([]Result, error)
+
+	// PutToken keeps the newest Token of a waybill. A Token that is new lets pushes go that wait for one, unparks
+	// the waybill, and makes pushes pending again that failed for ReasonToken. changed is false if it was the
+	// newest already.
+	PutToken(ctx context.Context, w state.Waybill, token string) (changed bool, err error)
+
+	// Settle records what became of a push and then calls done, once, when that is durable. done must not block or
+	// call the store. It does not wait for the commit itself, so that a worker can go on.
+	Settle(o Outcome, done func(error))
+
+	// Replay makes a push pending again, in its old place among the waybill's open pushes, with fresh retries, and
+	// unparks its waybill. A delivered one needs force; a pending one is ErrState; an event without a push is
+	// ErrState too.
+	Replay(ctx context.Context, seq uint64, force bool) (Push, error)
+
+	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
+	Lane(ctx context.Context, w state.Waybill) (Lane, error)
+
+	// Sweep lists waybills of an account that have open pushes, roughly oldest first and perhaps repeatedly: every
+	// waybill that had one when the sweep began is listed by its end. It starts at the zero Place and continues at
+	// the Place returned; done says that the end is reached. It reads a bounded number of rows a call, so a page
+	// may be empty. Waybills that can't be sent (no Token, parked, frozen) may be left out.
+	Sweep(ctx context.Context, deliveryID string, from Place) (waybills []state.Waybill, next Place, done bool, err error)
+
+	// Account reads what must outlive a restart of an account; the zero value if nothing was kept.
+	Account(ctx context.Context, deliveryID string) (Account, error)
+	// PutAccount keeps it.
+	PutAccount(ctx context.Context, deliveryID string, a Account) error
+
+	// Push reads one push with its attempts. ErrNotFound if there is no such event; an event without a push has
+	// Status NoPush.
+	Push(ctx context.Context, seq uint64) (Push, error)
+	// Pushes lists pushes, newest first.
+	Pushes(ctx context.Context, q Query) (Page[Push], error)
+	// Events lists events of every verdict, newest first.
+	Events(ctx context.Context, q Query) (Page[Event], error)
+	// Waybill reads a waybill's whole timeline. ErrNotFound if neither an event nor a Token of it is known.
+	Waybill(ctx context.Context, w state.Waybill) (Waybill, error)
+
+	// Stats reads counters that are kept as rows change; it never scans.
+	Stats() Stats
+	// Ready says why writes are refused at present; nil if they are not.
+	Ready() error
+	// Backup writes a consistent copy into dir, which must not exist, while the store goes on.
+	Backup(ctx context.Context, dir string) error
+	// Check compares everything that is kept twice.
+	Check(ctx context.Context) (Report, error)
+
+	// Close stops taking writes, finishes those under way and closes.
+	Close() error
+}
+
+// Place is where a Sweep stands. Its meaning is the engine's.
+type Place struct {
+	Phase uint8
+	Seq   uint64
+}
+
+// Account is what is kept of an account.
+type Account struct {
+	Paused   bool
+	ByHand   bool        // Paused by an operator: no probes, no end by itself.
+	Reason   string      // Why, in words that an operator can act on.
+	Since    time.Time   //
+	Until    time.Time   // When it ends by itself; zero: not.
+	Errcode  int         // What upstream answered; 0 if ByHand.
+	ForcedAt []time.Time // When access_tokens were forced within the last day (20 a day are allowed).
+}
+
+// Event is an event with its verdict as it stands now.
+type Event struct {
+	Seq        uint64
+	Event      state.Event // Without its Token.
+	ReceivedAt time.Time
+	First      state.Verdict // As answered.
+	Verdict    state.Verdict // As it is: a held event becomes accepted.
+	Reason     state.Reason
+	Late, Gap  bool
+	HeldUntil  time.Time
+	Status     Status // Of its push.
+}
+
+// Waybill is a waybill's whole story.
+type Waybill struct {
+	Waybill  state.Waybill
+	Stage    state.Stage
+	TokenSet bool
+	Parked   bool
+	Frozen   bool
+	Timeline []Step // In order of action_time, stage rank and arrival.
+}
+
+// Step is an event of a waybill and its push.
+type Step struct {
+	Event Event
+	Push  Push // Status NoPush if it has none.
+}
+
+// Query selects rows; all conditions given must hold. The zero value selects all.
+type Query struct {
+	Status     Status
+	WaitingFor WaitingFor // WaitNothing: any.
+	Verdict    state.Verdict
+	Errcode    *int // Of the last attempt.
+	Reason     string
+	DeliveryID string
+	WaybillID  string
+	Type       state.ActionType
+	Source     string
+	Since      time.Time // Received at or after.
+	Until      time.Time // Received before.
+	Limit      int       // Rows a page; 1 to MaxLimit.
+	Before     uint64    // Only rows with a smaller seq; 0: from the newest. The next page's is Page.Next.
+
+	// Held says what all of an account's pushes wait for at the moment (WaitBreaker, WaitAccount or nothing);
+	// the engine doesn't know that. nil: nothing.
+	Held func(deliveryID string) WaitingFor
+}
+
+// MaxLimit bounds Query.Limit.
+const MaxLimit = 1000
+
+// Page is one page of a list. Next is 0 on the last one. A page may be shorter than the limit and still have a next.
+type Page[T any] struct {
+	Items []T
+	Next  uint64
+}
+
+// Stats are figures kept in memory.
+type Stats struct {
+	// Pushes counts pushes by account and status, Waiting those pending without a Token.
+	Pushes map[string]map[Status]int64
+	// Events counts events by their first verdict since the store was made.
+	Events map[state.Verdict]int64
+	Held   int64 // Events held now.
+	// Oldest is when the oldest open push of an account was received; absent if none is open. It may lag by a
+	// few seconds.
+	Oldest map[string]time.Time
+
+	Commits    uint64        // Since the start.
+	CommitTime time.Duration // Total from batch to durable.
+	Rows       uint64        // Events and outcomes committed.
+	FreeBytes  uint64        // Of the disk; 0 if not known.
+}
+
+// Report is what Check found.
+type Report struct {
+	Events   uint64
+	Pushes   map[Status]uint64
+	Problems []string // What does not fit together; empty is well. At most 100.
+}
