@@ -124,6 +124,9 @@ type Outcome struct {
 	NextAt   time.Time
 	// Park stops the waybill: its later pushes stay pending until a new Token or a replay comes.
 	Park bool
+	// Token is the one that was sent. If it is not the newest by now, an outcome with Park is not taken: the push
+	// stays Pending, with fresh refusals, and is sent again with the new one.
+	Token string
 }
 
 // Lane is a waybill's open pushes in the order in which they are to be sent.

@@ -1,0 +1,246 @@
+package pathpush
+
+import (
+	"container/heap"
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// account pushes for one delivery company. Three goroutines work in run: the scheduler sends what is ready
+// (scheduler.go), the loader reads lanes from the store (loader.go), and the credentials refresh themselves.
+// Each push in flight has a goroutine of its own (attempt.go).
+type account struct {
+	id          string
+	concurrency int
+	maxLoaded   int
+
+	store    Store
+	creds    Credentials
+	breakers []*breaker // one per host, the main one first
+	limiter  *rate.Limiter
+	policy   policy
+	log      *slog.Logger
+	observer Observer
+
+	wake     chan struct{} // tells the scheduler that something changed
+	wakeLoad chan struct{} // tells the loader
+
+	mu       sync.Mutex
+	lanes    lanes
+	gate     gate
+	ramp     ramp
+	inFlight int             // requests under way
+	wanted   []state.Waybill // lanes to be read; each is in lanes.all, loading
+	sweep    sweep
+	failed   error // the store's: everything ends
+
+	flights  sync.WaitGroup // requests under way
+	settling sync.WaitGroup // outcomes not durable yet
+}
+
+func newAccount(o *Options, ao AccountOptions) *account {
+	a := &account{
+		id: ao.DeliveryID, concurrency: ao.Concurrency, maxLoaded: o.MaxLoaded,
+		store: o.Store, creds: ao.Credentials, observer: o.Observer,
+		policy:   policy{retry: o.Retry, tokenRetries: o.TokenRetries, errcodes: o.Errcodes, random: o.Random},
+		log:      o.Logger.With("delivery_id", ao.DeliveryID),
+		wake:     make(chan struct{}, 1),
+		wakeLoad: make(chan struct{}, 1),
+		lanes:    lanes{all: map[state.Waybill]*lane{}},
+		ramp:     newRamp(ao.Concurrency),
+	}
+	for _, h := range ao.Hosts {
+		a.breakers = append(a.breakers, newBreaker(h, o.Breaker, a.poke))
+	}
+	if ao.Rate > 0 {
+		a.limiter = rate.NewLimiter(rate.Limit(ao.Rate), max(1, int(ao.Rate/100)))
+	}
+	return a
+}
+
+// run works until ctx ends, then lets what is in flight end and be recorded.
+func (a *account) run(ctx context.Context) error {
+	kept, err := a.store.Account(ctx, a.id)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.gate.pause = kept
+	if kept.Paused {
+		a.gate.probeAt = time.Now()
+	}
+	a.mu.Unlock()
+
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return ended(gctx, a.creds.Run(gctx)) })
+	g.Go(func() error { return a.load(gctx) })
+	g.Go(func() error { return a.schedule(gctx) })
+	err = g.Wait()
+	a.flights.Wait()
+	a.settling.Wait()
+	return err
+}
+
+// ended makes the end of ctx no error.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// poke wakes the scheduler.
+func (a *account) poke() { notify(a.wake) }
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// changed takes in what a commit made open.
+func (a *account) changed(c *store.Change) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l := a.lanes.all[c.Waybill]
+	switch {
+	case l != nil && c.Reload:
+		a.reload(l)
+	case l != nil:
+		if l.where == loading {
+			l.stale = true // It may have been read just before.
+		}
+		a.lanes.loaded += l.append(c.Added)
+	case c.Blocked:
+	case a.lanes.loaded >= a.maxLoaded:
+		a.sweep.again = true
+	case c.Whole && !c.Reload:
+		if len(c.Added) > 0 {
+			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token, pushes: c.Added}, time.Now())
+		}
+	default:
+		a.want(&lane{waybill: c.Waybill})
+	}
+	a.poke()
+}
+
+// reload has a lane read again: now, or when its push in flight is through.
+func (a *account) reload(l *lane) {
+	switch l.where {
+	case waiting:
+		heap.Remove(&a.lanes.waiting, l.index)
+		a.want(l)
+	default:
+		l.stale = true
+	}
+}
+
+// want has a lane read from the store.
+func (a *account) want(l *lane) {
+	a.lanes.loaded -= len(l.pushes)
+	l.pushes, l.where, l.stale = nil, loading, false
+	a.lanes.all[l.waybill] = l
+	a.wanted = append(a.wanted, l.waybill)
+	notify(a.wakeLoad)
+}
+
+// held says what all pushes of the account wait for.
+func (a *account) held() store.WaitingFor {
+	a.mu.Lock()
+	_, _, closed := a.gate.closed(time.Now())
+	a.mu.Unlock()
+	if closed {
+		return store.WaitAccount
+	}
+	for _, b := range a.breakers {
+		if b.snapshot().State != "open" {
+			return store.WaitNothing
+		}
+	}
+	return store.WaitBreaker
+}
+
+// pause stops the account and keeps that.
+func (a *account) pause(ctx context.Context, p store.Account) error {
+	a.mu.Lock()
+	if a.gate.pause.Paused && a.gate.pause.ByHand && !p.ByHand {
+		a.mu.Unlock()
+		return nil // An operator's word stands.
+	}
+	same := a.gate.pause.Paused && a.gate.pause.Errcode == p.Errcode && a.gate.pause.ByHand == p.ByHand
+	if !same {
+		a.gate.set(p, time.Now())
+	}
+	kept := a.gate.pause
+	a.mu.Unlock()
+	if same {
+		return nil
+	}
+	a.log.Warn("account paused", "reason", p.Reason, "until", p.Until, "by_hand", p.ByHand)
+	return a.store.PutAccount(ctx, a.id, kept)
+}
+
+// resume ends a pause and keeps that.
+func (a *account) resume(ctx context.Context, why string) error {
+	a.mu.Lock()
+	paused := a.gate.pause.Paused
+	a.gate.open()
+	kept := a.gate.pause
+	a.mu.Unlock()
+	a.poke()
+	if !paused {
+		return nil
+	}
+	a.log.Info("account resumed", "why", why)
+	return a.store.PutAccount(ctx, a.id, kept)
+}
+
+// forced keeps when access_tokens were forced, so that a restart does not forget what of the day's 20 is used up.
+func (a *account) forced(ctx context.Context, at []time.Time) error {
+	a.mu.Lock()
+	a.gate.pause.ForcedAt = at
+	kept := a.gate.pause
+	a.mu.Unlock()
+	return a.store.PutAccount(ctx, a.id, kept)
+}
+
+// Snapshot tells how an account is.
+type Snapshot struct {
+	DeliveryID           string
+	Breakers             []BreakerSnapshot // One per host, the main one first.
+	Paused               bool
+	PauseReason          string
+	PausedSince          time.Time
+	PausedUntil          time.Time // Zero: until the reason is gone, or an operator resumes.
+	NextProbeAt          time.Time // Of a pause that upstream's answers asked for.
+	AccessTokenExpiresAt time.Time // Zero: there is none.
+	InFlight             int
+	Concurrency          int // Allowed in flight at present: less than configured after an outage.
+	Loaded               int // Pushes held in memory.
+}
+
+func (a *account) snapshot() Snapshot {
+	s := Snapshot{DeliveryID: a.id, AccessTokenExpiresAt: a.creds.ExpiresAt()}
+	for _, b := range a.breakers {
+		s.Breakers = append(s.Breakers, b.snapshot())
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	s.PauseReason, s.PausedUntil, s.Paused = a.gate.closed(now)
+	s.PausedSince = a.gate.pause.Since
+	if s.Paused && !a.gate.pause.ByHand && s.PausedUntil.IsZero() {
+		s.NextProbeAt = a.gate.probeAt
+	}
+	s.InFlight, s.Loaded, s.Concurrency = a.inFlight, a.lanes.loaded, a.ramp.limit
+	return s
+}

@@ -1,0 +1,224 @@
+package pathpush
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"carrier/internal/store"
+	"carrier/internal/wechat"
+)
+
+// fly sends the head of a lane, tells breaker, gate and credentials what the answer says of them, and has the outcome
+// made durable. The lane goes on when that is done.
+func (a *account) fly(ctx context.Context, f *flight) {
+	push, token := f.push, f.token
+	accessToken, err := a.creds.Get(ctx)
+	if err != nil {
+		f.done(errExcluded)
+		a.noAccessToken(ctx, f, err)
+		return
+	}
+	ans := a.send(ctx, f.host.host.Upstream, push, token, accessToken)
+
+	f.done(ans.health())
+	a.observer.Attempt(a.id, string(ans.scope), ans.attempt.Duration)
+
+	switch ans.scope {
+	case wechat.ScopeCredential:
+		a.creds.Refused(accessToken)
+		f.lane.refusals++
+		ans.refusals = f.lane.refusals
+	case wechat.ScopeWaybill:
+		f.lane.refusals = 0
+		ans.newToken = a.newToken(ctx, f.lane, token)
+	default:
+		f.lane.refusals = 0
+	}
+	a.pass(ctx, f, &ans)
+	o := a.policy.outcome(push, &ans, time.Now())
+	o.Token = token
+	a.settle(f.lane, o)
+}
+
+// send makes one request.
+func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token, accessToken string) answer {
+	start := time.Now()
+	got, err := up.UpdatePath(ctx, accessToken, wechat.PathUpdate{
+		Token:      token,
+		WaybillID:  push.Event.WaybillID,
+		ActionTime: push.Event.Time,
+		ActionType: int32(push.Event.Type),
+		ActionMsg:  push.Event.Msg,
+	})
+	ans := answer{attempt: store.Attempt{At: start, Duration: time.Since(start)}}
+	if err != nil {
+		ans.scope = wechat.ScopeUpstream
+		ans.attempt.Errmsg, ans.kind = err.Error(), "no answer"
+		if call, ok := errors.AsType[*wechat.CallError](err); ok {
+			ans.attempt.Unknown, ans.kind = call.Sent, call.Kind
+		}
+	} else {
+		ans.scope = a.policy.scope(got.Errcode)
+		ans.attempt.Errcode, ans.attempt.Errmsg, ans.attempt.RID = &got.Errcode, got.Errmsg, got.RID
+		ans.kind = "errcode " + strconv.Itoa(got.Errcode)
+	}
+	ans.attempt.Scope = string(ans.scope)
+	return ans
+}
+
+// newToken reads the waybill's Token again and tells whether it is another than the one that was sent.
+func (a *account) newToken(ctx context.Context, l *lane, sent string) bool {
+	kept, err := a.store.Lane(ctx, l.waybill)
+	if err != nil {
+		a.log.Error("reading a waybill's Token again", "waybill_id", l.waybill.WaybillID, "err", err)
+		return false
+	}
+	if kept.Token == sent || kept.Token == "" {
+		return false
+	}
+	a.mu.Lock()
+	l.token = kept.Token
+	a.mu.Unlock()
+	return true
+}
+
+// pass tells the gate and the ramp what an answer says of the account.
+func (a *account) pass(ctx context.Context, f *flight, ans *answer) {
+	now := time.Now()
+	var err error
+	switch {
+	case ans.scope == wechat.ScopeAccount || ans.scope == wechat.ScopeRate:
+		a.endProbe(f, now)
+		err = a.pause(ctx, pauseFor(ans.scope, *ans.attempt.Errcode, ans.attempt.Errmsg, now))
+	case f.probe && (ans.scope == wechat.ScopeUpstream || ans.scope == wechat.ScopeCredential):
+		a.endProbe(f, now)
+	case f.probe:
+		err = a.resume(ctx, "upstream takes its pushes again")
+	}
+	if err != nil {
+		a.log.Error("keeping the account's pause", "err", err)
+	}
+}
+
+func (a *account) endProbe(f *flight, now time.Time) {
+	if !f.probe {
+		return
+	}
+	a.mu.Lock()
+	a.gate.probed(now)
+	a.mu.Unlock()
+}
+
+// noAccessToken puts a lane back that could not be sent for want of an access_token, and holds the account: the other
+// pushes would fare no better. It costs the push nothing.
+func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
+	now := time.Now()
+	a.endProbe(f, now)
+	te, ok := errors.AsType[*wechat.TokenError](err)
+	switch {
+	case ok && (te.Scope == wechat.ScopeAccount || te.Scope == wechat.ScopeRate):
+		if err := a.pause(ctx, pauseFor(te.Scope, te.Errcode, te.Error(), now)); err != nil {
+			a.log.Error("keeping the account's pause", "err", err)
+		}
+	default:
+		until := now.Add(time.Second)
+		if ok && te.RetryAt.After(now) {
+			until = te.RetryAt
+		}
+		a.holdUntil(until, fmt.Sprintf("no access_token: %v", err))
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.inFlight--
+	a.requeue(f.lane, now)
+	a.poke()
+}
+
+// holdUntil holds the account for want of an access_token; it logs when that begins or the reason changes.
+func (a *account) holdUntil(until time.Time, reason string) {
+	a.mu.Lock()
+	tell := a.gate.holdReason != reason
+	a.gate.holdUntil, a.gate.holdReason = until, reason
+	a.mu.Unlock()
+	if tell {
+		a.log.Warn("pushes wait", "reason", reason)
+	}
+}
+
+// settle has an outcome made durable and then lets the lane go on.
+func (a *account) settle(l *lane, o store.Outcome) {
+	a.mu.Lock()
+	a.inFlight--
+	if a.gate.holdReason != "" && o.Attempt != nil {
+		a.gate.holdReason = "" // There was an access_token.
+	}
+	a.mu.Unlock()
+	a.poke()
+	a.settling.Add(1)
+	a.store.Settle(o, func(err error) {
+		defer a.settling.Done()
+		a.settled(l, o, err)
+	})
+}
+
+// settled lets a lane go on whose head's outcome is durable. It runs in the store's goroutine.
+func (a *account) settled(l *lane, o store.Outcome, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.poke()
+	if err != nil {
+		// What is not recorded must not be passed over, so the lane stays where it is and everything ends.
+		if a.failed == nil {
+			a.failed = fmt.Errorf("recording the outcome of push %d: %w", o.Seq, err)
+		}
+		return
+	}
+	head := &l.pushes[0]
+	if o.Status == store.Pending {
+		head.Tries, head.Refusals, head.Used, head.NextAt = o.Tries, o.Refusals, o.Used, o.NextAt
+	} else {
+		a.observer.Ended(a.id, o.Status, time.Since(head.ReceivedAt))
+		a.logEnd(head, &o)
+		*head = store.Push{} // lets its bytes go
+		l.pushes = l.pushes[1:]
+		l.refusals = 0
+		a.lanes.loaded--
+	}
+	if o.Park && !l.stale {
+		a.lanes.drop(l)
+		return
+	}
+	a.requeue(l, time.Now())
+}
+
+// requeue lets a lane that was in flight go on: to be read again, to its next push, or out of memory.
+func (a *account) requeue(l *lane, now time.Time) {
+	switch {
+	case l.stale:
+		a.want(l)
+	case len(l.pushes) == 0:
+		a.lanes.drop(l)
+	default:
+		a.lanes.enqueue(l, now)
+	}
+}
+
+// logEnd tells of a push that failed; what is delivered is only worth a line when one looks closely.
+func (a *account) logEnd(p *store.Push, o *store.Outcome) {
+	log := a.log.Debug
+	if o.Status == store.Failed {
+		log = a.log.Warn
+	}
+	args := []any{"seq", o.Seq, "waybill_id", o.Waybill.WaybillID, "event_id", p.Event.ID, "status", o.Status.String(),
+		"reason", o.Reason, "tries", o.Tries, "parked", o.Park}
+	if at := o.Attempt; at != nil {
+		if at.Errcode != nil {
+			args = append(args, "errcode", *at.Errcode)
+		}
+		args = append(args, "errmsg", at.Errmsg, "rid", at.RID, "ms", at.Duration.Milliseconds())
+	}
+	log("push ended", args...)
+}

@@ -1,0 +1,115 @@
+package pathpush
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"carrier/internal/store"
+	"carrier/internal/wechat"
+)
+
+// gate lets an account's pushes through, or holds them all: for a pause (an operator's, or one that upstream's answers
+// ask for), for a rate limit, or while there is no access_token. The account's mutex guards it.
+type gate struct {
+	pause store.Account // What is kept of it over a restart.
+
+	probeAt time.Time // Paused, not by hand: when one push may find out whether the reason is gone.
+	probing bool
+	probes  int // so far, for their backoff
+
+	holdUntil  time.Time // No access_token before that.
+	holdReason string
+}
+
+const (
+	firstProbe = time.Minute
+	lastProbe  = 10 * time.Minute
+)
+
+// probeAfter is how long upstream itself says that an answer holds (WeChat: 获取稳定版接口调用凭据, errcodes).
+var probeAfter = map[int]time.Duration{
+	89507: time.Hour,      // the IP was refused for an hour
+	89506: 24 * time.Hour, // the IP was refused for a day
+}
+
+// beijing is the zone of upstream's day: China has had one without summer time since 1991, so this is exact.
+var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
+
+// admit says whether a push may go at now; if not, when to ask again (zero: when woken). A probe must be reported
+// with probed.
+func (g *gate) admit(now time.Time) (ok, probe bool, again time.Time) {
+	if g.pause.Paused {
+		switch {
+		case g.pause.ByHand, g.probing:
+			return false, false, time.Time{}
+		case !g.pause.Until.IsZero():
+			return false, false, g.pause.Until
+		case now.Before(g.probeAt):
+			return false, false, g.probeAt
+		}
+		return true, true, time.Time{}
+	}
+	if now.Before(g.holdUntil) {
+		return false, false, g.holdUntil
+	}
+	return true, false, time.Time{}
+}
+
+// over tells whether a pause ended by itself.
+func (g *gate) over(now time.Time) bool {
+	return g.pause.Paused && !g.pause.Until.IsZero() && !now.Before(g.pause.Until)
+}
+
+// closed says what the account's pushes wait for, and why.
+func (g *gate) closed(now time.Time) (reason string, until time.Time, closed bool) {
+	switch {
+	case g.pause.Paused && !g.over(now):
+		return g.pause.Reason, g.pause.Until, true
+	case now.Before(g.holdUntil):
+		return g.holdReason, g.holdUntil, true
+	}
+	return "", time.Time{}, false
+}
+
+// set begins a pause, keeping what else is known of the account.
+func (g *gate) set(a store.Account, now time.Time) {
+	a.ForcedAt = g.pause.ForcedAt
+	g.pause, g.probes, g.probing = a, 0, false
+	g.probeAt = now.Add(cmp.Or(probeAfter[a.Errcode], firstProbe))
+}
+
+// open ends any pause or wait.
+func (g *gate) open() {
+	*g = gate{pause: store.Account{ForcedAt: g.pause.ForcedAt}}
+}
+
+// probed puts the next probe off after one that didn't end the pause.
+func (g *gate) probed(now time.Time) {
+	g.probing = false
+	g.probes++
+	wait := cmp.Or(probeAfter[g.pause.Errcode], min(lastProbe, firstProbe<<min(g.probes, 8)))
+	g.probeAt = now.Add(wait)
+}
+
+// pauseFor is the pause that an answer of the account or the rate scope asks for.
+func pauseFor(scope wechat.Scope, errcode int, errmsg string, now time.Time) store.Account {
+	a := store.Account{Paused: true, Since: now, Errcode: errcode}
+	what := wechat.Meaning(errcode, false)
+	if scope == wechat.ScopeRate {
+		a.Until = rateEnds(errcode, now)
+	}
+	a.Reason = fmt.Sprintf("errcode %d: %s", errcode, cmp.Or(what, errmsg))
+	return a
+}
+
+// rateEnds is when a limit lets requests through again: the per-minute one (45011) with the next minute, the day's
+// quota (45009) with the next day in Beijing. A few seconds more, as clocks differ.
+func rateEnds(errcode int, now time.Time) time.Time {
+	const slack = 2 * time.Second
+	if errcode == 45009 {
+		day := now.In(beijing)
+		return time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, beijing).Add(slack)
+	}
+	return now.Truncate(time.Minute).Add(time.Minute + slack)
+}

@@ -1,0 +1,146 @@
+package pathpush
+
+import (
+	"context"
+	"time"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// sweep is where the reading of open pushes from the store stands. The account's mutex guards it.
+type sweep struct {
+	at   store.Place
+	done bool // The end was reached: all that was open when it began is, or was, in memory.
+	// again says that since it began something was left in the store for want of room: it must begin anew.
+	again bool
+}
+
+// loadRetry is how long the loader waits when the store can't be read.
+const loadRetry = time.Second
+
+// load reads lanes that are wanted, and sweeps in the backlog while there is room, until ctx ends.
+func (a *account) load(ctx context.Context) error {
+	for {
+		busy, err := a.loadSome(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			a.log.Error("reading open pushes from the store; trying again", "err", err)
+			if !pause(ctx, loadRetry) {
+				return nil
+			}
+		case !busy:
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-a.wakeLoad:
+			}
+		}
+	}
+}
+
+// loadSome reads the wanted lanes, or else one page of the sweep. It says whether there was anything to do.
+func (a *account) loadSome(ctx context.Context) (busy bool, err error) {
+	a.mu.Lock()
+	wanted := a.wanted
+	a.wanted = nil
+	a.mu.Unlock()
+	for i, w := range wanted {
+		if err := a.loadLane(ctx, w); err != nil {
+			a.mu.Lock()
+			a.wanted = append(a.wanted, wanted[i:]...)
+			a.mu.Unlock()
+			return true, err
+		}
+	}
+	if len(wanted) > 0 {
+		return true, nil
+	}
+	return a.sweepSome(ctx)
+}
+
+// sweepSome reads one page of the backlog if there is room. Half of the room is left for what is new.
+func (a *account) sweepSome(ctx context.Context) (busy bool, err error) {
+	a.mu.Lock()
+	if a.sweep.done && a.sweep.again {
+		a.sweep = sweep{}
+	}
+	at, go_ := a.sweep.at, !a.sweep.done && a.lanes.loaded < a.maxLoaded/2
+	a.mu.Unlock()
+	if !go_ {
+		return false, nil
+	}
+	page, next, done, err := a.store.Sweep(ctx, a.id, at)
+	if err != nil {
+		return true, err
+	}
+	for _, w := range page {
+		if a.claim(w) {
+			if err := a.loadLane(ctx, w); err != nil {
+				a.mu.Lock()
+				a.wanted = append(a.wanted, w)
+				a.mu.Unlock()
+				return true, err
+			}
+		}
+	}
+	a.mu.Lock()
+	a.sweep.at, a.sweep.done = next, done
+	a.mu.Unlock()
+	return true, nil
+}
+
+// claim makes a lane for w, to be read, unless there is one.
+func (a *account) claim(w state.Waybill) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.lanes.all[w] != nil {
+		return false
+	}
+	a.lanes.all[w] = &lane{waybill: w, where: loading, backlog: true}
+	return true
+}
+
+// loadLane reads a lane whose place is loading, and lets it go on.
+func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
+	kept, err := a.store.Lane(ctx, w)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	l := a.lanes.all[w]
+	if l.stale {
+		// Something came in while it was read.
+		a.want(l)
+		return nil
+	}
+	a.lanes.loaded -= len(l.pushes)
+	l.pushes, l.token = kept.Pushes, kept.Token
+	if len(l.pushes) == 0 || kept.Blocked() {
+		l.pushes = nil
+		a.lanes.drop(l)
+		return nil
+	}
+	now := time.Now()
+	if head := &l.pushes[0]; head.NextAt.After(now.Add(a.policy.retry.Max)) {
+		head.NextAt = time.Time{} // The clock was set back: no retry waits longer than the longest backoff.
+	}
+	a.lanes.add(l, now)
+	a.poke()
+	return nil
+}
+
+// pause waits for d; false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

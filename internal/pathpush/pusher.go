@@ -1,0 +1,106 @@
+package pathpush
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"carrier/internal/store"
+)
+
+// ErrUnknownAccount says that no account has that delivery_id.
+var ErrUnknownAccount = errors.New("no such account")
+
+// Pusher pushes for all accounts. It is made by New, told of new work by Feed, and works while Run does.
+type Pusher struct {
+	accounts map[string]*account
+	order    []*account
+}
+
+// New makes a Pusher. It starts nothing.
+func New(o Options) (*Pusher, error) {
+	if err := o.complete(); err != nil {
+		return nil, err
+	}
+	p := &Pusher{accounts: make(map[string]*account, len(o.Accounts))}
+	for _, ao := range o.Accounts {
+		if p.accounts[ao.DeliveryID] != nil {
+			return nil, fmt.Errorf("pathpush: account %s is given twice", ao.DeliveryID)
+		}
+		a := newAccount(&o, ao)
+		p.accounts[ao.DeliveryID] = a
+		p.order = append(p.order, a)
+	}
+	return p, nil
+}
+
+// Run pushes until ctx ends. Then it sends nothing more, waits for the pushes in flight (each bounded by its own
+// time-out) and for their outcomes to be durable, and returns. An error is the store's, and ends everything.
+func (p *Pusher) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, a := range p.order {
+		g.Go(func() error {
+			if err := a.run(ctx); err != nil {
+				return fmt.Errorf("pushing for account %s: %w", a.id, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// Feed takes what the store tells of newly open pushes. It never blocks.
+func (p *Pusher) Feed(changes []store.Change) {
+	for i := range changes {
+		if a := p.accounts[changes[i].Waybill.DeliveryID]; a != nil {
+			a.changed(&changes[i])
+		}
+	}
+}
+
+// Held says what all pushes of an account wait for at the moment, for store.Query.
+func (p *Pusher) Held(deliveryID string) store.WaitingFor {
+	if a := p.accounts[deliveryID]; a != nil {
+		return a.held()
+	}
+	return store.WaitNothing
+}
+
+// Pause stops an account's pushes until Resume; it survives a restart.
+func (p *Pusher) Pause(ctx context.Context, deliveryID, reason string) error {
+	a := p.accounts[deliveryID]
+	if a == nil {
+		return ErrUnknownAccount
+	}
+	return a.pause(ctx, store.Account{Paused: true, ByHand: true, Reason: reason, Since: time.Now()})
+}
+
+// Resume ends any pause of an account, by hand or not, also one for the day's quota.
+func (p *Pusher) Resume(ctx context.Context, deliveryID string) error {
+	a := p.accounts[deliveryID]
+	if a == nil {
+		return ErrUnknownAccount
+	}
+	return a.resume(ctx, "an operator resumed it")
+}
+
+// Forced keeps when access_tokens of an account were forced (see wechat.AccessTokenOptions).
+func (p *Pusher) Forced(ctx context.Context, deliveryID string, at []time.Time) error {
+	a := p.accounts[deliveryID]
+	if a == nil {
+		return ErrUnknownAccount
+	}
+	return a.forced(ctx, at)
+}
+
+// Snapshots tells how the accounts are, in the order of the configuration.
+func (p *Pusher) Snapshots() []Snapshot {
+	all := make([]Snapshot, len(p.order))
+	for i, a := range p.order {
+		all[i] = a.snapshot()
+	}
+	return all
+}
