@@ -1,0 +1,18 @@
+// Package wechat speaks the upstream's language: WeChat's Mini Program logistics API (物流助手).
+//
+//	errcode.go      what upstream's errcodes speak of ([Scope]) and what to do about them ([Meaning])
+//	client.go       [Client]: one upstream host, its connections and its time-outs
+//	exchange.go     one request and its answer; what went wrong is a [CallError]
+//	answer.go       reading {"errcode","errmsg"} from a stranger
+//	updatepath.go   updatePath
+//	token.go        the two calls that give access_tokens
+//	accesstoken.go  [AccessToken]: keeps one, ahead of its expiry, however many ask for it or complain about it
+//	redact.go       keeps access_tokens, secrets and Tokens out of errors and logs
+//
+// Three things are called token upstream. Here an access_token is an account's and goes into the query of a call, a
+// Token is a waybill's and goes into updatePath's body. The third, of the message push, is not part of this package's
+// calls.
+//
+// A new call needs its request, its op name and one line: the exchange, the reading of errcodes and the redaction are
+// the same for all.
+package wechat

@@ -1,0 +1,178 @@
+package wechat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+)
+
+// maxAnswerBytes bounds what is read of an answer. Upstream's answers to the calls here take less than 1 KiB.
+const maxAnswerBytes = 64 << 10
+
+// Kinds of a [CallError].
+const (
+	KindCanceled   = "canceled"    // The caller's context ended, not the client's own time-out.
+	KindTimeout    = "timeout"     // No (whole) answer in time; wraps ErrTimeout.
+	KindNetwork    = "network"     // Not connected, refused, reset, or no HTTP.
+	KindHTTPStatus = "http_status" // 5xx, or 4xx without a readable errcode that says what is wrong.
+	KindRedirect   = "redirect"    // 3xx. It is not followed: it would carry the body and the query elsewhere.
+	KindNotJSON    = "not_json"    // The answer is no JSON object: an error page, half an answer, nothing.
+	KindNoErrcode  = "no_errcode"  // A JSON object that doesn't say whether it is a success: errcode missing or null.
+	KindBadErrcode = "bad_errcode" // errcode is there and no integer, or there twice.
+	KindNoToken    = "no_token"    // A success that was to bring an access_token brought none that can be used.
+	KindTooLarge   = "too_large"   // More than 64 KiB. The connection is given up.
+)
+
+// ErrTimeout is the cause when a call took longer than the client allows (and not: than its caller allows).
+var ErrTimeout = errors.New("no answer in time")
+
+// CallError says that a call brought no answer that means anything. All but KindCanceled speak of upstream's health
+// ([ScopeUpstream]).
+//
+// Neither its text nor what it wraps holds the query of a URL, an access_token, a secret or a Token.
+type CallError struct {
+	Op string // The call, by its name in the documents: "updatePath".
+	// Sent: the request was written, so the outcome is unknown: upstream may have applied it. It is never false
+	// when upstream can have the whole request.
+	Sent       bool
+	Kind       string // One of the Kind constants.
+	HTTPStatus int    // 0 if no header of an answer came.
+	Err        error  // For KindCanceled the cause of the context's end.
+}
+
+// Error names the call, the kind, what happened, and what follows from it.
+func (e *CallError) Error() string {
+	sent := "the request was not sent"
+	if e.Sent {
+		sent = "the request was sent and may have been applied"
+	}
+	return fmt.Sprintf("%s: %s: %v; %s", e.Op, e.Kind, e.Err, sent)
+}
+
+// Unwrap is the cause.
+func (e *CallError) Unwrap() error { return e.Err }
+
+// reply is an answer, read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// kindError is what is wrong with an answer, before it is known which call it answers.
+type kindError struct {
+	kind string
+	err  error
+}
+
+// exchange is one request on its way. The transport may go on reading the body and calling the trace after
+// RoundTrip has returned, so an exchange is never used twice.
+type exchange struct {
+	trace   httptrace.ClientTrace
+	payload []byte
+	// state tells how far the request got; see sent.
+	state atomic.Int32
+}
+
+// States of an exchange, in their usual order.
+const (
+	unsent  int32 = iota
+	taken         // The transport has the whole body, perhaps in a buffer, perhaps on the wire.
+	written       // The system has the whole request.
+	broken        // Writing failed before the end of the request: upstream can't have it.
+)
+
+// sent tells whether upstream may have the whole request. Between taken and the trace's word it might, or might not.
+func (x *exchange) sent() bool { s := x.state.Load(); return s == taken || s == written }
+
+func (x *exchange) wroteRequest(info httptrace.WroteRequestInfo) {
+	if info.Err != nil {
+		x.state.Store(broken)
+		return
+	}
+	x.state.Store(written)
+}
+
+// body starts the body anew. The transport asks for it again (Request.GetBody) only where it is certain that nothing
+// was written: a kept connection had been closed meanwhile.
+func (x *exchange) body() (io.ReadCloser, error) {
+	x.state.Store(unsent)
+	return &bodyReader{x: x}, nil
+}
+
+// bodyReader hands the payload to the transport and notes when it has all of it.
+type bodyReader struct {
+	x   *exchange
+	off int
+}
+
+func (r *bodyReader) Read(p []byte) (int, error) {
+	n := copy(p, r.x.payload[r.off:])
+	r.off += n
+	if r.off == len(r.x.payload) {
+		r.x.state.CompareAndSwap(unsent, taken)
+		return n, io.EOF
+	}
+	return n, nil
+}
+
+func (r *bodyReader) Close() error { return nil }
+
+// do sends a request made from template and reads its answer to the end, within timeout. Whatever status the answer
+// has is returned; redirects are not followed, since a bare RoundTripper does not. (It also wraps no error into one
+// that shows the URL, as http.Client does.) The error is a *CallError without Op, its text not yet redacted.
+func do(ctx context.Context, rt http.RoundTripper, timeout time.Duration, template *http.Request, payload []byte) (reply, *CallError) {
+	attempt, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+	defer cancel()
+
+	x := &exchange{payload: payload}
+	x.trace.WroteRequest = x.wroteRequest
+	req := template.WithContext(httptrace.WithClientTrace(attempt, &x.trace))
+	if len(payload) > 0 {
+		req.Body, _ = x.body()
+		req.GetBody = x.body
+		req.ContentLength = int64(len(payload))
+	}
+
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		return reply{}, failed(ctx, attempt, x, 0, err)
+	}
+	defer resp.Body.Close()
+	// Read to the end, or the connection can't be kept: measured, a connection a request.
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	if err != nil {
+		return reply{}, failed(ctx, attempt, x, resp.StatusCode, err)
+	}
+	if len(body) > maxAnswerBytes {
+		// Closing before the end drops the connection, which is cheaper than reading on without a bound.
+		return reply{}, &CallError{Sent: true, Kind: KindTooLarge, HTTPStatus: resp.StatusCode,
+			Err: fmt.Errorf("the answer is longer than %d KiB: check that base_url leads to WeChat's API", maxAnswerBytes>>10)}
+	}
+	return reply{resp.StatusCode, resp.Header, body}, nil
+}
+
+// failed says what an error of the transport means. Whose time ran out is told by the contexts, not by the error:
+// the caller's end comes first, for a push cut off by our own shutdown is not upstream's failure.
+func failed(ctx, attempt context.Context, x *exchange, status int, err error) *CallError {
+	e := &CallError{Sent: status != 0 || x.sent(), Kind: KindNetwork, HTTPStatus: status, Err: err}
+	netErr, isNet := errors.AsType[net.Error](err)
+	switch {
+	case ctx.Err() != nil:
+		e.Kind, e.Err = KindCanceled, ctx.Err()
+		if cause := context.Cause(ctx); cause != ctx.Err() {
+			e.Err = fmt.Errorf("%w: %w", ctx.Err(), cause)
+		}
+	case attempt.Err() != nil:
+		e.Kind, e.Err = KindTimeout, ErrTimeout
+	case isNet && netErr.Timeout():
+		e.Kind, e.Err = KindTimeout, fmt.Errorf("%w: %w", ErrTimeout, err)
+	}
+	return e
+}

@@ -1,0 +1,250 @@
+package wechat
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+)
+
+// Waiting after fetches that failed: between backoffMin and a limit that doubles up to backoffMax.
+const (
+	backoffMin = time.Second
+	backoffMax = time.Minute
+)
+
+// TokenError says why there is no access_token. It holds no secret.
+type TokenError struct {
+	Errcode int       // What upstream answered instead of one; 0 if there was no answer.
+	Scope   Scope     // Upstream, rate, account; or credential: they are given and refused again.
+	RetryAt time.Time // No fetch is made before.
+	Err     error     // The cause: a *CallError if there was no answer.
+}
+
+// Error names the cause and, for an errcode that is known, what to do.
+func (e *TokenError) Error() string {
+	text := fmt.Sprintf("no access_token (%s): %v", e.Scope, e.Err)
+	if e.Errcode == 0 {
+		return text
+	}
+	if meaning := Meaning(e.Errcode, false); meaning != "" && e.Errcode != 40001 {
+		return text + ": " + meaning
+	} else if e.Errcode == 40001 {
+		// Of a fetch it can only mean this; the table's words are about pushes.
+		return text + ": the AppSecret is wrong; copy it again from the Mini Program console into accounts[].secret"
+	}
+	return text
+}
+
+// Unwrap is the cause.
+func (e *TokenError) Unwrap() error { return e.Err }
+
+// join gives the fetch under way, beginning one if there is none. It needs mu.
+func (a *AccessToken) join() *flight {
+	if a.flight != nil {
+		return a.flight
+	}
+	f := &flight{done: make(chan struct{})}
+	if a.closed {
+		f.err = &TokenError{Scope: ScopeUpstream, Err: errors.New("stopped")}
+		close(f.done)
+		return f
+	}
+	a.flight = f
+	a.flights.Go(func() { a.fly(f) })
+	return f
+}
+
+// fly fetches, if need be by force, and tells all who wait.
+func (a *AccessToken) fly(f *flight) {
+	g, err := a.ask(false)
+	forced := false
+	if err == nil && a.mustForce(g) {
+		forced = true
+		g, err = a.force()
+	}
+
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	now := time.Now()
+	if err == nil && g.accessToken == a.refused {
+		err = &TokenError{Scope: ScopeCredential, Err: errSameAgain}
+	}
+	if err == nil {
+		a.keep(g, forced)
+	} else {
+		a.fail(now, err)
+	}
+	// A refresh ahead of time that failed takes nothing away from who waits for one that is still valid.
+	if a.valid(now) {
+		f.token = a.token
+	} else {
+		f.err = a.failure
+	}
+	a.flight = nil
+	close(f.done)
+	a.wake()
+}
+
+var (
+	errSameAgain = errors.New("upstream gives the same access_token again that it refuses in calls; if this goes on, " +
+		"reset the AppSecret in the Mini Program console")
+	errForceSpent = errors.New("upstream gives the same access_token again that it refuses in calls, and no refresh may be " +
+		"forced now (20 a day, 30 s apart): another program may force them for the same appid")
+)
+
+// ask asks one host after the other, until one is not in trouble. Each has its own time.
+func (a *AccessToken) ask(force bool) (g grant, err *TokenError) {
+	for i, c := range a.o.Clients {
+		if i > 0 && a.life.Err() == nil {
+			a.log.Debug("access_token: asking the next host", "host", c.Host(), "error", err)
+		}
+		if g, err = a.askOne(c, force); err == nil || err.Scope != ScopeUpstream {
+			break
+		}
+	}
+	return g, err
+}
+
+func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
+	ctx, cancel := context.WithTimeoutCause(a.life, a.o.Timeout, ErrTimeout)
+	defer cancel()
+	g, err := a.call(ctx, c, force)
+	switch {
+	case err != nil:
+		return grant{}, &TokenError{Scope: ScopeUpstream, Err: err}
+	case g.Errcode != 0:
+		return grant{}, &TokenError{Errcode: g.Errcode, Scope: fetchScopeOf(g.Errcode),
+			Err: fmt.Errorf("errcode %d: %s", g.Errcode, g.Errmsg)}
+	}
+	return g, nil
+}
+
+func (a *AccessToken) call(ctx context.Context, c *Client, force bool) (grant, error) {
+	if a.o.Mode == ModeBasic {
+		return c.basicToken(ctx, a.o.AppID, a.o.Secret())
+	}
+	return c.stableToken(ctx, a.o.AppID, a.o.Secret(), force)
+}
+
+// mustForce tells whether only force brings an access_token that works: upstream gave the very one that it refuses.
+// While another one is valid there is no need.
+func (a *AccessToken) mustForce(g grant) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.o.Mode == ModeStable && g.accessToken == a.refused && !a.valid(time.Now())
+}
+
+// force fetches by force, if the limits allow it. The time is noted, and kept by OnForced, before the call: after a
+// crash in between the day has one too few, never one too many.
+func (a *AccessToken) force() (grant, *TokenError) {
+	times, err := a.noteForce(time.Now())
+	if err != nil {
+		return grant{}, err
+	}
+	if a.o.OnForced != nil {
+		a.o.OnForced(times)
+	}
+	a.log.Warn("access_token: forcing a refresh, since upstream refuses the one that it gives", "forced_within_a_day", len(times))
+	return a.ask(true)
+}
+
+// noteForce enters a forced refresh at now. If the limits forbid one, the error says when to come back: when 30 s
+// have passed, or, where the day's are used up, after the usual wait, since upstream makes new ones by itself too.
+func (a *AccessToken) noteForce(now time.Time) ([]time.Time, *TokenError) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.forced = recentForces(a.forced, now)
+	if len(a.forced) >= forceLimit {
+		return nil, &TokenError{Scope: ScopeCredential, RetryAt: now.Add(backoffMax), Err: errForceSpent}
+	}
+	if n := len(a.forced); n > 0 {
+		if next := a.forced[n-1].Add(forceApart); now.Before(next) {
+			return nil, &TokenError{Scope: ScopeCredential, RetryAt: next, Err: errForceSpent}
+		}
+	}
+	a.forced = append(a.forced, now)
+	return slices.Clone(a.forced), nil
+}
+
+// recentForces is those of the last day, in order. One in the future (the clock was set back) counts as now, lest it
+// blocks for longer than a day.
+func recentForces(times []time.Time, now time.Time) []time.Time {
+	recent := make([]time.Time, 0, len(times)+1)
+	for _, t := range times {
+		if t.After(now) {
+			t = now
+		}
+		if now.Sub(t) < forceDay {
+			recent = append(recent, t)
+		}
+	}
+	slices.SortFunc(recent, time.Time.Compare)
+	return recent
+}
+
+// keep takes a grant over. It needs mu.
+func (a *AccessToken) keep(g grant, forced bool) {
+	life := minLife
+	if s := g.expiresIn; s > int64(maxLife/time.Second) {
+		life = maxLife
+	} else if s > int64(minLife/time.Second) {
+		life = time.Duration(s) * time.Second
+	}
+	a.expiresAt = g.at.Add(life)
+	a.refreshAt = g.at.Add(a.freshFor(life))
+
+	level := slog.LevelDebug
+	if g.accessToken != a.token {
+		a.token, a.bornAt = g.accessToken, time.Now()
+		a.generation++
+		level = slog.LevelInfo
+	}
+	if a.failure != nil {
+		a.failure, a.failures = nil, 0
+		level = slog.LevelInfo
+	}
+	a.log.Log(a.life, level, "access_token: fetched", "generation", a.generation, "expires_in_seconds", g.expiresIn, "forced", forced)
+}
+
+// freshFor is after which part of its life the next one is fetched.
+//
+//	stable  every 5 minutes, never later than half of what is left
+//	basic   15 minutes before the end, never before half of its life: each fetch ends the one before
+func (a *AccessToken) freshFor(life time.Duration) time.Duration {
+	if a.o.Mode == ModeBasic {
+		return max(life-basicAhead, life/2)
+	}
+	return min(stableEvery, life/2)
+}
+
+// fail remembers a failure, and until when. It needs mu. The same failure in a row is logged once.
+func (a *AccessToken) fail(now time.Time, e *TokenError) {
+	a.failures++
+	wait := now.Add(a.backoff(a.failures))
+	if e.Scope == ScopeRate {
+		// 45011 counts by the minute. 45009 counts by the day, but was seen for limits of a minute too.
+		wait = later(wait, now.Truncate(time.Minute).Add(time.Minute+a.jitter(time.Second)))
+	}
+	if e.RetryAt.IsZero() {
+		e.RetryAt = wait
+	}
+	level := slog.LevelWarn
+	if last := a.failure; last != nil && last.Scope == e.Scope && last.Errcode == e.Errcode || a.life.Err() != nil {
+		level = slog.LevelDebug
+	}
+	a.failure, a.failedAt = e, now
+	a.log.Log(a.life, level, "access_token: none could be fetched", "scope", string(e.Scope), "errcode", e.Errcode,
+		"error", e, "retry_in", e.RetryAt.Sub(now).Round(time.Millisecond))
+}
+
+// backoff is the wait after the nth failure in a row: full jitter between 1 s and a limit of 2 s, 4 s, ... 60 s.
+func (a *AccessToken) backoff(n int) time.Duration {
+	limit := backoffMax
+	if n < 6 {
+		limit = backoffMin << n
+	}
+	return backoffMin + a.jitter(limit-backoffMin)
+}
