@@ -1,0 +1,124 @@
+package sandbox
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Options says how a sandbox behaves. The zero value takes any appid and secret, and knows no waybill.
+type Options struct {
+	// Apps are the appids that get access_tokens. Empty: any appid with any secret.
+	Apps []App
+	// Seed makes everything random repeatable. 0: another one each time; Stats tells which.
+	Seed uint64
+	// Open registers an unknown waybill with the Token of its first push, instead of answering 40199.
+	Open bool
+	// Cloud takes pushes without an access_token, as the cloud container's 开放接口服务 does.
+	Cloud bool
+	// TokenLife is how long an access_token lives. 0: 7200 s, as upstream.
+	TokenLife time.Duration
+	// MaxMessageBytes is the limit of action_msg. 0: 1024. Upstream's own is not public.
+	MaxMessageBytes int
+	// MaxNodes is how many nodes are kept; the oldest are forgotten. 0: 200,000.
+	MaxNodes int
+	// MaxWaybills is how many waybills are known; the oldest are forgotten. 0: 1,000,000.
+	MaxWaybills int
+	// CountOnly keeps no nodes and registers no waybills: for measurements. Repeats are not counted then.
+	CountOnly bool
+	// Logger hears of faults that are set (info) and of each push (debug). nil: silence.
+	Logger *slog.Logger
+}
+
+// App is a mini program that may use the sandbox.
+type App struct {
+	AppID  string
+	Secret string
+	// DeliveryID is the delivery company that it belongs to. Empty: it may push for all.
+	DeliveryID string
+}
+
+// home names the account that an app's waybills belong to.
+func (a App) home() string { return cmp.Or(a.DeliveryID, a.AppID) }
+
+// Sandbox is the simulator. It is safe for concurrent use.
+type Sandbox struct {
+	opts   Options
+	log    *slog.Logger
+	chance *chance
+	tokens *tokens
+	faults *faults
+	ledger *ledger
+	routes map[string]http.HandlerFunc
+}
+
+// New makes a sandbox. It starts nothing and panics only for options that no operator can cause.
+func New(o Options) *Sandbox {
+	o.Seed = cmp.Or(o.Seed, rand.Uint64())
+	o.TokenLife = cmp.Or(o.TokenLife, 7200*time.Second)
+	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 1024)
+	o.MaxNodes = cmp.Or(o.MaxNodes, 200_000)
+	o.MaxWaybills = cmp.Or(o.MaxWaybills, 1_000_000)
+	if o.TokenLife < time.Second || o.MaxMessageBytes < 1 || o.MaxNodes < 1 || o.MaxWaybills < 1 {
+		panic(fmt.Sprintf("sandbox: TokenLife %v (at least 1s), MaxMessageBytes %d, MaxNodes %d, MaxWaybills %d (above 0)",
+			o.TokenLife, o.MaxMessageBytes, o.MaxNodes, o.MaxWaybills))
+	}
+	s := &Sandbox{opts: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), chance: newChance(o.Seed)}
+	s.tokens = newTokens(o.Apps, o.TokenLife, s.chance)
+	s.faults = newFaults(s.chance)
+	s.ledger = newLedger(o, s.chance)
+	s.routes = s.upstream()
+	guard := http.NewCrossOriginProtection()
+	for path, h := range s.own() {
+		s.routes[path] = guard.Handler(h).ServeHTTP
+	}
+	return s
+}
+
+// upstream lists the calls of the real one.
+func (s *Sandbox) upstream() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"/cgi-bin/token":                        s.basicToken,
+		"/cgi-bin/stable_token":                 s.stableToken,
+		"/cgi-bin/express/delivery/path/update": s.updatePath,
+	}
+}
+
+// own lists what only the sandbox has. Another site's page can't reach it through a visitor's browser.
+func (s *Sandbox) own() map[string]http.HandlerFunc {
+	return map[string]http.HandlerFunc{
+		"/":                s.page,
+		"/_sandbox/faults": s.serveFaults,
+		"/_sandbox/nodes":  s.serveNodes,
+		"/_sandbox/orders": s.serveOrders,
+		redirectTarget:     s.redirected,
+		"/_sandbox/livez":  s.live,
+		"/_sandbox/":       s.notFound,
+	}
+}
+
+// ServeHTTP answers one request. Cancel the server's base context to end requests that hang by a fault.
+func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h, ok := s.routes[r.URL.Path]; ok {
+		h(w, r)
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/cgi-bin/") {
+		s.answer(w, refuse(codeURL, "the sandbox does not have "+r.URL.Path))
+		return
+	}
+	s.notFound(w, r)
+}
+
+func (s *Sandbox) notFound(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, http.StatusNotFound, fmt.Errorf("nothing at %s; / lists what there is", r.URL.Path))
+}
+
+// live answers health checks; faults don't touch it.
+func (s *Sandbox) live(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
