@@ -31,7 +31,7 @@ type Verdict uint8
 const (
 	_         Verdict = iota
 	Accepted          // In the timeline, and queued to be pushed.
-	Held              // Waits for a missing scan; later Accepted or Ignored.
+	Held              // Waits for a missing scan; later Accepted or Ignored (or Rejected, by an override).
 	Ignored           // Repeats what is known; not pushed.
 	Duplicate         // The same id with the same content; nothing changes.
 	Rejected          // No legal transition; recorded, not pushed.

@@ -39,10 +39,16 @@ func (e *Entry) before(other *Entry) bool {
 }
 
 // step is the stage after e, given the one before it.
+//
+// What an operator accepted against the table is legal. It can make a step illegal that was accepted after it in time
+// and before it by arrival; that one was pushed, so it still leads where it leads: the stage does not move back.
 func (e *Entry) step(s Stage) (Stage, Outcome) {
 	to, out := Next(s, e.Type)
-	if e.Override && out == Illegal {
-		return target(s, e.Type), Legal
+	if out == Illegal && e.Verdict == Accepted {
+		to = target(s, e.Type)
+		if e.Override {
+			out = Legal
+		}
 	}
 	return to, out
 }
@@ -130,8 +136,8 @@ type Decision struct {
 	Stage Stage // The waybill's stage afterwards.
 
 	// Changed are other entries whose verdict changed, as they are now, in order of time:
-	// held ones that are accepted (or turned out to repeat a stage), ignored ones that mean something now.
-	// They are accepted after Entry, in this order.
+	// held ones that are accepted (or turned out to repeat a stage, or to contradict what an operator accepted),
+	// ignored ones that mean something now. They are accepted after Entry, in this order.
 	Changed []Entry
 
 	From    Stage        // Rejected: the stage at the event's time.
@@ -161,49 +167,56 @@ func (m Machine) DecideInOrder(h Head, e Entry) (d Decision, after Head, ok bool
 
 // Decide takes a new event into t. It needs Seq, Type, Time and MsgHash of e and returns the timeline with e in
 // its place. t itself may be changed. now is in Unix milliseconds.
+//
+// A held entry before e whose time is up is left to Expire, and e waits behind it: what changes with e is accepted
+// after e, and the order of time must hold.
 func (m Machine) Decide(t Timeline, e Entry, now int64) (Timeline, Decision) {
+	at := t.place(&e)
 	if cause, ok := t.known(&e); ok {
 		e.Verdict, e.Reason = Ignored, RepeatsEvent
-		return t.Insert(e), Decision{Entry: e, Stage: t.Stage(), Cause: cause}
+		return t.keep(at, e, Decision{Cause: cause})
 	}
-	at := t.place(&e)
 	from, cause := t[:at].all()
 	reason, cause := t.verify(at, from, &e, cause)
 	switch reason {
 	case IllegalStep, ContradictsNext:
 		e.Verdict, e.Reason = Rejected, reason
-		d := Decision{Entry: e, Stage: t.Stage(), From: from, Allowed: t.allowed(at, from, &e), Cause: cause}
-		return slices.Insert(t, at, e), d
+		return t.keep(at, e, Decision{From: from, Allowed: t.allowed(at, from, &e), Cause: cause})
 	case RepeatsStage:
 		e.Verdict, e.Reason = Ignored, reason
-		return slices.Insert(t, at, e), Decision{Entry: e, Stage: t.Stage(), Cause: cause}
+		return t.keep(at, e, Decision{Cause: cause})
 	}
-	if t[at:].hasAccepted() {
+	_, out := e.step(from)
+	switch {
+	case t[at:].hasAccepted():
 		// Late: the customer has seen what came after, so waiting for a missing scan would help nobody.
-		_, out := e.step(from)
 		e.Verdict, e.Late, e.Gap = Accepted, true, out == Gap
-	} else {
+	case out == Gap:
 		e.Verdict, e.Reason, e.Until = Held, MissingScan, now+m.ReorderWindow.Milliseconds()
+	default:
+		e.Verdict, e.Reason, e.Until = Held, BehindHeld, now+m.ReorderWindow.Milliseconds()
 	}
 	t = slices.Insert(t, at, e)
-	changed := t.settle(now)
-	d := Decision{Entry: e, Stage: t.Stage()}
+	changed := t.settle(at, now) // It accepts e as well, unless e has to wait.
+	d := Decision{Entry: t[at], Stage: t.Stage()}
 	for _, x := range changed {
-		if x.Seq == e.Seq {
-			d.Entry = x
-		} else {
+		if x.Seq != e.Seq {
 			d.Changed = append(d.Changed, x)
 		}
 	}
-	if i := slices.IndexFunc(t, func(x Entry) bool { return x.Seq == e.Seq }); t[i].Verdict == Held {
-		d.Entry = t[i]
-	}
+	return t, d
+}
+
+// keep inserts e, which changes nothing else, at index at, and completes its decision.
+func (t Timeline) keep(at int, e Entry, d Decision) (Timeline, Decision) {
+	t = slices.Insert(t, at, e)
+	d.Entry, d.Stage = e, t.Stage()
 	return t, d
 }
 
 // Expire accepts, in t itself, what has waited long enough, and returns the entries whose verdict changed in the
 // order in which they are accepted. now is in Unix milliseconds.
-func (m Machine) Expire(t Timeline, now int64) []Entry { return t.settle(now) }
+func (m Machine) Expire(t Timeline, now int64) []Entry { return t.settle(0, now) }
 
 // all is the stage with held entries counted as if they were accepted, and the event that led there.
 // Held events are known facts: what contradicts them is rejected, whatever arrives first.
@@ -213,7 +226,7 @@ func (t Timeline) all() (Stage, uint64) {
 		if !t[i].counts() {
 			continue
 		}
-		if to, out := t[i].step(s); out == Legal || out == Gap {
+		if to, out := t[i].step(s); out == Legal || out == Gap || to != s {
 			s, cause = to, t[i].Seq
 		}
 	}
@@ -221,6 +234,7 @@ func (t Timeline) all() (Stage, uint64) {
 }
 
 // verify says why e can't stand at index at, where the stage is from; 0 if it can. cause put the waybill there.
+// It blames e only for steps that are not illegal without e: an operator may have allowed some.
 func (t Timeline) verify(at int, from Stage, e *Entry, cause uint64) (Reason, uint64) {
 	s, out := e.step(from)
 	switch out {
@@ -229,20 +243,19 @@ func (t Timeline) verify(at int, from Stage, e *Entry, cause uint64) (Reason, ui
 	case Repeat:
 		return RepeatsStage, cause
 	}
+	without := from
 	for i := at; i < len(t); i++ {
 		x := &t[i]
 		if !x.counts() {
 			continue
 		}
+		was, wasOut := x.step(without)
 		to, out := x.step(s)
-		switch {
-		case out == Illegal && x.Verdict == Ignored:
-			// It was not pushed, so it can't be contradicted.
-		case out == Illegal:
+		// What was ignored was not pushed, so it can't be contradicted.
+		if out == Illegal && wasOut != Illegal && x.Verdict != Ignored {
 			return ContradictsNext, x.Seq
-		default:
-			s = to
 		}
+		without, s = was, to
 	}
 	return 0, 0
 }
@@ -265,8 +278,9 @@ func (t Timeline) hasAccepted() bool {
 }
 
 // settle walks t in order and gives every entry the verdict that it has by now; it returns those that changed.
-// A held entry is accepted when nothing before it is missing, or when it, or one after it, has waited long enough.
-func (t Timeline) settle(now int64) []Entry {
+// A held entry is accepted when nothing before it is missing, or when it, or one after it, has waited long enough;
+// the latter holds only from index first on.
+func (t Timeline) settle(first int, now int64) []Entry {
 	var changed []Entry
 	s, blocked := Created, false
 	for i := range t {
@@ -281,18 +295,18 @@ func (t Timeline) settle(now int64) []Entry {
 			continue
 		case x.Verdict == Ignored && (blocked || out != Legal):
 			continue
-		case blocked || out == Gap && !t[i:].expired(now):
-			if blocked && x.Reason == MissingScan && out != Gap {
-				x.Reason = BehindHeld
-			}
+		case blocked || out == Gap && (i < first || !t[i:].expired(now)):
 			blocked = true
 			s = to // As if accepted, so that those after it are judged by what they add.
 			continue
-		case out == Repeat || out == Illegal:
-			// Illegal can't be, as Decide lets nothing in that makes it so.
+		case out == Repeat:
 			x.Verdict, x.Reason = Ignored, RepeatsStage
+		case out == Illegal:
+			// Decide lets nothing in that makes it so, but an operator may.
+			x.Verdict, x.Reason = Rejected, IllegalStep
 		default:
 			x.Verdict, x.Reason, x.Gap = Accepted, 0, out == Gap
+			x.Late = t[i+1:].hasAccepted()
 		}
 		x.Until = 0
 		s = to
