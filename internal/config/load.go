@@ -1,0 +1,104 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"runtime"
+	"strings"
+)
+
+// loaded is what is remembered of Load for Check and Warnings.
+type loaded struct {
+	file     string
+	at       map[string]origin // By key; of sections and list elements too.
+	warnings []string          // Of what only Load sees.
+}
+
+// Load reads the file at path, or none if path is empty, and lays env over it (as os.Environ gives it). The error
+// joins a [*Finding] for everything that can't be read. A configuration that could be read may still be one that
+// can't work: call [Config.Check].
+func Load(path string, env []string) (*Config, error) {
+	variables := environment(env)
+	d := &decoder{
+		findings: findings{file: path},
+		lookup:   func(name string) (string, bool) { v, ok := variables[name]; return v, ok },
+		at:       map[string]origin{},
+	}
+	root := &node{kind: mapNode}
+	if path != "" {
+		d.dir = filepath.Dir(path)
+		parsed, err := readFile(path)
+		if err != nil {
+			return nil, err
+		}
+		if parsed != nil {
+			root = parsed
+		}
+	}
+	if root.kind == mapNode {
+		overlay(&d.findings, root, variables)
+	}
+	c := Default()
+	d.mapping(root, "", reflect.ValueOf(c).Elem())
+	if err := d.err(); err != nil {
+		return nil, err
+	}
+	c.finish(d)
+	if d.plainSecret && readableByAll(path) {
+		d.warn("%s: is readable by everyone and holds a secret; chmod 640 it, or use ${NAME} or a ..._file key", path)
+	}
+	c.loaded = &loaded{file: path, at: d.at, warnings: d.warnings}
+	return c, nil
+}
+
+// readFile reads and parses a file. nil without an error is an empty one.
+func readFile(path string) (*node, error) {
+	data, err := readLimited(path, maxFileBytes+1)
+	if err != nil {
+		return nil, &Finding{File: path, Message: "can't be read: " + reason(err)}
+	}
+	return parseYAML(path, data)
+}
+
+// reason is an error of package os without the path, which the finding names already, and what to do about it.
+func reason(err error) string {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "there is no such file; check the path"
+	case errors.Is(err, fs.ErrPermission):
+		return "permission denied; let the service's user read it"
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// readableByAll tells whether every user of the machine may read a file. Windows keeps that elsewhere.
+func readableByAll(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0
+}
+
+// finish settles what one key leaves to another.
+func (c *Config) finish(d *decoder) {
+	c.Store.KeyFile = d.path(c.Store.KeyFile)
+	c.NATS.CredsFile = d.path(c.NATS.CredsFile)
+	for i := range c.Accounts {
+		a := &c.Accounts[i]
+		a.BaseURL = strings.TrimRight(a.BaseURL, "/")
+		a.FallbackBaseURL = strings.TrimRight(a.FallbackBaseURL, "/")
+		// Whoever points an account elsewhere (a sandbox, a proxy) must not reach WeChat by way of a default.
+		if _, given := d.at[fmt.Sprintf("accounts[%d].fallback_base_url", i)]; !given && a.BaseURL != DefaultBaseURL {
+			a.FallbackBaseURL = ""
+		}
+	}
+	for i := range c.Merchants {
+		m := &c.Merchants[i]
+		m.BaseURL = strings.TrimRight(m.BaseURL, "/")
+	}
+}

@@ -1,0 +1,56 @@
+package config
+
+import (
+	"net/netip"
+	"net/url"
+	"slices"
+)
+
+// Warnings tells what works but is likely not what is wanted, one line each. It is for a configuration that Check
+// accepts.
+func (c *Config) Warnings() []string {
+	var w []string
+	if c.loaded != nil {
+		w = slices.Clone(c.loaded.warnings)
+	}
+	add := func(when bool, text string) {
+		if when {
+			w = append(w, text)
+		}
+	}
+	add(len(c.Accounts) == 0, "accounts: there is none, so nothing is pushed")
+	add(len(c.Sources) == 0, "sources: there is none, so only this machine can reach server.listen")
+	add(len(c.Admin.Tokens) == 0, "admin.tokens: there is none, so only this machine can reach server.admin_listen")
+	for i, s := range c.Sources {
+		add(s.APIKey != "" && s.SigningSecret != "",
+			index("sources", i)+".api_key: is not used, because signing_secret is set; remove one of them")
+	}
+	for i, a := range c.Accounts {
+		w = append(w, a.warnings(index("accounts", i))...)
+	}
+	for _, p := range c.Server.TrustedProxies {
+		add(p.Bits() == 0, "server.trusted_proxies: "+p.String()+" believes everybody's X-Forwarded-For; name your proxies only")
+	}
+	add(c.NATS.CredsFile != "" && c.NATS.URL == "", "nats.creds_file: is not used, because nats.url is empty")
+	return w
+}
+
+func (a Account) warnings(at string) []string {
+	var w []string
+	if a.TokenMode == TokenBasic {
+		w = append(w, at+".token_mode: basic makes the tokens of every other user of this appid end; use stable")
+	}
+	u, err := url.Parse(a.BaseURL)
+	if err != nil {
+		return w
+	}
+	if a.TokenMode == TokenNone && u.Scheme == "https" && isWeChat(a.BaseURL) {
+		w = append(w, at+".token_mode: none works in WeChat's cloud, over http; set base_url: http://api.weixin.qq.com")
+	}
+	ip, err := netip.ParseAddr(u.Hostname())
+	local := isLoopback(u.Hostname()) || err == nil && ip.IsLoopback()
+	if a.TokenMode != TokenNone && u.Scheme == "http" && !local {
+		w = append(w, at+".base_url: credentials travel unencrypted; use https if the network is shared")
+	}
+	return w
+}
