@@ -9,7 +9,7 @@ import (
 )
 
 // Names become parts of NATS subjects, URLs and metric labels.
-var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
+var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
 // accounts checks the delivery companies.
 func (k *checker) accounts() {
@@ -36,7 +36,7 @@ func (k *checker) name(key, value, what string) {
 	switch {
 	case value == "":
 		k.bad(key, "is missing; write %s", what)
-	case !name.MatchString(value):
+	case !plainName.MatchString(value):
 		k.bad(key, "%q must be 1 to 64 letters, digits, - and _, beginning with a letter or digit", value)
 	}
 }

@@ -52,7 +52,7 @@ var errcodeFamilies = [][2]int{
 	{65001, 65499},
 	{76001, 76099},     // Quota.
 	{85001, 89999},     // Mini programs; the list of allowed addresses.
-	{930501, 930599},   // 物流助手's sandbox.
+	{930550, 930599},   // 物流助手's sandbox. Not below: 9300507 without a zero is a slip.
 	{9300501, 9300599}, // 物流助手.
 	{9909001, 9909099},
 }

@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -37,20 +38,11 @@ func isMetadata(host string) bool {
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
-		return lastLabelNumeric.MatchString(host) || containsHost(metadataHosts, host)
+		return lastLabelNumeric.MatchString(host) || slices.Contains(metadataHosts, host)
 	}
 	ip = ip.Unmap().WithZone("")
 	return ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() || ip.IsMulticast() || ip.IsUnspecified() ||
-		containsHost(metadataHosts, ip.String())
-}
-
-func containsHost(hosts []string, host string) bool {
-	for _, h := range hosts {
-		if h == host {
-			return true
-		}
-	}
-	return false
+		slices.Contains(metadataHosts, ip.String())
 }
 
 // privateSuffixes end the names of hosts inside a network. (RFC 6761, RFC 6762, RFC 8375, ICANN's .internal; the
@@ -64,15 +56,8 @@ func isPrivate(host string) bool {
 		ip = ip.Unmap()
 		return ip.IsLoopback() || ip.IsPrivate()
 	}
-	if !strings.Contains(host, ".") {
-		return true
-	}
-	for _, suffix := range privateSuffixes {
-		if strings.HasSuffix(host, suffix) {
-			return true
-		}
-	}
-	return false
+	return !strings.Contains(host, ".") ||
+		slices.ContainsFunc(privateSuffixes, func(suffix string) bool { return strings.HasSuffix(host, suffix) })
 }
 
 // isWeChat tells WeChat's own hosts.

@@ -9,9 +9,10 @@ import (
 
 // about says what a key means, in the two languages of the users, and what its value may be.
 type about struct {
-	en, zh  string
-	choices []string // The only values, if not nil.
-	limit   limit    // Of numbers, sizes (bytes) and durations (nanoseconds).
+	en, zh   string
+	choices  []string // The only values, if not nil.
+	limit    limit    // Of numbers, sizes (bytes) and durations (nanoseconds).
+	required bool     // An element of the list is nothing without it.
 }
 
 // limit is the range of a number. The zero value is no limit.
@@ -161,8 +162,9 @@ var keys = map[string]about{
 		zh: "允许通过 HTTP 发送事件的来源。",
 	},
 	"sources[].name": {
-		en: "Unique name: letters, digits, - and _. Event ids are unique within it, and it is part of NATS subjects.",
-		zh: "唯一名称(字母、数字、-、_)。事件 id 在其内唯一,也用于 NATS 主题。",
+		required: true,
+		en:       "Unique name: letters, digits, - and _. Event ids are unique within it, and it is part of NATS subjects.",
+		zh:       "唯一名称(字母、数字、-、_)。事件 id 在其内唯一,也用于 NATS 主题。",
 	},
 	"sources[].api_key": {
 		en: "Sent as \"Authorization: Bearer KEY\". At least 16 characters.",
@@ -186,8 +188,9 @@ var keys = map[string]about{
 		zh: "每家快递公司一项,各有自己的小程序。",
 	},
 	"accounts[].delivery_id": {
-		en: "WeChat's id of the delivery company, such as SF. Unique.",
-		zh: "微信的快递公司 ID,如 SF。不可重复。",
+		required: true,
+		en:       "WeChat's id of the delivery company, such as SF. Unique.",
+		zh:       "微信的快递公司 ID,如 SF。不可重复。",
 	},
 	"accounts[].appid": {
 		en: "AppID of its mini program. May be left out if token_mode is none.",
@@ -250,8 +253,9 @@ var keys = map[string]about{
 		zh: "商家侧凭据,用于 getPath、getOrder、batchGetOrder。",
 	},
 	"merchants[].name": {
-		en: "Unique name: letters, digits, - and _.",
-		zh: "唯一名称(字母、数字、-、_)。",
+		required: true,
+		en:       "Unique name: letters, digits, - and _.",
+		zh:       "唯一名称(字母、数字、-、_)。",
 	},
 	"merchants[].appid": {
 		en: "AppID of the merchant's mini program.",
@@ -368,17 +372,19 @@ var keys = map[string]about{
 		zh: "管理 API 与控制台的令牌。",
 	},
 	"admin.tokens[].name": {
-		en: "Unique name, as the audit log says it.",
-		zh: "唯一名称,记入审计日志。",
+		required: true,
+		en:       "Unique name, as the audit log says it.",
+		zh:       "唯一名称,记入审计日志。",
 	},
 	"admin.tokens[].token": {
 		en: "Sent as \"Authorization: Bearer TOKEN\". At least 32 characters.",
 		zh: "以 Authorization: Bearer TOKEN 发送,至少 32 个字符。",
 	},
 	"admin.tokens[].role": {
-		en:      "operator reads and acts; viewer only reads.",
-		zh:      "operator 可查看与操作;viewer 仅查看。",
-		choices: []string{RoleOperator, RoleViewer},
+		required: true,
+		en:       "operator reads and acts; viewer only reads.",
+		zh:       "operator 可查看与操作;viewer 仅查看。",
+		choices:  []string{RoleOperator, RoleViewer},
 	},
 	"log.level": {
 		en:      "The least important lines that are written.",

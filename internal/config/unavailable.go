@@ -11,8 +11,9 @@ import (
 var unavailable = []struct {
 	pattern string
 	used    func(reflect.Value) bool // nil: any value but the default.
+	value   string                   // What used finds, for the reference.
 }{
-	{pattern: "store.url", used: isPostgres},
+	{pattern: "store.url", used: isPostgres, value: "postgres://"},
 	{pattern: "store.key_file"},
 	{pattern: "nats.url"},
 	{pattern: "accounts[].callback.token"},
@@ -21,13 +22,15 @@ var unavailable = []struct {
 	{pattern: "accounts[].orders.url"},
 	{pattern: "accounts[].orders.secret"},
 	{pattern: "merchants"},
-	{pattern: "push.unknown_waybills", used: func(v reflect.Value) bool { return v.String() == UnknownDiscard }},
-	{pattern: "push.quota_reserve", used: func(v reflect.Value) bool { return v.Float() > 0 }},
+	{pattern: "push.unknown_waybills", used: isDiscard, value: UnknownDiscard},
+	{pattern: "push.quota_reserve"},
 }
 
 func isPostgres(v reflect.Value) bool {
 	return strings.HasPrefix(v.String(), "postgres://") || strings.HasPrefix(v.String(), "postgresql://")
 }
+
+func isDiscard(v reflect.Value) bool { return v.String() == UnknownDiscard }
 
 // available refuses what this version can't do.
 func (k *checker) available(at visited) {
@@ -49,12 +52,15 @@ func isEmpty(v reflect.Value) bool {
 	return v.IsZero()
 }
 
-// notYet tells whether a key, or a value of it, isn't available.
-func notYet(pattern string) bool {
+// notYet says in the reference what of a key isn't available; empty if all is.
+func notYet(pattern string) (en, zh string) {
 	for _, u := range unavailable {
-		if u.pattern == pattern {
-			return true
+		switch {
+		case u.pattern == pattern && u.value != "":
+			return " Not available in this version: " + u.value + ".", "本版本暂不支持 " + u.value + "。"
+		case u.pattern == pattern || strings.HasPrefix(pattern, u.pattern+"[]"):
+			return " Not available in this version.", "本版本暂不支持。"
 		}
 	}
-	return false
+	return "", ""
 }

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"net/url"
 	"slices"
 )
@@ -47,9 +46,7 @@ func (a Account) warnings(at string) []string {
 	if a.TokenMode == TokenNone && u.Scheme == "https" && isWeChat(a.BaseURL) {
 		w = append(w, at+".token_mode: none works in WeChat's cloud, over http; set base_url: http://api.weixin.qq.com")
 	}
-	ip, err := netip.ParseAddr(u.Hostname())
-	local := isLoopback(u.Hostname()) || err == nil && ip.IsLoopback()
-	if a.TokenMode != TokenNone && u.Scheme == "http" && !local {
+	if a.TokenMode != TokenNone && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		w = append(w, at+".base_url: credentials travel unencrypted; use https if the network is shared")
 	}
 	return w
