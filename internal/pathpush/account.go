@@ -115,6 +115,8 @@ func (a *account) changed(c *store.Change) {
 	switch {
 	case l != nil && c.Reload:
 		a.reload(l)
+	case l != nil && a.lanes.loaded >= a.maxLoaded:
+		l.stale = true // No room for its new end: it is read when its turn comes.
 	case l != nil:
 		if l.where == loading {
 			l.stale = true // It may have been read just before.

@@ -1,0 +1,206 @@
+// Package app builds all parts of the service from its configuration, starts them in order and stops them in order.
+// It is the only package that knows all others.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"carrier/internal/admin"
+	"carrier/internal/config"
+	"carrier/internal/ingest"
+	"carrier/internal/pathpush"
+	"carrier/internal/server"
+	"carrier/internal/state"
+	"carrier/internal/store"
+	"carrier/internal/store/pebble"
+	"carrier/internal/telemetry"
+)
+
+// Options is what the outside world gives.
+type Options struct {
+	Config  *config.Config
+	Log     *slog.Logger
+	Version string // For the User-Agent and carrier_build_info.
+}
+
+// App is the service, built and not yet running.
+type App struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	store   *pebble.Store
+	pusher  *pathpush.Pusher
+	feedTo  atomic.Pointer[pathpush.Pusher] // the same; the store's goroutine reads it
+	server  *server.Server
+	metrics *telemetry.Metrics
+	admin   *admin.Service
+}
+
+// The stop must be through within 30 s (contract, section 8): requests get 3 s, pushes in flight the longest time-out
+// that the configuration allows (25 s).
+const intakeGrace = 3 * time.Second
+
+// New builds the service: it opens the listeners and the store, and takes nothing in yet. Close it if Run is not called.
+func New(ctx context.Context, o Options) (*App, error) {
+	a := &App{cfg: o.Config, log: o.Log, metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version})}
+	if err := a.build(ctx, o); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context, o Options) error {
+	if err := a.openStore(); err != nil {
+		return err
+	}
+	if err := a.newPusher(ctx, o.Version); err != nil {
+		return err
+	}
+	webhook, err := a.newWebhook()
+	if err != nil {
+		return err
+	}
+	a.admin = &admin.Service{Store: a.store, Pusher: a.pusher, Accounts: a.accountIDs(), Log: a.log}
+	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
+	a.server, err = server.Listen(ctx, server.Options{
+		Listen: a.cfg.Server.Listen, AdminListen: a.cfg.Server.AdminListen,
+		Events: webhook, Admin: a.admin, Tokens: a.adminTokens(),
+		Metrics: a.metrics.Handler(), Ready: a.ready, Observe: a.metrics.HTTPRequest,
+		TrustedProxies: a.cfg.Server.TrustedProxies, Log: a.log.With("part", "http"),
+	})
+	return err
+}
+
+func (a *App) openStore() (err error) {
+	folder, err := a.cfg.Store.Folder()
+	if err != nil {
+		return err
+	}
+	a.store, err = pebble.Open(folder, pebble.Options{
+		Machine:      state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)},
+		NoTokenWait:  time.Duration(a.cfg.Push.NoTokenWait),
+		Retention:    time.Duration(a.cfg.Store.Retention),
+		MinFreeBytes: uint64(a.cfg.Store.MinFree),
+		Feed:         a.feed,
+		Logger:       a.log.With("part", "store"),
+	})
+	return err
+}
+
+// feed passes what the store tells on to the pusher. Changes from before the pusher was made are not missed: it
+// begins by sweeping the store.
+func (a *App) feed(changes []store.Change) {
+	if p := a.feedTo.Load(); p != nil {
+		p.Feed(changes)
+	}
+}
+
+func (a *App) newWebhook() (*ingest.Webhook, error) {
+	sources := make([]ingest.Source, len(a.cfg.Sources))
+	for i, s := range a.cfg.Sources {
+		sources[i] = ingest.Source{
+			Name: s.Name, APIKey: s.APIKey.Reveal(), SigningSecret: s.SigningSecret.Reveal(),
+			DeliveryIDs: s.DeliveryIDs, Rate: s.Rate,
+		}
+	}
+	return ingest.New(ingest.Options{
+		Store: a.store, Sources: sources, DeliveryIDs: a.accountIDs(),
+		MaxBody: int64(a.cfg.Server.MaxBody), MaxActionMsg: int(a.cfg.State.MaxActionMsg),
+		MaxFuture: time.Duration(a.cfg.State.MaxFuture), MaxAge: time.Duration(a.cfg.State.MaxAge),
+		Logger: a.log.With("part", "ingest"), Observe: a.metrics.Events,
+	})
+}
+
+func (a *App) accountIDs() []string {
+	ids := make([]string, len(a.cfg.Accounts))
+	for i := range a.cfg.Accounts {
+		ids[i] = a.cfg.Accounts[i].DeliveryID
+	}
+	return ids
+}
+
+func (a *App) adminTokens() []server.Token {
+	tokens := make([]server.Token, len(a.cfg.Admin.Tokens))
+	for i, t := range a.cfg.Admin.Tokens {
+		tokens[i] = server.Token{Name: t.Name, Value: t.Token.Reveal(), Operator: t.Role == config.RoleOperator}
+	}
+	return tokens
+}
+
+// Addr is where events are taken, AdminAddr where admin, health and metrics are: known once New returned, also for
+// a configured port of 0.
+func (a *App) Addr() string      { return a.server.Addr() }
+func (a *App) AdminAddr() string { return a.server.AdminAddr() }
+
+// Store is the service's store, for the demo and the benchmark, which check it from inside.
+func (a *App) Store() *pebble.Store { return a.store }
+
+// Run serves until ctx ends, or a part fails. Then it stops in this order, so that nothing acknowledged is lost and
+// nothing in flight is cut off: refuse events, answer the requests under way, let pushes in flight end and be
+// recorded, stop the admin listener, close the store.
+func (a *App) Run(ctx context.Context) error {
+	a.log.Info("carrier is up", "events", a.Addr(), "admin", a.AdminAddr(), "accounts", len(a.cfg.Accounts),
+		"sources", len(a.cfg.Sources))
+	for _, w := range a.cfg.Warnings() {
+		a.log.Warn(w)
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	pushing, stopPushing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopPushing()
+	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWatching()
+
+	var all, intake, pushes errgroup.Group
+	failing := func(err error) error {
+		if err != nil {
+			stop()
+		}
+		return err
+	}
+	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
+	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
+	all.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
+
+	<-ctx.Done()
+	a.log.Info("stopping: no more events are taken; pushes in flight are let through")
+	intakeErr := intake.Wait()
+	stopPushing()
+	pushErr := pushes.Wait()
+	stopWatching()
+	adminErr := all.Wait()
+	return errors.Join(intakeErr, pushErr, adminErr, a.Close())
+}
+
+// Close closes what New opened; Run does it by itself.
+func (a *App) Close() error {
+	if a.store == nil {
+		return nil
+	}
+	s := a.store
+	a.store = nil
+	if err := s.Close(); err != nil {
+		return fmt.Errorf("closing the store: %w", err)
+	}
+	return nil
+}
+
+// ready says whether events can be taken, and what is degraded while they can.
+func (a *App) ready() (degraded []string, err error) {
+	for _, s := range a.pusher.Snapshots() {
+		switch {
+		case s.Paused:
+			degraded = append(degraded, fmt.Sprintf("account %s waits: %s", s.DeliveryID, s.PauseReason))
+		case s.Breakers[0].State == "open":
+			degraded = append(degraded, fmt.Sprintf("account %s: the breaker of %s is open since %s (%s)",
+				s.DeliveryID, s.Breakers[0].Host, s.Breakers[0].Since.UTC().Format(time.RFC3339), s.Breakers[0].OpenedBy))
+		}
+	}
+	return degraded, a.store.Ready()
+}

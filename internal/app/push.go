@@ -1,0 +1,117 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"time"
+
+	"carrier/internal/config"
+	"carrier/internal/pathpush"
+	"carrier/internal/store"
+	"carrier/internal/telemetry"
+	"carrier/internal/wechat"
+)
+
+// newPusher makes the pusher with a client per host and an access_token source per account.
+func (a *App) newPusher(ctx context.Context, version string) error {
+	p := a.cfg.Push
+	o := pathpush.Options{
+		Store: a.store, TokenRetries: p.TokenRetries, Errcodes: map[int]wechat.Scope{},
+		Retry: pathpush.Retry{
+			Initial: time.Duration(p.Retry.Initial), Max: time.Duration(p.Retry.Max),
+			Multiplier: p.Retry.Multiplier, MaxAge: time.Duration(p.Retry.MaxAge),
+		},
+		Breaker: pathpush.BreakerOptions{
+			MinRequests: p.Breaker.MinRequests, FailureRatio: p.Breaker.FailureRatio,
+			Interval: time.Duration(p.Breaker.Interval), OpenFor: time.Duration(p.Breaker.OpenFor),
+			HalfOpen: p.Breaker.HalfOpen,
+		},
+		Logger: a.log.With("part", "push"), Observer: observer{a.metrics},
+	}
+	for code, scope := range p.Errcodes {
+		o.Errcodes[code] = wechat.Scope(scope)
+	}
+	for i := range a.cfg.Accounts {
+		account, err := a.newAccount(ctx, &a.cfg.Accounts[i], version)
+		if err != nil {
+			return err
+		}
+		o.Accounts = append(o.Accounts, account)
+	}
+	pusher, err := pathpush.New(o)
+	if err != nil {
+		return err
+	}
+	a.pusher = pusher
+	a.feedTo.Store(pusher)
+	return nil
+}
+
+func (a *App) newAccount(ctx context.Context, c *config.Account, version string) (pathpush.AccountOptions, error) {
+	kept, err := a.store.Account(ctx, c.DeliveryID)
+	if err != nil {
+		return pathpush.AccountOptions{}, fmt.Errorf("reading account %s: %w", c.DeliveryID, err)
+	}
+	account := pathpush.AccountOptions{DeliveryID: c.DeliveryID, Concurrency: c.Concurrency, Rate: c.Rate}
+	var clients []*wechat.Client
+	for _, base := range []string{c.BaseURL, c.FallbackBaseURL} {
+		if base == "" {
+			continue
+		}
+		client := wechat.NewClient(wechat.ClientOptions{
+			BaseURL: base, MaxConns: c.Concurrency, Timeout: time.Duration(c.Timeout), UserAgent: "carrier/" + version,
+		})
+		clients = append(clients, client)
+		account.Hosts = append(account.Hosts, pathpush.Host{Name: hostName(base), Upstream: client})
+	}
+	account.Credentials = wechat.NewAccessToken(wechat.AccessTokenOptions{
+		Clients: clients, AppID: c.AppID, Secret: c.Secret.Reveal, Mode: c.TokenMode,
+		Forced: kept.ForcedAt, OnForced: a.keepForced(c.DeliveryID),
+		Logger: a.log.With("part", "access_token", "delivery_id", c.DeliveryID),
+	})
+	return account, nil
+}
+
+// keepForced makes the day's forced access_tokens outlive a restart.
+func (a *App) keepForced(deliveryID string) func([]time.Time) {
+	return func(at []time.Time) {
+		if err := a.pusher.Forced(context.Background(), deliveryID, at); err != nil {
+			a.log.Error("keeping when an access_token was forced", "delivery_id", deliveryID, "err", err)
+		}
+	}
+}
+
+func hostName(base string) string {
+	if u, err := url.Parse(base); err == nil && u.Host != "" {
+		return u.Host
+	}
+	return base
+}
+
+// observer tells the metrics what becomes of pushes.
+type observer struct{ m *telemetry.Metrics }
+
+func (o observer) Attempt(deliveryID, scope string, took time.Duration) {
+	o.m.Attempt(deliveryID, scope, took)
+}
+
+func (o observer) Ended(deliveryID string, status store.Status, since time.Duration) {
+	o.m.Ended(deliveryID, status.String(), since)
+}
+
+// accountSnapshots is what a scrape reads of the accounts.
+func (a *App) accountSnapshots() []telemetry.AccountSnapshot {
+	snaps := a.pusher.Snapshots()
+	out := make([]telemetry.AccountSnapshot, len(snaps))
+	for i, s := range snaps {
+		out[i] = telemetry.AccountSnapshot{
+			DeliveryID: s.DeliveryID, Paused: s.Paused, InFlight: s.InFlight, TokenExpiresAt: s.AccessTokenExpiresAt,
+			Breaker: map[string]string{},
+		}
+		for _, b := range s.Breakers {
+			out[i].Breaker[b.Host] = b.State
+		}
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+// Package server is the two HTTP listeners: one for events (and WeChat's callbacks), which may face the network, and
+// one for admin, health and metrics, which stays inside. routes.go lists every route with who may call it.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"carrier/internal/admin"
+	"carrier/internal/problem"
+)
+
+// Events answers the webhook's two routes (see ingest.Webhook).
+type Events interface {
+	Event(c echo.Context) error
+	Batch(c echo.Context) error
+}
+
+// Options sets up a Server.
+type Options struct {
+	Listen      string // host:port of events.
+	AdminListen string // host:port of admin, health and metrics.
+	Events      Events
+	Admin       *admin.Service
+	Tokens      []Token
+	Metrics     http.Handler
+	// Ready says why the service can't take events (an error), and what is degraded while it can.
+	Ready func() (degraded []string, err error)
+	// Observe hears of each request; route is the pattern, not the path. It must not block. May be nil.
+	Observe        func(route string, status int, took time.Duration)
+	TrustedProxies []netip.Prefix // Peers whose X-Forwarded-For is believed.
+	Log            *slog.Logger
+}
+
+// Server is both listeners.
+type Server struct {
+	events, admin         *http.Server
+	eventsAddr, adminAddr net.Listener
+	log                   *slog.Logger
+}
+
+// Listen opens both listeners, so that a taken port is found before anything else is started. It serves nothing yet.
+func Listen(ctx context.Context, o Options) (*Server, error) {
+	var lc net.ListenConfig
+	events, err := lc.Listen(ctx, "tcp", o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("server.listen: %w; is another process using it? choose another address", err)
+	}
+	adm, err := lc.Listen(ctx, "tcp", o.AdminListen)
+	if err != nil {
+		return nil, errors.Join(
+			fmt.Errorf("server.admin_listen: %w; is another process using it? choose another address", err), events.Close())
+	}
+	auth := newAuth(o.Tokens)
+	return &Server{
+		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth), o.Log),
+		admin:      newHTTPServer(newEcho(&o, adminRoutes(&o), auth), o.Log),
+		eventsAddr: events, adminAddr: adm, log: o.Log,
+	}, nil
+}
+
+// Addr is where events are taken; AdminAddr is the other one.
+func (s *Server) Addr() string { return s.eventsAddr.Addr().String() }
+
+// AdminAddr is where admin, health and metrics are served.
+func (s *Server) AdminAddr() string { return s.adminAddr.Addr().String() }
+
+// ServeEvents serves events until ctx ends, and then until the requests under way are answered, at most grace long.
+func (s *Server) ServeEvents(ctx context.Context, grace time.Duration) error {
+	return serve(ctx, s.events, s.eventsAddr, grace)
+}
+
+// ServeAdmin does the same for the other listener.
+func (s *Server) ServeAdmin(ctx context.Context, grace time.Duration) error {
+	return serve(ctx, s.admin, s.adminAddr, grace)
+}
+
+// serve waits for the end of Shutdown itself: Serve returns as soon as it begins, with requests still under way.
+func serve(ctx context.Context, srv *http.Server, l net.Listener, grace time.Duration) error {
+	failed := make(chan error, 1)
+	go func() { failed <- srv.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := srv.Shutdown(stop); err != nil {
+		return errors.Join(fmt.Errorf("stopping %s: %w", l.Addr(), err), srv.Close())
+	}
+	return nil
+}
+
+// newHTTPServer sets every time-out: Echo's own server has none, so that a slow client would hold it for ever.
+func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      60 * time.Second,
+		IdleTimeout:       90 * time.Second,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// newEcho routes. Echo's own server and binder are not used.
+func newEcho(o *Options, routes []route, auth *auth) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.IPExtractor = ipExtractor(o.TrustedProxies)
+	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(o.Log, err, c) }
+	e.Use(observe(o), recovered)
+	for _, r := range routes {
+		e.Add(r.method, r.path, auth.guard(r.access, r.handle))
+	}
+	return e
+}
+
+// ipExtractor believes X-Forwarded-For only of the proxies named: anybody can send the header.
+func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, p := range trusted {
+		options = append(options, echo.TrustIPRange(&net.IPNet{
+			IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen()),
+		}))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// observe tells of each request when it is answered.
+func observe(o *Options) echo.MiddlewareFunc {
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			if o.Observe == nil {
+				return next(c)
+			}
+			start := time.Now()
+			if err := next(c); err != nil {
+				c.Error(err)
+			}
+			route := c.Path()
+			if c.Response().Status == http.StatusNotFound && route == "" {
+				route = "none"
+			}
+			o.Observe(route, c.Response().Status, time.Since(start))
+			return nil
+		}
+	}
+}
+
+// recovered makes an error of a panic, so that one request can't end the process or tell the caller what it held.
+func recovered(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) (err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				if r == http.ErrAbortHandler {
+					panic(r)
+				}
+				err = newPanicError(r)
+			}
+		}()
+		return next(c)
+	}
+}
+
+// answerError is the one place that makes an answer of an error: problems speak for themselves, the router's errors
+// get the problem of their status, everything else is logged and answered as an internal error.
+func answerError(log *slog.Logger, err error, c echo.Context) {
+	if c.Response().Committed {
+		return
+	}
+	p, ok := errors.AsType[*problem.Problem](err)
+	if he, isHTTP := errors.AsType[*echo.HTTPError](err); !ok && isHTTP {
+		p, ok = problem.New(problem.ForStatus(he.Code)), true
+	}
+	if !ok {
+		p = problem.New(problem.Internal).Because(err)
+	}
+	if p.Status() >= http.StatusInternalServerError {
+		logFailure(log, p, c)
+	}
+	if err := p.Write(c.Response(), c.Request()); err != nil {
+		log.Debug("answering a request", "err", err)
+	}
+}
+
+func logFailure(log *slog.Logger, p *problem.Problem, c echo.Context) {
+	args := []any{"route", c.Path(), "code", string(p.Code), "err", p.Cause}
+	if pe, ok := errors.AsType[*panicError](p.Cause); ok {
+		args = append(args, "stack", pe.stack)
+	}
+	log.Error("a request failed", args...)
+}
