@@ -123,7 +123,7 @@ func (a *account) changed(c *store.Change) {
 		}
 		a.lanes.loaded += l.append(c.Added)
 	case c.Blocked:
-	case a.lanes.loaded >= a.maxLoaded:
+	case max(a.lanes.loaded, len(a.lanes.all)) >= a.maxLoaded:
 		a.sweep.again = true
 	case c.Whole && !c.Reload:
 		if len(c.Added) > 0 {
