@@ -109,7 +109,9 @@ func newTransport(conns int, timeout time.Duration) *http.Transport {
 		IdleConnTimeout:       90 * time.Second,
 		MaxIdleConns:          0, // No limit but the host's.
 		DisableCompression:    true,
-		Protocols:             protocols,
+		// What is read of a stranger's answer is bounded, its header too.
+		MaxResponseHeaderBytes: maxAnswerBytes,
+		Protocols:              protocols,
 	}
 }
 
@@ -157,7 +159,7 @@ func (c *Client) ask(ctx context.Context, rt http.RoundTripper, op string, req *
 	if callErr != nil {
 		return Answer{}, c.blame(op, callErr, secrets...)
 	}
-	if bytes.Equal(r.body, okAnswer) && r.status == http.StatusOK {
+	if bytes.Equal(bytes.TrimSpace(r.body), okAnswer) && r.status == http.StatusOK {
 		return Answer{Errmsg: "ok", HTTPStatus: r.status}, nil
 	}
 	answer, _, bad := interpret(r)

@@ -1,8 +1,6 @@
 package wechat
 
-import (
-	"slices"
-)
+import "slices"
 
 // Scope says what an answer speaks of, and so who has to wait or give up.
 type Scope string
@@ -117,9 +115,12 @@ var errcodes = []errcodeInfo{
 		"参数长度超限。请在发送方缩短 action_msg 后作为新事件重新发送。"},
 }
 
-// fetchErrcodes are documented only for the calls that give access_tokens, and always speak of the account there.
+// fetchErrcodes are what only the calls that give access_tokens answer, or mean otherwise. All speak of the account.
 // Source: WeChat getAccessToken and getStableAccessToken, 错误码.
 var fetchErrcodes = []errcodeInfo{
+	{40001, ScopeAccount,
+		"The AppSecret is wrong. Copy it again from the Mini Program console into accounts[].secret.",
+		"AppSecret 错误。请从小程序后台重新复制到 accounts[].secret。"},
 	{40002, ScopeAccount,
 		"The grant_type is wrong. base_url does not lead to WeChat's own API; correct it.",
 		"grant_type 错误。base_url 未指向微信接口，请更正。"},
@@ -193,6 +194,14 @@ func Meaning(errcode int, zh bool) string {
 	default:
 		return info.en
 	}
+}
+
+// fetchMeaning is Meaning, in English, of an errcode that came instead of an access_token.
+func fetchMeaning(errcode int) string {
+	if info, ok := fetchErrcodeByCode[errcode]; ok {
+		return info.en
+	}
+	return Meaning(errcode, false)
 }
 
 // Errcodes lists the codes of the table of pushes, in rising order.

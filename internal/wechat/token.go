@@ -41,7 +41,7 @@ type grant struct {
 
 // stableToken asks for the access_token that all share. Unless force is set, it is the one that is valid now. force
 // makes a new one and ends the old one's life at once, for everybody; 20 times a day, at least 30 s apart.
-func (c *Client) stableToken(ctx context.Context, appID, secret string, force bool) (grant, error) {
+func (c *Client) stableToken(ctx context.Context, within time.Duration, appID, secret string, force bool) (grant, error) {
 	body, err := json.Marshal(struct {
 		GrantType    string `json:"grant_type"`
 		AppID        string `json:"appid"`
@@ -51,19 +51,20 @@ func (c *Client) stableToken(ctx context.Context, appID, secret string, force bo
 	if err != nil {
 		return grant{}, err
 	}
-	return c.askGrant(ctx, opStableToken, c.request(http.MethodPost, pathStableToken, nil), body, secret)
+	return c.askGrant(ctx, within, opStableToken, c.request(http.MethodPost, pathStableToken, nil), body, secret)
 }
 
 // basicToken asks for a new access_token; the old one works for five more minutes.
-func (c *Client) basicToken(ctx context.Context, appID, secret string) (grant, error) {
+func (c *Client) basicToken(ctx context.Context, within time.Duration, appID, secret string) (grant, error) {
 	query := url.Values{"grant_type": {"client_credential"}, "appid": {appID}, "secret": {secret}}
-	return c.askGrant(ctx, opBasicToken, c.request(http.MethodGet, pathBasicToken, query), nil, secret)
+	return c.askGrant(ctx, within, opBasicToken, c.request(http.MethodGet, pathBasicToken, query), nil, secret)
 }
 
-// askGrant makes a call for an access_token. As with all calls the error is a *CallError, and a refusal is an answer.
-func (c *Client) askGrant(ctx context.Context, op string, req *http.Request, payload []byte, secret string) (grant, error) {
+// askGrant makes a call for an access_token, within a time that the client's own time-out may shorten. As with all
+// calls the error is a *CallError, and a refusal is an answer.
+func (c *Client) askGrant(ctx context.Context, within time.Duration, op string, req *http.Request, payload []byte, secret string) (grant, error) {
 	at := time.Now() // Its life began after this, so it ends no earlier than counted from here.
-	r, callErr := do(ctx, c.side, c.timeout, req, payload)
+	r, callErr := do(ctx, c.side, min(c.timeout, within), req, payload)
 	if callErr != nil {
 		return grant{}, c.blame(op, callErr, secret)
 	}

@@ -1,7 +1,7 @@
 package wechat
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,13 +29,7 @@ func (e *TokenError) Error() string {
 	if e.Errcode == 0 {
 		return text
 	}
-	if meaning := Meaning(e.Errcode, false); meaning != "" && e.Errcode != 40001 {
-		return text + ": " + meaning
-	} else if e.Errcode == 40001 {
-		// Of a fetch it can only mean this; the table's words are about pushes.
-		return text + ": the AppSecret is wrong; copy it again from the Mini Program console into accounts[].secret"
-	}
-	return text
+	return text + ": " + cmp.Or(fetchMeaning(e.Errcode), "an errcode that is not documented")
 }
 
 // Unwrap is the cause.
@@ -72,16 +66,16 @@ func (a *AccessToken) fly(f *flight) {
 	if err == nil && g.accessToken == a.refused {
 		err = &TokenError{Scope: ScopeCredential, Err: errSameAgain}
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		a.keep(g, forced)
-	} else {
-		a.fail(now, err)
-	}
-	// A refresh ahead of time that failed takes nothing away from who waits for one that is still valid.
-	if a.valid(now) {
 		f.token = a.token
-	} else {
-		f.err = a.failure
+	case a.valid(now): // A refresh ahead of time that failed takes nothing away from who waits.
+		a.fail(now, err)
+		f.token = a.token
+	default:
+		a.fail(now, err)
+		f.err = err
 	}
 	a.flight = nil
 	close(f.done)
@@ -109,9 +103,7 @@ func (a *AccessToken) ask(force bool) (g grant, err *TokenError) {
 }
 
 func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
-	ctx, cancel := context.WithTimeoutCause(a.life, a.o.Timeout, ErrTimeout)
-	defer cancel()
-	g, err := a.call(ctx, c, force)
+	g, err := a.call(c, force)
 	switch {
 	case err != nil:
 		return grant{}, &TokenError{Scope: ScopeUpstream, Err: err}
@@ -122,11 +114,11 @@ func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
 	return g, nil
 }
 
-func (a *AccessToken) call(ctx context.Context, c *Client, force bool) (grant, error) {
+func (a *AccessToken) call(c *Client, force bool) (grant, error) {
 	if a.o.Mode == ModeBasic {
-		return c.basicToken(ctx, a.o.AppID, a.o.Secret())
+		return c.basicToken(a.life, a.o.Timeout, a.o.AppID, a.o.Secret())
 	}
-	return c.stableToken(ctx, a.o.AppID, a.o.Secret(), force)
+	return c.stableToken(a.life, a.o.Timeout, a.o.AppID, a.o.Secret(), force)
 }
 
 // mustForce tells whether only force brings an access_token that works: upstream gave the very one that it refuses.
