@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"carrier/internal/state"
@@ -13,6 +14,9 @@ var (
 	// ErrUnavailable: the store can't take writes now (closing, disk low, connection lost). Nothing was kept;
 	// the sender should try again. Wrapped with the cause.
 	ErrUnavailable = errors.New("the store cannot take it now")
+	// ErrClosing and ErrDiskLow are kinds of ErrUnavailable that senders are told of.
+	ErrClosing = fmt.Errorf("%w: it is closing", ErrUnavailable)
+	ErrDiskLow = fmt.Errorf("%w: the disk is nearly full", ErrUnavailable)
 	// ErrNotFound: there is no such event, push or waybill.
 	ErrNotFound = errors.New("not found")
 	// ErrState: the push is not in a state that allows it (e.g. a replay of one that is pending).
