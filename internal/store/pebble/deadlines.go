@@ -1,0 +1,193 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"time"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+const (
+	// dueRows bounds how many deadlines one commit carries out, so that a mass of them does not hold up events.
+	dueRows = 256
+	// maxSleep bounds how late a deadline can be noticed after the machine's clock was set forward.
+	maxSleep = time.Minute
+)
+
+// due is a deadline that has passed.
+type due struct {
+	table    byte
+	deadline int64 // Unix ms
+	seq      uint64
+	waybill  state.Waybill
+}
+
+// watchDeadlines carries out deadlines as they pass, until the store closes.
+func (s *Store) watchDeadlines() {
+	for {
+		if err := s.Tick(context.Background()); err != nil && !s.stopping() {
+			s.opts.Logger.Error("deadlines can't be carried out; trying again", "err", err)
+		}
+		sleep := time.NewTimer(s.sleepTime())
+		select {
+		case <-s.stop:
+			sleep.Stop()
+			return
+		case <-s.wake:
+		case <-sleep.C:
+		}
+		sleep.Stop()
+	}
+}
+
+func (s *Store) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return s.failed.Load() != nil
+	}
+}
+
+func (s *Store) sleepTime() time.Duration {
+	until := s.sleepsUntil.Load()
+	if until == math.MaxInt64 {
+		return maxSleep
+	}
+	return min(max(time.UnixMilli(until).Sub(s.opts.Now()), time.Millisecond), maxSleep)
+}
+
+// expectDeadline wakes the background if a commit set a deadline (Unix ms; 0: none) before the one it waits for.
+func (s *Store) expectDeadline(at int64) {
+	if at == 0 || at >= s.sleepsUntil.Load() {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Tick carries out what is due: held events whose time is up, pushes that waited in vain for a Token. The engine
+// does this by itself; a test with its own clock calls it after moving the clock. It returns when all is durable.
+func (s *Store) Tick(ctx context.Context) error {
+	for {
+		// Before the look at the tables: a deadline that is set while we look wakes us again.
+		s.sleepsUntil.Store(math.MaxInt64)
+		list, next, err := s.dueNow()
+		if err != nil {
+			return err
+		}
+		if len(list) == 0 {
+			s.sleepsUntil.Store(next)
+			return nil
+		}
+		op := &expireOp{list: list}
+		if err := s.write(ctx, op, &op.waiter); err != nil {
+			return err
+		}
+	}
+}
+
+// dueNow lists deadlines that have passed, and the earliest that has not (Unix ms; MaxInt64: there is none).
+func (s *Store) dueNow() (list []due, next int64, err error) {
+	now := s.opts.Now().UnixMilli()
+	next = math.MaxInt64
+	err = s.view(func(db cdb.Reader) error {
+		for _, table := range []byte{tableHeld, tableNoToken} {
+			err := scan(db, []byte{table}, func(key, value []byte) (bool, error) {
+				at := keyDeadline(key)
+				if at > now {
+					next = min(next, at)
+					return false, nil
+				}
+				w, ok := parseWaybill(value)
+				if !ok {
+					return false, damaged(key, errRecord)
+				}
+				list = append(list, due{table, at, keySeq(key), w})
+				return len(list) < dueRows, nil
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, next, err
+}
+
+type expireOp struct {
+	waiter
+	list []due
+}
+
+func (o *expireOp) rows() int { return len(o.list) }
+
+func (o *expireOp) run(x *tx) {
+	for _, d := range o.list {
+		expire := x.expireHeld
+		if d.table == tableNoToken {
+			expire = x.expireNoToken
+		}
+		if o.err = expire(d); o.err != nil {
+			return
+		}
+	}
+}
+
+// expireHeld accepts what a waybill has held for long enough.
+func (x *tx) expireHeld(d due) error {
+	w, err := x.waybill(d.waybill)
+	if err != nil {
+		return err
+	}
+	before, err := x.timeline(w)
+	if err != nil {
+		return err
+	}
+	if e := find(before, d.seq); e == nil || e.Verdict != state.Held || e.Until != d.deadline {
+		x.forget(d)
+		return nil
+	}
+	after := slices.Clone(before)
+	changed := x.s.opts.Machine.Expire(after, max(x.now, d.deadline))
+	events, err := x.eventsOf(changed)
+	if err != nil {
+		return err
+	}
+	open := w.open
+	x.feedOpened(w, open, x.settleTimeline(w, before, after, changed, events))
+	return nil
+}
+
+// forget deletes a deadline that means nothing any more. Most often its row is gone since the look at the table; if not,
+// it would be looked at for ever.
+func (x *tx) forget(d due) {
+	x.key = deadlineKey(x.key[:0], d.table, d.deadline, d.seq)
+	x.del(x.key)
+}
+
+// expireNoToken gives up a push whose waybill got no Token.
+func (x *tx) expireNoToken(d due) error {
+	rec, err := x.existing(d.waybill, d.seq)
+	switch {
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrState):
+		x.forget(d)
+		return nil
+	case err != nil:
+		return err
+	case rec.status != store.Pending || rec.tokenUntil != d.deadline:
+		x.forget(d)
+		return nil
+	}
+	x.end(d.waybill, d.seq, &rec, store.Failed, store.ReasonNoToken)
+	x.savePush(d.seq, rec)
+	return nil
+}

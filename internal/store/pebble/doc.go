@@ -1,0 +1,37 @@
+// Package pebble is the embedded storage engine: one folder, one process, no server.
+//
+// One writer goroutine takes whatever waits (events, outcomes, Tokens, replays, deadlines), decides all of it with
+// [state.Machine] and writes one atomic batch. The fsync of that batch runs while the next one is being decided; an
+// acker goroutine waits for it and only then answers the callers, feeds the lanes and moves the durable watermark.
+// Nothing is answered, fed or shown as sendable before it is on disk. Between the write and the fsync the memory of
+// the writer is ahead of the disk, so a failed write or fsync ends the process (Options.Fatal).
+//
+// A new event of a new waybill costs no read: a filter of the event ids and one of the waybills say "never seen", and
+// what is needed of recent waybills is cached.
+//
+// # Keys
+//
+// A key is one letter and big-endian numbers or names; names hold no control characters, so a zero byte ends them.
+// A number (seq) is given to every event, and one more (ord) to an event that is accepted later than it came.
+//
+//	l seq                     the event as it came, immutable, with a CRC-32C that every read checks
+//	d source 0 id             seq and content hash: tells a duplicate from a conflict
+//	w delivery 0 waybill 0 seq  the event's place in its waybill's timeline; rewritten when its verdict changes
+//	r seq                     the push: status, tries, attempts; absent while it is pending and was never tried
+//	f seq                     pushes that failed: done_at, errcode, account. By seq, as lists are paged by it
+//	h deadline seq            held events by the moment (Unix ms) until which they wait
+//	t deadline seq            pushes without a Token by the moment until which they wait for one
+//	q seq                     open pushes that the natural order of l does not show (below)
+//	k delivery 0 waybill      Tokens, newest first
+//	p delivery 0 waybill      parked and frozen; absent while neither
+//	x delivery                what outlives a restart of an account
+//	c name                    counters, written in the batch that changes them
+//	m name                    format, instance, next number, low-water mark
+//
+// # Which pushes are open
+//
+// There is no index of pending pushes for the common case. An event that is accepted as it comes, with its waybill's
+// Token known, is a natural push: its l row says so, and it is open until a final r row exists. All natural pushes
+// below the low-water mark are final. Every other open push has a row in q or t. A natural push that stays open
+// while maxNatural numbers pass it is moved to q, so that the mark is never far behind.
+package pebble

@@ -1,0 +1,144 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"time"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+)
+
+// format is the version of the layout that the package comment describes. A store of a higher one is refused.
+const format = 1
+
+// Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
+// database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.
+func Open(dir string, o Options) (*Store, error) {
+	s := newStore(dir, o.withDefaults())
+	if err := s.openFiles(); err != nil {
+		return nil, fmt.Errorf("store %s: %w", dir, err)
+	}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.release())
+	}
+	s.disk.look()
+	// Before the writer starts: what it adds from here on is in its own filters, whatever the rebuild has read by then.
+	s.w.ids.building, s.w.waybills.building = s.w.next > 1, s.w.next > 1
+	rebuild := s.w.ids.building
+	s.startWriter()
+	s.startBackground(rebuild)
+	return s, nil
+}
+
+func newStore(dir string, o Options) *Store {
+	s := &Store{
+		opts: o, dir: dir,
+		ops: make(chan operation, queueLength), acks: make(chan *tx, ackLength),
+		stop: make(chan struct{}), wake: make(chan struct{}, 1),
+		totals: newCounters(), oldest: map[string]time.Time{},
+		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
+	}
+	s.sleepsUntil.Store(math.MaxInt64)
+	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
+	return s
+}
+
+// openFiles opens the database below, under a lock, and sees that it is the one that belongs here.
+func (s *Store) openFiles() (err error) {
+	home := newHome(s.opts.FS, s.dir)
+	if err := home.inspect(); err != nil {
+		return err
+	}
+	if s.lock, err = home.takeLock(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.lock.Close())
+		}
+	}()
+	s.cache = cdb.NewCache(s.opts.CacheBytes)
+	log := &engineLog{log: s.opts.Logger, fatal: s.fail}
+	opts := s.opts.engineOptions(log, s.cache)
+	opts.Lock = s.lock
+	if s.db, err = openEngine(home.database, opts); err != nil {
+		s.cache.Unref()
+		return err
+	}
+	if s.instance, err = home.identify(s.db); err != nil {
+		s.cache.Unref()
+		return errors.Join(err, s.db.Close())
+	}
+	return nil
+}
+
+// openEngine opens the database below. Damage that makes it panic is an error too.
+func openEngine(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+		if err != nil {
+			err = fmt.Errorf("the database can't be opened: %w. If a file is damaged or missing, move the folder "+
+				"aside and restore a backup; carrier store check tells how much of a backup is whole", err)
+		}
+	}()
+	return cdb.Open(dir, opts)
+}
+
+// load reads what the writer must know at the start. It reads no more than the counters and a few single rows.
+func (s *Store) load() error {
+	next, err := s.loadNumber(metaNext, 1)
+	if err != nil {
+		return err
+	}
+	low, err := s.loadNumber(metaLow, 1)
+	if err != nil {
+		return err
+	}
+	s.w.next = next
+	s.low.Store(low)
+	s.durable.Store(next - 1)
+	if s.w.lastMS, err = s.newestReceived(); err != nil {
+		return err
+	}
+	return scan(s.db, []byte{tableCounters}, func(key, value []byte) (bool, error) {
+		if err := s.totals.load(string(key[1:]), value); err != nil {
+			return false, damaged(key, err)
+		}
+		return true, nil
+	})
+}
+
+func (s *Store) loadNumber(key []byte, otherwise uint64) (uint64, error) {
+	n := otherwise
+	_, err := read(s.db, key, func(v []byte) error {
+		if len(v) != 8 {
+			return errRecord
+		}
+		n = binary.BigEndian.Uint64(v)
+		return nil
+	})
+	return n, err
+}
+
+// newestReceived is when the newest event came, in Unix milliseconds; 0 if there is none.
+func (s *Store) newestReceived() (ms int64, err error) {
+	err = walkBack(s.db, 0, math.MaxUint64, func(r *row) (bool, error) {
+		ms = r.event.receivedAt
+		return false, nil
+	})
+	return ms, err
+}
+
+// startBackground starts what goes on beside the writer until the store closes.
+func (s *Store) startBackground(rebuild bool) {
+	if rebuild {
+		s.background.Go(s.rebuildFilters)
+	}
+	s.background.Go(s.watchDeadlines)
+	s.background.Go(s.housekeep)
+}

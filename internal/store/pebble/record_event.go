@@ -1,0 +1,104 @@
+package pebble
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+const eventVersion = 1
+
+// What an event's first decision was, in one byte.
+const (
+	flagLate byte = 1 << iota
+	flagGap
+	flagNatural // Accepted as it came, with the waybill's Token known: a natural push.
+)
+
+// eventRecord is a row of l.
+type eventRecord struct {
+	event      state.Event // Without its Token.
+	receivedAt int64       // Unix milliseconds; never smaller than that of the row before.
+	first      state.Verdict
+	reason     state.Reason
+	flags      byte
+}
+
+// encodeEvent appends what the sender gave: the part of the record that needs no decision.
+func encodeBody(b []byte, e *state.Event) []byte {
+	b = binary.AppendUvarint(b, uint64(e.Type))
+	b = binary.AppendVarint(b, e.Time)
+	b = putString(b, e.DeliveryID)
+	b = putString(b, e.WaybillID)
+	b = putString(b, e.Source)
+	b = putString(b, e.ID)
+	return putString(b, e.Msg)
+}
+
+// encodeEvent appends the row of an event whose body is encoded already.
+func encodeEvent(b []byte, r *eventRecord, body []byte) []byte {
+	from := len(b)
+	b = append(b, eventVersion, byte(r.first), byte(r.reason), r.flags)
+	b = binary.AppendVarint(b, r.receivedAt)
+	b = append(b, body...)
+	return seal(b, from)
+}
+
+// decodeEvent reads a row of l. It fails unless every byte is as it was written.
+func decodeEvent(value []byte) (eventRecord, error) {
+	payload, ok := unseal(value)
+	if !ok {
+		return eventRecord{}, errRecord
+	}
+	r := open(payload, eventVersion)
+	rec := eventRecord{first: state.Verdict(r.byte()), reason: state.Reason(r.byte()), flags: r.byte()}
+	rec.receivedAt = r.int()
+	e := &rec.event
+	e.Type = state.ActionType(r.uint())
+	e.Time = r.int()
+	e.DeliveryID, e.WaybillID = r.string(), r.string()
+	e.Source, e.ID, e.Msg = r.string(), r.string(), r.string()
+	return rec, r.end()
+}
+
+// push is the event's push before anything became of it.
+func (r *eventRecord) push(seq, ord uint64) store.Push {
+	return store.Push{
+		Seq: seq, Ord: ord, Event: r.event, ReceivedAt: fromMillis(r.receivedAt), Status: store.Pending,
+	}
+}
+
+// contentHash tells one content from another that comes under the same id.
+type contentHash [16]byte
+
+// hashContent is the first half of the SHA-256 of all that makes up an event but its id, each with its length.
+func hashContent(b []byte, e *state.Event) contentHash {
+	b = putString(b[:0], e.DeliveryID)
+	b = putString(b, e.WaybillID)
+	b = binary.AppendUvarint(b, uint64(e.Type))
+	b = binary.AppendVarint(b, e.Time)
+	b = putString(b, e.Msg)
+	b = putString(b, e.Token)
+	sum := sha256.Sum256(b)
+	return contentHash(sum[:16])
+}
+
+// hashMsg tells texts apart in a timeline; it is kept on disk.
+func hashMsg(b []byte, msg string) uint64 {
+	sum := sha256.Sum256(append(b[:0], msg...))
+	return binary.BigEndian.Uint64(sum[:])
+}
+
+// encodeID is a row of d.
+func encodeID(b []byte, seq uint64, hash contentHash) []byte {
+	return append(binary.BigEndian.AppendUint64(b, seq), hash[:]...)
+}
+
+func decodeID(value []byte) (seq uint64, hash contentHash, err error) {
+	if len(value) != 8+len(hash) {
+		return 0, hash, errRecord
+	}
+	return binary.BigEndian.Uint64(value), contentHash(value[8:]), nil
+}

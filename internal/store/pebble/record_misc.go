@@ -1,0 +1,124 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"time"
+
+	"carrier/internal/store"
+)
+
+const (
+	tokensVersion  = 1
+	failedVersion  = 1
+	accountVersion = 1
+
+	// maxTokens is how many Tokens of a waybill are remembered: beyond the newest they only serve to explain.
+	maxTokens = 8
+)
+
+// Flags of a waybill: the value of a row of p is one byte.
+const (
+	flagParked byte = 1 << iota
+	flagFrozen
+)
+
+// token is a Token and when it came.
+type token struct {
+	at    int64 // Unix ms
+	value string
+}
+
+// encodeTokens appends a row of k.
+func encodeTokens(b []byte, tokens []token) []byte {
+	b = append(b, tokensVersion)
+	b = binary.AppendUvarint(b, uint64(len(tokens)))
+	for _, t := range tokens {
+		b = binary.AppendVarint(b, t.at)
+		b = putString(b, t.value)
+	}
+	return b
+}
+
+func decodeTokens(value []byte) ([]token, error) {
+	r := open(value, tokensVersion)
+	n := r.uint()
+	if n > maxTokens {
+		r.fail()
+		n = 0
+	}
+	tokens := make([]token, n)
+	for i := range tokens {
+		tokens[i] = token{at: r.int(), value: r.string()}
+	}
+	return tokens, r.end()
+}
+
+// failure is a row of f: what filters need without reading the push.
+type failure struct {
+	doneAt  int64 // Unix ms
+	errcode *int
+	account string
+}
+
+func encodeFailure(b []byte, f failure) []byte {
+	has := byte(0)
+	if f.errcode != nil {
+		has = 1
+	}
+	b = append(b, failedVersion, has)
+	if f.errcode != nil {
+		b = binary.AppendVarint(b, int64(*f.errcode))
+	}
+	b = binary.AppendVarint(b, f.doneAt)
+	return putString(b, f.account)
+}
+
+func decodeFailure(value []byte) (failure, error) {
+	var f failure
+	r := open(value, failedVersion)
+	if r.byte() == 1 {
+		f.errcode = new(int(r.int()))
+	}
+	f.doneAt, f.account = r.int(), r.string()
+	return f, r.end()
+}
+
+// encodeAccount appends a row of x.
+func encodeAccount(b []byte, a *store.Account) []byte {
+	var flags byte
+	if a.Paused {
+		flags |= 1
+	}
+	if a.ByHand {
+		flags |= 2
+	}
+	b = append(b, accountVersion, flags)
+	b = putString(b, a.Reason)
+	b = putTime(b, a.Since)
+	b = putTime(b, a.Until)
+	b = binary.AppendVarint(b, int64(a.Errcode))
+	b = binary.AppendUvarint(b, uint64(len(a.ForcedAt)))
+	for _, t := range a.ForcedAt {
+		b = putTime(b, t)
+	}
+	return b
+}
+
+func decodeAccount(value []byte) (store.Account, error) {
+	r := open(value, accountVersion)
+	flags := r.byte()
+	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Reason: r.string()}
+	a.Since, a.Until, a.Errcode = r.time(), r.time(), int(r.int())
+	n := r.uint()
+	if n > uint64(len(r.b)) { // Each takes a byte at least.
+		r.fail()
+		n = 0
+	}
+	if n > 0 {
+		a.ForcedAt = make([]time.Time, n)
+	}
+	for i := range a.ForcedAt {
+		a.ForcedAt[i] = r.time()
+	}
+	return a, r.end()
+}

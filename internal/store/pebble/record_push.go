@@ -1,0 +1,145 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"time"
+
+	"carrier/internal/store"
+)
+
+const pushVersion = 1
+
+const (
+	pushQueued   byte = 1 << iota // Has a row in q.
+	pushNoToken                   // Has a row in t.
+	attemptCode                   // The attempt has an errcode.
+	attemptBlind                  // The request was sent and no answer came.
+)
+
+// pushRecord is a row of r. The zero value with Status Pending stands for a row that is absent.
+type pushRecord struct {
+	status     store.Status
+	queued     bool  // It has a row in q.
+	tokenUntil int64 // It has a row in t with this deadline (Unix ms); 0: none.
+	ord        uint64
+	tries      int
+	refusals   int
+	used       time.Duration
+	nextAt     int64 // Unix ms; 0: at once.
+	doneAt     int64 // Unix ms.
+	reason     string
+	attempts   []store.Attempt
+}
+
+// fill copies the record into a push.
+func (r *pushRecord) fill(p *store.Push) {
+	p.Status, p.Ord = r.status, r.ord
+	p.Tries, p.Refusals, p.Used = r.tries, r.refusals, r.used
+	p.NextAt, p.DoneAt = fromMillis(r.nextAt), fromMillis(r.doneAt)
+	p.Reason, p.Attempts = r.reason, r.attempts
+}
+
+// note adds an attempt and forgets the oldest beyond store.MaxAttempts.
+func (r *pushRecord) note(a store.Attempt) {
+	if over := len(r.attempts) + 1 - store.MaxAttempts; over > 0 {
+		r.attempts = r.attempts[over:]
+	}
+	r.attempts = append(r.attempts[:len(r.attempts):len(r.attempts)], a)
+}
+
+// errcode is that of the last attempt; nil if there was none, or no answer.
+func (r *pushRecord) errcode() *int {
+	if len(r.attempts) == 0 {
+		return nil
+	}
+	return r.attempts[len(r.attempts)-1].Errcode
+}
+
+// encodePush appends a row of r.
+func encodePush(b []byte, r *pushRecord) []byte {
+	var flags byte
+	if r.queued {
+		flags |= pushQueued
+	}
+	if r.tokenUntil != 0 {
+		flags |= pushNoToken
+	}
+	b = append(b, pushVersion, byte(r.status), flags)
+	if r.tokenUntil != 0 {
+		b = binary.AppendVarint(b, r.tokenUntil)
+	}
+	b = binary.AppendUvarint(b, r.ord)
+	b = binary.AppendUvarint(b, uint64(r.tries))
+	b = binary.AppendUvarint(b, uint64(r.refusals))
+	b = binary.AppendVarint(b, int64(r.used))
+	b = binary.AppendVarint(b, r.nextAt)
+	b = binary.AppendVarint(b, r.doneAt)
+	b = putString(b, r.reason)
+	b = binary.AppendUvarint(b, uint64(len(r.attempts)))
+	for i := range r.attempts {
+		b = encodeAttempt(b, &r.attempts[i])
+	}
+	return b
+}
+
+func encodeAttempt(b []byte, a *store.Attempt) []byte {
+	var flags byte
+	if a.Errcode != nil {
+		flags |= attemptCode
+	}
+	if a.Unknown {
+		flags |= attemptBlind
+	}
+	b = append(b, flags)
+	b = putTime(b, a.At)
+	b = binary.AppendVarint(b, int64(a.Duration))
+	if a.Errcode != nil {
+		b = binary.AppendVarint(b, int64(*a.Errcode))
+	}
+	b = putString(b, a.Errmsg)
+	b = putString(b, a.RID)
+	return putString(b, a.Scope)
+}
+
+// decodePush reads a row of r.
+func decodePush(value []byte) (pushRecord, error) {
+	r := open(value, pushVersion)
+	rec := pushRecord{status: store.Status(r.byte())}
+	flags := r.byte()
+	rec.queued = flags&pushQueued != 0
+	if flags&pushNoToken != 0 {
+		rec.tokenUntil = r.int()
+	}
+	rec.ord = r.uint()
+	rec.tries, rec.refusals = int(r.uint()), int(r.uint())
+	rec.used = time.Duration(r.int())
+	rec.nextAt, rec.doneAt = r.int(), r.int()
+	rec.reason = r.string()
+	if n := r.uint(); n > 0 && n <= store.MaxAttempts {
+		rec.attempts = make([]store.Attempt, n)
+	} else if n > 0 {
+		r.fail()
+	}
+	for i := range rec.attempts {
+		decodeAttempt(&r, &rec.attempts[i])
+	}
+	return rec, r.end()
+}
+
+func decodeAttempt(r *reader, a *store.Attempt) {
+	flags := r.byte()
+	a.At, a.Duration = r.time(), time.Duration(r.int())
+	if flags&attemptCode != 0 {
+		a.Errcode = new(int(r.int()))
+	}
+	a.Unknown = flags&attemptBlind != 0
+	a.Errmsg, a.RID, a.Scope = r.string(), r.string(), r.string()
+}
+
+// pushState reads only what tells whether a push is open, and where it is listed: what scans need of a row of r.
+func pushState(value []byte) (status store.Status, queued, noToken bool, err error) {
+	if len(value) < 3 || value[0] != pushVersion {
+		return 0, false, false, errRecord
+	}
+	return store.Status(value[1]), value[2]&pushQueued != 0, value[2]&pushNoToken != 0, nil
+}

@@ -1,0 +1,119 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// Settle records what became of a push. It blocks only while the writer's queue is full.
+//
+// An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
+// an attempt is ErrState then, but for one: a failed push may be discarded.
+func (s *Store) Settle(o store.Outcome, done func(error)) {
+	if o.Status == store.NoPush || o.Status >= numStatuses {
+		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
+		return
+	}
+	if err := s.enqueue(context.Background(), &settleOp{outcome: o, done: done}); err != nil {
+		done(err)
+	}
+}
+
+type settleOp struct {
+	outcome store.Outcome
+	done    func(error)
+	err     error
+}
+
+func (o *settleOp) rows() int { return 1 }
+
+func (o *settleOp) finish(err error) {
+	if err == nil {
+		err = o.err
+	}
+	o.done(err)
+}
+
+func (o *settleOp) run(x *tx) {
+	if o.err = x.settle(&o.outcome); o.err != nil {
+		o.err = fmt.Errorf("push %d of %s: %w", o.outcome.Seq, o.outcome.Waybill, o.err)
+	}
+}
+
+func (x *tx) settle(o *store.Outcome) error {
+	rec, err := x.existing(o.Waybill, o.Seq)
+	if err != nil {
+		return err
+	}
+	if rec.status != store.Pending {
+		return x.settleEnded(o, rec)
+	}
+	var parked *waybill
+	if o.Park {
+		if parked, err = x.waybill(o.Waybill); err != nil {
+			return err
+		}
+	}
+	if o.Attempt != nil {
+		rec.note(*o.Attempt)
+	}
+	rec.tries, rec.refusals, rec.used = o.Tries, o.Refusals, o.Used
+	rec.nextAt = millis(o.NextAt)
+	if o.Status != store.Pending {
+		x.end(o.Waybill, o.Seq, &rec, o.Status, o.Reason)
+	}
+	x.savePush(o.Seq, rec)
+	if parked != nil {
+		parked.flags |= flagParked
+		x.setFlags(o.Waybill, parked.flags)
+	}
+	return nil
+}
+
+// settleEnded takes an outcome of a push that is not pending.
+func (x *tx) settleEnded(o *store.Outcome, rec pushRecord) error {
+	switch {
+	case o.Attempt != nil:
+		rec.note(*o.Attempt)
+	case o.Status == store.Discarded && rec.status == store.Failed:
+		x.unlist(o.Seq, &rec)
+		x.delta.move(o.Waybill.DeliveryID, rec.status, store.Discarded)
+		rec.status, rec.reason, rec.doneAt = store.Discarded, o.Reason, x.now
+	default:
+		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
+	}
+	x.savePush(o.Seq, rec)
+	return nil
+}
+
+// existing reads the push of an event that must have one.
+func (x *tx) existing(w state.Waybill, seq uint64) (rec pushRecord, err error) {
+	if rec, ok := x.pushes[seq]; ok {
+		return rec, nil
+	}
+	found, err := x.get(seqKey(nil, tablePushes, seq), func(v []byte) error {
+		rec, err = decodePush(v)
+		return err
+	})
+	if found || err != nil {
+		return rec, err
+	}
+	// Never tried before: only the timeline tells whether there is such a push.
+	found, err = x.get(timelineKey(nil, w, seq), func(v []byte) error {
+		e, err := decodeEntry(seq, v)
+		rec = pushRecord{status: store.Pending, ord: e.Ord}
+		return err
+	})
+	switch {
+	case err != nil:
+		return rec, err
+	case !found:
+		return rec, store.ErrNotFound
+	case rec.ord == 0:
+		return rec, fmt.Errorf("the event has no push: %w", store.ErrState)
+	}
+	return rec, nil
+}

@@ -1,0 +1,172 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store"
+)
+
+// Store is the embedded engine. Its methods are safe for concurrent use.
+type Store struct {
+	opts     Options
+	dir      string
+	db       *cdb.DB
+	cache    *cdb.Cache
+	lock     *cdb.Lock
+	instance string
+
+	// gate lets writers in: they hold it for reading while they hand an operation over, Close for writing.
+	gate   sync.RWMutex
+	closed bool
+
+	// files is held for reading by whoever reads, and for writing to close.
+	files    sync.RWMutex
+	released bool
+
+	ops    chan operation
+	acks   chan *tx
+	stop   chan struct{} // Closed by Close: background work ends.
+	wake   chan struct{} // An earlier deadline than before was set.
+	failed atomic.Pointer[error]
+	fatal  sync.Once
+
+	writerDone sync.WaitGroup // The writer and the acker.
+	background sync.WaitGroup
+
+	// sleepsUntil is the deadline that the background waits for (Unix ms).
+	sleepsUntil atomic.Int64
+
+	// durable is the highest number whose commit is on disk: what is above it is not shown as sendable.
+	durable atomic.Uint64
+	// low is the low-water mark: no natural push below it is open.
+	low  atomic.Uint64
+	disk diskWatch
+
+	w writer // Owned by the writer goroutine.
+
+	mu      sync.Mutex // Guards what Stats reads.
+	totals  counters
+	oldest  map[string]time.Time
+	commits uint64
+	waited  time.Duration
+	rows    uint64
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Close stops taking writes, waits until those under way are durable and answered, and closes the files.
+func (s *Store) Close() error {
+	s.gate.Lock()
+	if s.closed {
+		s.gate.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.gate.Unlock()
+
+	close(s.stop)
+	s.background.Wait()
+	close(s.ops)
+	s.writerDone.Wait()
+
+	s.files.Lock()
+	defer s.files.Unlock()
+	s.released = true
+	return s.release()
+}
+
+// view reads from one consistent state. What it shows may be ahead of the disk by the commits that are being synced.
+func (s *Store) view(read func(db cdb.Reader) error) error {
+	s.files.RLock()
+	defer s.files.RUnlock()
+	if s.released {
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	}
+	snapshot := s.db.NewSnapshot()
+	err := read(snapshot)
+	return errors.Join(err, snapshot.Close())
+}
+
+// release gives back the files. After a failed write the engine below can't be closed in order any more; what it holds
+// goes with the process.
+func (s *Store) release() error {
+	if s.failed.Load() != nil {
+		return fmt.Errorf("store %s: closed after a failed write: %w", s.dir, *s.failed.Load())
+	}
+	err := s.db.Close()
+	s.cache.Unref()
+	return errors.Join(err, s.lock.Close())
+}
+
+// fail ends the store: nothing is answered, fed or written from here on.
+func (s *Store) fail(err error) {
+	s.fatal.Do(func() {
+		err = fmt.Errorf("store %s: a write did not reach the disk, so the process must end; "+
+			"what was acknowledged is safe. Check the disk, then start again: %w", s.dir, err)
+		s.failed.Store(&err)
+		s.opts.Logger.Error("the store failed", "err", err)
+		s.opts.Fatal(err)
+	})
+}
+
+// enqueue hands an operation to the writer. An error means that it was not handed over: nothing is kept.
+func (s *Store) enqueue(ctx context.Context, op operation) error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if err := s.refusal(); err != nil {
+		return err
+	}
+	select {
+	case s.ops <- op:
+		return nil
+	default:
+	}
+	select {
+	case s.ops <- op:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: its queue is full: %w", store.ErrUnavailable, context.Cause(ctx))
+	}
+}
+
+// refusal says why no write at all can be taken. The caller holds the gate.
+func (s *Store) refusal() error {
+	if err := s.failed.Load(); err != nil {
+		return fmt.Errorf("%w: %w", store.ErrUnavailable, *err)
+	}
+	if s.closed {
+		return fmt.Errorf("%w: it is closing", store.ErrUnavailable)
+	}
+	return nil
+}
+
+// Ready says why writes are refused at present.
+func (s *Store) Ready() error {
+	s.gate.RLock()
+	defer s.gate.RUnlock()
+	if err := s.refusal(); err != nil {
+		return err
+	}
+	return s.disk.refusal()
+}
+
+// write runs an operation and waits until it is durable. Once it is handed over, ctx only ends the waiting.
+func (s *Store) write(ctx context.Context, op operation, w *waiter) error {
+	w.done = make(chan struct{})
+	if err := s.enqueue(ctx, op); err != nil {
+		return err
+	}
+	select {
+	case <-w.done:
+		return w.err
+	case <-ctx.Done():
+		return fmt.Errorf("the outcome is unknown, as it was not waited for: %w", context.Cause(ctx))
+	}
+}

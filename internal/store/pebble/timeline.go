@@ -1,0 +1,170 @@
+package pebble
+
+import (
+	"slices"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// settleTimeline makes after the waybill's timeline: the entries in changed were accepted (or ignored) in that order,
+// and every row that differs from before is written. It returns the pushes that became open.
+func (x *tx) settleTimeline(
+	w *waybill, before, after state.Timeline, changed []state.Entry, events []eventRecord,
+) (opened []store.Push) {
+	for i := range changed {
+		e := find(after, changed[i].Seq)
+		if e.Verdict != state.Accepted {
+			continue
+		}
+		e.Ord = x.take()
+		opened = append(opened, x.openPush(w, e.Seq, e.Ord, &events[i], false))
+	}
+	for i := range after {
+		e := &after[i]
+		old := find(before, e.Seq)
+		if old == nil || *old != *e {
+			x.putEntry(w, e)
+			x.moveHold(w, old, e)
+		}
+	}
+	w.adopt(after)
+	return opened
+}
+
+// find gives the entry with a number; nil if there is none.
+func find(t state.Timeline, seq uint64) *state.Entry {
+	i := slices.IndexFunc(t, func(e state.Entry) bool { return e.Seq == seq })
+	if i < 0 {
+		return nil
+	}
+	return &t[i]
+}
+
+// moveHold keeps the rows of h in step with an entry. old is nil for a new one.
+func (x *tx) moveHold(w *waybill, old, e *state.Entry) {
+	was, is := old != nil && old.Verdict == state.Held, e.Verdict == state.Held
+	if was && (!is || old.Until != e.Until) {
+		x.key = deadlineKey(x.key[:0], tableHeld, old.Until, e.Seq)
+		x.del(x.key)
+		x.delta.held--
+	}
+	if is && (!was || old.Until != e.Until) {
+		x.point(deadlineKey(x.key[:0], tableHeld, e.Until, e.Seq), w)
+		x.delta.held++
+		x.expect(e.Until)
+	}
+}
+
+// point writes a row that points to a waybill.
+func (x *tx) point(key []byte, w *waybill) {
+	x.key = key
+	x.value = putWaybill(x.value[:0], w.name)
+	x.set(x.key, x.value)
+}
+
+// expect notes that something is to be done at a moment (Unix ms).
+func (x *tx) expect(at int64) {
+	if x.deadline == 0 || at < x.deadline {
+		x.deadline = at
+	}
+}
+
+// openPush makes the push of an event that was accepted just now pending. natural says that it was accepted as it came:
+// then the event's own row lists it, if it need not wait for a Token.
+func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural bool) store.Push {
+	if w.token == "" || !natural {
+		x.list(w, seq, pushRecord{status: store.Pending, ord: ord}, rec.receivedAt)
+	}
+	w.open++
+	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
+	return rec.push(seq, ord)
+}
+
+// list writes an open push with a row in q, or in t as long as its waybill has no Token; it waits for one from since
+// (Unix ms) on.
+func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
+	if w.token == "" {
+		rec.tokenUntil = since + x.s.opts.NoTokenWait.Milliseconds()
+		x.point(deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq), w)
+		x.expect(rec.tokenUntil)
+	} else {
+		rec.queued = true
+		x.point(seqKey(x.key[:0], tableQueued, seq), w)
+	}
+	x.savePush(seq, rec)
+}
+
+// unlist deletes a push's rows in q, t and f, whichever it has.
+func (x *tx) unlist(seq uint64, rec *pushRecord) {
+	if rec.queued {
+		x.key = seqKey(x.key[:0], tableQueued, seq)
+		x.del(x.key)
+		rec.queued = false
+	}
+	if rec.tokenUntil != 0 {
+		x.key = deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq)
+		x.del(x.key)
+		rec.tokenUntil = 0
+	}
+	if rec.status == store.Failed {
+		x.key = seqKey(x.key[:0], tableFailed, seq)
+		x.del(x.key)
+	}
+}
+
+// reopen makes a push that ended pending again, with fresh retries.
+func (x *tx) reopen(w *waybill, seq uint64, rec pushRecord) {
+	x.unlist(seq, &rec)
+	x.delta.move(w.name.DeliveryID, rec.status, store.Pending)
+	w.open++
+	x.list(w, seq, pushRecord{status: store.Pending, ord: rec.ord, attempts: rec.attempts}, x.now)
+}
+
+// end makes a pending push final.
+func (x *tx) end(w state.Waybill, seq uint64, rec *pushRecord, to store.Status, reason string) {
+	x.unlist(seq, rec)
+	x.delta.move(w.DeliveryID, rec.status, to)
+	rec.status, rec.reason, rec.doneAt, rec.nextAt = to, reason, x.now, 0
+	if to == store.Failed {
+		x.key = seqKey(x.key[:0], tableFailed, seq)
+		x.value = encodeFailure(x.value[:0], failure{rec.doneAt, rec.errcode(), w.DeliveryID})
+		x.set(x.key, x.value)
+	}
+	if cached := x.w.cache.get(w); cached != nil {
+		cached.open--
+	}
+}
+
+// feedOpened tells the lanes of pushes that became open; before is how many the waybill had.
+func (x *tx) feedOpened(w *waybill, before int, opened []store.Push) {
+	if x.s.opts.Feed == nil || len(opened) == 0 {
+		return
+	}
+	if n := len(x.changes); n > 0 && x.changes[n-1].Waybill == w.name && x.changes[n-1].Whole {
+		x.changes[n-1].Added = append(x.changes[n-1].Added, opened...)
+		return
+	}
+	c := store.Change{Waybill: w.name, Added: opened, Whole: before == 0, Blocked: w.blocked()}
+	if c.Whole {
+		c.Token = w.token
+	}
+	x.changes = append(x.changes, c)
+}
+
+// feedReload tells the lanes to read a waybill again.
+func (x *tx) feedReload(w *waybill) {
+	if x.s.opts.Feed != nil {
+		x.changes = append(x.changes, store.Change{Waybill: w.name, Reload: true, Blocked: w.blocked()})
+	}
+}
+
+// setFlags changes whether a waybill is parked or frozen.
+func (x *tx) setFlags(name state.Waybill, flags byte) {
+	x.key = waybillKey(x.key[:0], tableFlags, name)
+	if flags == 0 {
+		x.del(x.key)
+	} else {
+		x.set(x.key, []byte{flags})
+	}
+}

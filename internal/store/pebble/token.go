@@ -1,0 +1,154 @@
+package pebble
+
+import (
+	"context"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
+// waybill has open pushes then.
+func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string) (changed bool, err error) {
+	if err := s.disk.refusal(); err != nil {
+		return false, err
+	}
+	op := &tokenOp{waybill: w, token: token}
+	err = s.write(ctx, op, &op.waiter)
+	return op.changed && err == nil, err
+}
+
+type tokenOp struct {
+	waiter
+	waybill state.Waybill
+	token   string
+	changed bool
+}
+
+func (o *tokenOp) rows() int { return 1 }
+
+func (o *tokenOp) run(x *tx) {
+	w, err := x.waybill(o.waybill)
+	if err != nil {
+		o.err = err
+		return
+	}
+	plan, err := x.planToken(w, o.token)
+	if err != nil {
+		o.err = err
+		return
+	}
+	o.changed = plan != nil
+	x.registerToken(w, plan)
+}
+
+// tokenPlan is what a new Token changes.
+type tokenPlan struct {
+	history []token // With the new one.
+	affects []numbered
+}
+
+// numbered is a push with its number.
+type numbered struct {
+	seq uint64
+	rec pushRecord
+}
+
+// planToken reads what registerToken needs; nil if the Token is the newest already, or none.
+func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
+	if value == "" || value == w.token {
+		return nil, nil
+	}
+	history, err := x.tokenHistory(w)
+	if err != nil {
+		return nil, err
+	}
+	plan := &tokenPlan{history: append([]token{{x.now, value}}, history...)}
+	if len(plan.history) > maxTokens {
+		plan.history = plan.history[:maxTokens]
+	}
+	if w.head.Type == 0 { // Nothing was ever accepted.
+		return plan, nil
+	}
+	plan.affects, err = x.affectedByToken(w)
+	return plan, err
+}
+
+func (x *tx) tokenHistory(w *waybill) ([]token, error) {
+	if w.token == "" {
+		return nil, nil
+	}
+	if history, ok := x.tokens[w.name]; ok {
+		return history, nil
+	}
+	return readTokens(x.s.db, w.name)
+}
+
+// affectedByToken lists a waybill's pushes that wait for a Token, that failed for want of a good one, or whose Token
+// was refused before.
+func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
+	t, err := x.timeline(w)
+	if err != nil {
+		return nil, err
+	}
+	var affected []numbered
+	for i := range t {
+		if t[i].Ord == 0 {
+			continue
+		}
+		rec, err := x.push(t[i].Seq, t[i].Ord)
+		if err != nil {
+			return nil, err
+		}
+		if rec.failedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0) {
+			affected = append(affected, numbered{t[i].Seq, rec})
+		}
+	}
+	return affected, nil
+}
+
+// failedForToken tells whether a better Token is all that a push lacked. One that waited in vain for any Token counts.
+func (r *pushRecord) failedForToken() bool {
+	return r.status == store.Failed && (r.reason == store.ReasonToken || r.reason == store.ReasonNoToken)
+}
+
+// registerToken carries a plan out; nil does nothing.
+func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
+	if plan == nil {
+		return
+	}
+	w.token = plan.history[0].value
+	x.tokens[w.name] = plan.history
+	x.key = waybillKey(x.key[:0], tableTokens, w.name)
+	x.value = encodeTokens(x.value[:0], plan.history)
+	x.set(x.key, x.value)
+	x.unpark(w)
+
+	for _, p := range plan.affects {
+		x.wakePush(w, p)
+	}
+	if w.open > 0 {
+		x.feedReload(w)
+	}
+}
+
+func (x *tx) unpark(w *waybill) {
+	if w.flags&flagParked != 0 {
+		w.flags &^= flagParked
+		x.setFlags(w.name, w.flags)
+	}
+}
+
+// wakePush lets a push go that a new Token concerns.
+func (x *tx) wakePush(w *waybill, p numbered) {
+	switch {
+	case p.rec.status == store.Failed:
+		x.reopen(w, p.seq, p.rec)
+	case p.rec.tokenUntil != 0:
+		x.unlist(p.seq, &p.rec)
+		x.list(w, p.seq, p.rec, x.now)
+	default:
+		p.rec.refusals, p.rec.nextAt = 0, 0
+		x.savePush(p.seq, p.rec)
+	}
+}

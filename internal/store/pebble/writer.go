@@ -1,0 +1,158 @@
+package pebble
+
+import (
+	"fmt"
+	"hash/maphash"
+	"time"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+)
+
+const (
+	queueLength = 8192 // Operations that may wait for the writer.
+	maxRows     = 1024 // Events and outcomes a commit; one Apply is never split.
+	ackLength   = 8    // Commits that may wait for the disk.
+)
+
+// operation is what the writer does for a caller.
+type operation interface {
+	// run decides, in the writer goroutine. What it reads may fail; then it leaves no half of an event behind.
+	run(x *tx)
+	// finish answers, in the acker goroutine, once that is durable; with an error, if the commit failed.
+	finish(err error)
+	// rows is the operation's size.
+	rows() int
+}
+
+// waiter is the part of an operation whose caller waits.
+type waiter struct {
+	done chan struct{}
+	err  error
+}
+
+func (w *waiter) finish(err error) {
+	if err != nil {
+		w.err = err
+	}
+	close(w.done)
+}
+
+// writer is what the writer goroutine owns.
+type writer struct {
+	next     uint64 // The next number.
+	lastMS   int64  // received_at of the newest event: time does not go back.
+	batch    uint64 // Counts batches.
+	ids      filter
+	waybills filter
+	cache    *cache
+	seed     maphash.Seed
+	free     chan *tx
+}
+
+func (s *Store) startWriter() {
+	s.writerDone.Go(s.writeLoop)
+	s.writerDone.Go(s.ackLoop)
+}
+
+// writeLoop turns what waits into one commit after the other. There is no timer: while the disk syncs one commit,
+// the next one gathers.
+func (s *Store) writeLoop() {
+	defer close(s.acks)
+	for op := range s.ops {
+		x := s.begin()
+		x.do(op)
+		s.gather(x)
+		s.commit(x)
+		s.w.cache.age()
+	}
+}
+
+// gather adds what waits already.
+func (s *Store) gather(x *tx) {
+	for x.rows < maxRows {
+		select {
+		case op, ok := <-s.ops:
+			if !ok {
+				return
+			}
+			x.do(op)
+		default:
+			return
+		}
+	}
+}
+
+// commit writes the batch and leaves the wait for the disk to the acker.
+func (s *Store) commit(x *tx) {
+	if x.err == nil {
+		x.err = s.apply(x)
+	}
+	if x.err != nil {
+		s.fail(x.err)
+	}
+	s.expectDeadline(x.deadline)
+	s.acks <- x
+}
+
+func (s *Store) apply(x *tx) (err error) {
+	x.finishBatch()
+	if x.b.Empty() {
+		return nil
+	}
+	// The engine panics where it can't write its log. The process is about to end, but the callers get an answer.
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%v", r)
+		}
+	}()
+	x.begun = time.Now()
+	x.wrote = true
+	return s.db.ApplyNoSyncWait(x.b, cdb.Sync)
+}
+
+// ackLoop waits for the disk, commit by commit, and then tells everyone.
+// A crash before SyncWait returns leaves either the whole commit or none of it, and nobody was told.
+func (s *Store) ackLoop() {
+	for x := range s.acks {
+		s.acknowledge(x)
+		x.reset()
+		select {
+		case s.w.free <- x:
+		default:
+		}
+	}
+}
+
+func (s *Store) acknowledge(x *tx) {
+	err := x.err
+	if err == nil && x.wrote {
+		err = x.b.SyncWait()
+		if err != nil {
+			s.fail(err)
+		}
+	}
+	if failed := s.failed.Load(); failed != nil {
+		err = *failed
+	}
+	if err == nil {
+		s.durable.Store(x.last)
+		s.count(x)
+		if len(x.changes) > 0 {
+			s.opts.Feed(x.changes)
+		}
+	}
+	for _, op := range x.ops {
+		op.finish(err)
+	}
+}
+
+func (s *Store) count(x *tx) {
+	if !x.wrote {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.commits++
+	s.waited += time.Since(x.begun)
+	s.rows += uint64(x.rows)
+}
