@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -95,15 +94,15 @@ func resolve(t reflect.Type, rest string) ([]step, bool) {
 		return nil, t.Kind() == reflect.Slice && isScalar(t.Elem())
 	}
 	head, tail, _ := strings.Cut(rest, "_")
-	if n, err := parseInt(head); err != nil || n < 0 || n > 9999 {
+	n, err := parseInt(head)
+	switch {
+	case err != nil || n < 0:
 		return nil, false
-	}
-	if t.Kind() == reflect.Map {
+	case t.Kind() == reflect.Map:
 		return []step{{key: head}}, tail == ""
 	}
-	index, _ := strconv.Atoi(head)
 	steps, ok := resolve(t.Elem(), tail)
-	return append([]step{{index: index}}, steps...), ok
+	return append([]step{{index: int(n)}}, steps...), ok
 }
 
 // resolveField finds a field, or a twin, by the beginning of rest. Keys hold underscores too, so all are tried.

@@ -88,31 +88,31 @@ var errcodeScopes = []string{"upstream", "credential", "account", "rate", "waybi
 var sections = map[string]about{
 	"server":              {en: "The two listeners.", zh: "两个监听端口。"},
 	"store":               {en: "Where events are kept.", zh: "事件存储。"},
-	"nats":                {en: "NATS, as a second way in for events and a way out for outcomes.", zh: "NATS:事件的另一入口,也发布推送结果。"},
-	"nats.embedded":       {en: "The NATS server inside this process, if url is embedded.", zh: "进程内置的 NATS 服务器(url 为 embedded 时)。"},
+	"nats":                {en: "NATS, as a second way in for events and a way out for outcomes.", zh: "NATS：事件的另一入口，也发布推送结果。"},
+	"nats.embedded":       {en: "The NATS server inside this process, if url is embedded.", zh: "进程内置的 NATS 服务器（url 为 embedded 时）。"},
 	"sources[]":           {en: "A sender of events.", zh: "一个事件来源。"},
 	"accounts[]":          {en: "A delivery company and its mini program.", zh: "一家快递公司及其小程序。"},
-	"accounts[].callback": {en: "WeChat's own pushes to the service.", zh: "微信消息推送(回调)。"},
-	"accounts[].orders":   {en: "HTTP hook that is asked about WeChat's order events when NATS is off.", zh: "NATS 关闭时,用于询问微信订单事件的 HTTP 钩子。"},
+	"accounts[].callback": {en: "WeChat's own pushes to the service.", zh: "微信消息推送（回调）。"},
+	"accounts[].orders":   {en: "HTTP hook that is asked about WeChat's order events when NATS is off.", zh: "NATS 关闭时，用于询问微信订单事件的 HTTP 钩子。"},
 	"merchants[]":         {en: "A mini program of the business side.", zh: "一个商家侧小程序。"},
 	"state":               {en: "How events are judged.", zh: "事件判定规则。"},
 	"push":                {en: "How events are sent to WeChat.", zh: "向微信推送的规则。"},
-	"push.retry":          {en: "Backoff, with full jitter, while WeChat is unavailable.", zh: "微信不可用时的退避重试(全抖动)。"},
-	"push.breaker":        {en: "Circuit breaker; each account has one.", zh: "熔断器,每个账号一个。"},
+	"push.retry":          {en: "Backoff, with full jitter, while WeChat is unavailable.", zh: "微信不可用时的退避重试（全抖动）。"},
+	"push.breaker":        {en: "Circuit breaker; each account has one.", zh: "熔断器，每个账号一个。"},
 	"admin":               {en: "Who may use the admin API and the console.", zh: "管理 API 与控制台的使用者。"},
 	"admin.tokens[]":      {en: "A user of the admin API.", zh: "一个管理 API 用户。"},
-	"log":                 {en: "The service's log, on standard error.", zh: "服务日志,输出到标准错误。"},
+	"log":                 {en: "The service's log, on standard error.", zh: "服务日志，输出到标准错误。"},
 }
 
 // keys describes every key that holds a value. A test holds it equal to the structs.
 var keys = map[string]about{
 	"server.listen": {
 		en: "Address for events and WeChat callbacks: the side that may face the network. Anything but loopback needs at least one source.",
-		zh: "事件与微信回调的监听地址,可面向网络。非本机回环地址时至少要有一个来源(sources)。",
+		zh: "事件与微信回调的监听地址，可面向网络。非本机回环地址时至少要有一个来源（sources）。",
 	},
 	"server.admin_listen": {
 		en: "Address for the admin API, console, metrics and health. Keep it private; anything but loopback needs admin tokens.",
-		zh: "管理 API、控制台、指标与健康检查的监听地址,应保持内网可见。非回环地址时必须配置管理令牌。",
+		zh: "管理 API、控制台、指标与健康检查的监听地址，应保持内网可见。非回环地址时必须配置管理令牌。",
 	},
 	"server.max_body": {
 		en:    "Largest request body.",
@@ -121,33 +121,33 @@ var keys = map[string]about{
 	},
 	"server.trusted_proxies": {
 		en: "Networks (CIDR) of reverse proxies whose X-Forwarded-For is believed. Empty: the peer's own address counts.",
-		zh: "可信反向代理网段(CIDR),只信任它们给出的 X-Forwarded-For。留空则以对端地址为准。",
+		zh: "可信反向代理网段（CIDR），只信任它们给出的 X-Forwarded-For。留空则以对端地址为准。",
 	},
 	"store.url": {
 		en: "file:FOLDER for the embedded engine, relative to the working directory; or postgres://user:password@host:5432/carrier.",
-		zh: "file:目录 表示内置引擎(相对于工作目录);或 postgres://user:password@host:5432/carrier。",
+		zh: "file:目录 表示内置引擎（相对于工作目录）；或 postgres://user:password@host:5432/carrier。",
 	},
 	"store.retention": {
 		en:    "Delivered events older than this are pruned; failed ones stay. 0 keeps all.",
-		zh:    "早于此时长的已送达事件会被清理,失败事件保留。0 表示全部保留。",
+		zh:    "早于此时长的已送达事件会被清理，失败事件保留。0 表示全部保留。",
 		limit: atLeast(0),
 	},
 	"store.min_free": {
 		en:    "Free disk space below which new events are answered with 503. 0: no limit.",
-		zh:    "磁盘剩余空间低于此值时,新事件返回 503。0 表示不限制。",
+		zh:    "磁盘剩余空间低于此值时，新事件返回 503。0 表示不限制。",
 		limit: atLeast(0),
 	},
 	"store.key_file": {
 		en: "File with the AES key(s) that encrypt waybill Tokens at rest, newest first. Relative to this file. Empty: not encrypted.",
-		zh: "运单 Token 落盘加密用的 AES 密钥文件,新密钥在前;相对于本配置文件。留空则不加密。",
+		zh: "运单 Token 落盘加密用的 AES 密钥文件，新密钥在前；相对于本配置文件。留空则不加密。",
 	},
 	"nats.url": {
 		en: "Empty: off. embedded: a server inside this process. Or nats://host:4222, several separated by commas.",
-		zh: "留空为关闭;embedded 为进程内置服务器;或 nats://host:4222,多个以逗号分隔。",
+		zh: "留空为关闭；embedded 为进程内置服务器；或 nats://host:4222，多个以逗号分隔。",
 	},
 	"nats.creds_file": {
 		en: "NATS credentials file. Relative to this file.",
-		zh: "NATS 凭据文件,相对于本配置文件。",
+		zh: "NATS 凭据文件，相对于本配置文件。",
 	},
 	"nats.embedded.listen": {
 		en: "Address of the embedded server.",
@@ -155,7 +155,7 @@ var keys = map[string]about{
 	},
 	"nats.embedded.store_dir": {
 		en: "Folder of the embedded server's streams, relative to the working directory.",
-		zh: "内置 NATS 服务器的数据目录(相对于工作目录)。",
+		zh: "内置 NATS 服务器的数据目录（相对于工作目录）。",
 	},
 	"sources": {
 		en: "Who may send events over HTTP.",
@@ -164,19 +164,19 @@ var keys = map[string]about{
 	"sources[].name": {
 		required: true,
 		en:       "Unique name: letters, digits, - and _. Event ids are unique within it, and it is part of NATS subjects.",
-		zh:       "唯一名称(字母、数字、-、_)。事件 id 在其内唯一,也用于 NATS 主题。",
+		zh:       "唯一名称（字母、数字、-、_）。事件 id 在其内唯一，也用于 NATS 主题。",
 	},
 	"sources[].api_key": {
 		en: "Sent as \"Authorization: Bearer KEY\". At least 16 characters.",
-		zh: "以 Authorization: Bearer KEY 发送,至少 16 个字符。",
+		zh: "以 Authorization: Bearer KEY 发送，至少 16 个字符。",
 	},
 	"sources[].signing_secret": {
 		en: "whsec_ and base64 of at least 24 bytes. When set, a Standard Webhooks signature is required instead of the key.",
-		zh: "whsec_ 加上至少 24 字节的 base64。设置后要求 Standard Webhooks 签名,不再接受 api_key。",
+		zh: "whsec_ 加上至少 24 字节的 base64。设置后要求 Standard Webhooks 签名，不再接受 api_key。",
 	},
 	"sources[].delivery_ids": {
 		en: "Accounts that it may send events for. Empty: all.",
-		zh: "允许发送的账号(delivery_id)。留空为全部。",
+		zh: "允许发送的账号（delivery_id）。留空为全部。",
 	},
 	"sources[].rate": {
 		en:    "Events per second over HTTP. 0: no limit.",
@@ -185,12 +185,12 @@ var keys = map[string]about{
 	},
 	"accounts": {
 		en: "One entry for each delivery company, with its own mini program.",
-		zh: "每家快递公司一项,各有自己的小程序。",
+		zh: "每家快递公司一项，各有自己的小程序。",
 	},
 	"accounts[].delivery_id": {
 		required: true,
 		en:       "WeChat's id of the delivery company, such as SF. Unique.",
-		zh:       "微信的快递公司 ID,如 SF。不可重复。",
+		zh:       "微信的快递公司 ID，如 SF。不可重复。",
 	},
 	"accounts[].appid": {
 		en: "AppID of its mini program. May be left out if token_mode is none.",
@@ -206,20 +206,20 @@ var keys = map[string]about{
 	},
 	"accounts[].fallback_base_url": {
 		en: "Tried while base_url's breaker is open. The default holds only if base_url is left at its own; otherwise there is none. Empty: none.",
-		zh: "base_url 熔断期间使用的备用地址。仅当 base_url 为默认值时才有此默认值,否则没有备用地址。留空为不使用。",
+		zh: "base_url 熔断期间使用的备用地址。仅当 base_url 为默认值时才有此默认值，否则没有备用地址。留空为不使用。",
 	},
 	"accounts[].token_mode": {
 		en:      "stable: stable_token. basic: token. none: cloud container, no access_token is sent (plain http).",
-		zh:      "stable:稳定版接口调用凭据;basic:普通 access_token;none:云托管,不带 access_token(http)。",
+		zh:      "stable：稳定版接口调用凭据；basic：普通 access_token；none：云托管，不带 access_token（http）。",
 		choices: []string{TokenStable, TokenBasic, TokenNone},
 	},
 	"accounts[].callback.token": {
 		en: "Token of the message push settings (消息推送配置): 3 to 32 letters and digits.",
-		zh: "消息推送配置中的 Token,3 至 32 位字母或数字。",
+		zh: "消息推送配置中的 Token，3 至 32 位字母或数字。",
 	},
 	"accounts[].callback.encoding_aes_key": {
 		en: "EncodingAESKey of the same settings, 43 characters. When set, only encrypted bodies are taken.",
-		zh: "消息推送配置中的 EncodingAESKey,43 个字符。设置后只接受加密消息。",
+		zh: "消息推送配置中的 EncodingAESKey，43 个字符。设置后只接受加密消息。",
 	},
 	"accounts[].callback.previous_encoding_aes_key": {
 		en: "The key before, while WeChat changes over to a new one.",
@@ -231,7 +231,7 @@ var keys = map[string]about{
 	},
 	"accounts[].orders.secret": {
 		en: "whsec_ secret that these requests are signed with (Standard Webhooks).",
-		zh: "请求签名密钥 whsec_...(Standard Webhooks)。",
+		zh: "请求签名密钥 whsec_...（Standard Webhooks）。",
 	},
 	"accounts[].concurrency": {
 		en:    "Pushes in flight at a time.",
@@ -245,17 +245,17 @@ var keys = map[string]about{
 	},
 	"accounts[].timeout": {
 		en:    "Of one request to WeChat; at most 25s.",
-		zh:    "单次请求微信的超时时间,最长 25s。",
+		zh:    "单次请求微信的超时时间，最长 25s。",
 		limit: above(0),
 	},
 	"merchants": {
 		en: "Credentials of the business side, for getPath, getOrder and batchGetOrder.",
-		zh: "商家侧凭据,用于 getPath、getOrder、batchGetOrder。",
+		zh: "商家侧凭据，用于 getPath、getOrder、batchGetOrder。",
 	},
 	"merchants[].name": {
 		required: true,
 		en:       "Unique name: letters, digits, - and _.",
-		zh:       "唯一名称(字母、数字、-、_)。",
+		zh:       "唯一名称（字母、数字、-、_）。",
 	},
 	"merchants[].appid": {
 		en: "AppID of the merchant's mini program.",
@@ -280,7 +280,7 @@ var keys = map[string]about{
 	},
 	"state.reorder_window": {
 		en:    "How long an event that implies a missing scan waits for that scan. 0: not at all.",
-		zh:    "事件表明缺少前序扫描时,等待补扫的时长。0 表示不等待。",
+		zh:    "事件表明缺少前序扫描时，等待补扫的时长。0 表示不等待。",
 		limit: atLeast(0),
 	},
 	"state.max_future": {
@@ -295,7 +295,7 @@ var keys = map[string]about{
 	},
 	"state.max_action_msg": {
 		en:    "Longest action_msg, in bytes of UTF-8.",
-		zh:    "action_msg 的最大长度(UTF-8 字节数)。",
+		zh:    "action_msg 的最大长度（UTF-8 字节数）。",
 		limit: between(1, float64(64*KiB)),
 	},
 	"push.retry.initial": {
@@ -315,32 +315,32 @@ var keys = map[string]about{
 	},
 	"push.retry.max_age": {
 		en:    "A push that WeChat could not take for this long fails; an operator can replay it.",
-		zh:    "持续推送不成功超过此时长即失败,可由运维重放。",
+		zh:    "持续推送不成功超过此时长即失败，可由运维重放。",
 		limit: above(0),
 	},
 	"push.token_retries": {
 		en:    "Attempts on 9300507 and 40199 before the waybill is parked.",
-		zh:    "遇到 9300507、40199 时的尝试次数,之后该运单暂停推送。",
+		zh:    "遇到 9300507、40199 时的尝试次数，之后该运单暂停推送。",
 		limit: between(0, 100),
 	},
 	"push.no_token_wait": {
 		en:    "How long a push waits for its waybill's Token before it fails.",
-		zh:    "推送等待运单 Token 的最长时间,超过即失败。",
+		zh:    "推送等待运单 Token 的最长时间，超过即失败。",
 		limit: above(0),
 	},
 	"push.unknown_waybills": {
 		en:      "Scans of waybills that WeChat never ordered: wait for a Token, or discard.",
-		zh:      "非微信下单的运单扫描:wait 等待 Token,discard 丢弃。",
+		zh:      "非微信下单的运单扫描：wait 等待 Token，discard 丢弃。",
 		choices: []string{UnknownWait, UnknownDiscard},
 	},
 	"push.quota_reserve": {
 		en:    "Share (0 to 1) of the day's quota kept for pickup, delivery, signature and exception.",
-		zh:    "为揽收、派送、签收、异常保留的当日配额比例(0 至 1)。",
+		zh:    "为揽收、派送、签收、异常保留的当日配额比例（0 至 1）。",
 		limit: between(0, 1),
 	},
 	"push.errcodes": {
 		en: "Gives single errcodes of WeChat another scope, {40199: event}: " + strings.Join(errcodeScopes, ", ") + ".",
-		zh: "改变个别微信错误码的作用域,如 {40199: event}。可选:" + strings.Join(errcodeScopes, "、") + "。",
+		zh: "改变个别微信错误码的作用域，如 {40199: event}。可选：" + strings.Join(errcodeScopes, "、") + "。",
 	},
 	"push.breaker.min_requests": {
 		en:    "Requests within interval before the breaker judges.",
@@ -349,7 +349,7 @@ var keys = map[string]about{
 	},
 	"push.breaker.failure_ratio": {
 		en:    "Share of failures (above 0, up to 1) that opens it.",
-		zh:    "触发熔断的失败比例(大于 0,至多 1)。",
+		zh:    "触发熔断的失败比例（大于 0，至多 1）。",
 		limit: aboveUpTo(0, 1),
 	},
 	"push.breaker.interval": {
@@ -359,7 +359,7 @@ var keys = map[string]about{
 	},
 	"push.breaker.open_for": {
 		en:    "How long nothing is sent before probes begin.",
-		zh:    "熔断后停止发送的时长,之后开始探测。",
+		zh:    "熔断后停止发送的时长，之后开始探测。",
 		limit: above(0),
 	},
 	"push.breaker.half_open": {
@@ -374,16 +374,16 @@ var keys = map[string]about{
 	"admin.tokens[].name": {
 		required: true,
 		en:       "Unique name, as the audit log says it.",
-		zh:       "唯一名称,记入审计日志。",
+		zh:       "唯一名称，记入审计日志。",
 	},
 	"admin.tokens[].token": {
 		en: "Sent as \"Authorization: Bearer TOKEN\". At least 32 characters.",
-		zh: "以 Authorization: Bearer TOKEN 发送,至少 32 个字符。",
+		zh: "以 Authorization: Bearer TOKEN 发送，至少 32 个字符。",
 	},
 	"admin.tokens[].role": {
 		required: true,
 		en:       "operator reads and acts; viewer only reads.",
-		zh:       "operator 可查看与操作;viewer 仅查看。",
+		zh:       "operator 可查看与操作；viewer 仅查看。",
 		choices:  []string{RoleOperator, RoleViewer},
 	},
 	"log.level": {
@@ -393,7 +393,7 @@ var keys = map[string]about{
 	},
 	"log.format": {
 		en:      "text for people, json for machines.",
-		zh:      "text 便于阅读,json 便于采集。",
+		zh:      "text 便于阅读，json 便于采集。",
 		choices: []string{"text", "json"},
 	},
 }

@@ -184,6 +184,9 @@ func convert(from ast.Node, depth int) (*node, error) {
 	case *ast.NullNode:
 		return &node{kind: nullNode, at: at}, nil
 	case *ast.StringNode:
+		if tk.Type == token.StringType && decimalNumber.MatchString(n.Value) {
+			return &node{kind: numberNode, at: at, text: n.Value}, nil // Too large a number for the parser.
+		}
 		return &node{kind: textNode, at: at, text: n.Value}, nil
 	case *ast.LiteralNode:
 		return &node{kind: textNode, at: at, text: n.Value.Value}, nil

@@ -59,16 +59,16 @@ func typeName(l leaf, zh bool) string {
 		en, cn = choices, choices
 	case hasTwin(l.typ):
 		twin := "`" + l.pattern[strings.LastIndexByte(l.pattern, '.')+1:] + fileSuffix + "`"
-		en, cn = "secret, or "+twin, "密钥,或 "+twin
+		en, cn = "secret, or "+twin, "密钥，或 "+twin
 		if l.typ == reflect.TypeFor[DSN]() {
-			en, cn = "address, or "+twin, "地址,或 "+twin
+			en, cn = "address, or "+twin, "地址，或 "+twin
 		}
 	case isListOfStructs(l.typ):
 		en, cn = "list", "列表"
 	case l.typ.Kind() == reflect.Slice:
 		en, cn = "list of text", "文本列表"
 	case l.typ.Kind() == reflect.Map:
-		en, cn = "errcode: scope", "错误码: 作用域"
+		en, cn = "errcode: scope", "错误码：作用域"
 	case l.typ == reflect.TypeFor[Duration]():
 		en, cn = "duration", "时长"
 	case l.typ == reflect.TypeFor[Size]():

@@ -2,18 +2,27 @@ package config
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
-// nearest is the candidate that is fewest letters away from word.
+// nearest is the candidate that is fewest letters away from word, where a common beginning speaks for it.
 func nearest(word string, candidates []string) string {
-	best, least := "", -1
-	for _, c := range candidates {
-		if d := distance(strings.ToLower(word), strings.ToLower(c)); least < 0 || d < least {
-			best, least = c, d
-		}
+	word = strings.ToLower(word)
+	away := func(candidate string) int {
+		candidate = strings.ToLower(candidate)
+		return distance(word, candidate) - commonPrefix(word, candidate)
 	}
-	return best
+	return slices.MinFunc(candidates, func(a, b string) int { return away(a) - away(b) })
+}
+
+// commonPrefix is the length of what both begin with.
+func commonPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // distance counts the letters to insert, remove, change or swap with their neighbour to make b of a.
