@@ -1,0 +1,184 @@
+package telemetry
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// kind is a metric's type, as /metrics names it.
+type kind string
+
+const (
+	counter   kind = "counter"
+	gauge     kind = "gauge"
+	histogram kind = "histogram"
+)
+
+// metric describes one metric. Registering and documenting it both read this.
+type metric struct {
+	name    string
+	kind    kind
+	labels  []string
+	buckets []float64 // Of a histogram.
+	en, zh  string
+}
+
+// The metrics. Names end in their unit; times are seconds, sizes bytes. No label is free text: sources, accounts and
+// hosts come from the configuration, the rest are fixed words.
+var (
+	eventsTotal = metric{
+		name: "carrier_events_total", kind: counter, labels: []string{"source", "verdict"},
+		en: "Events that came in, by verdict; also those refused before one: unauthorized, limited, unavailable.",
+		zh: "收到的事件数，按结论统计；也包括在得出结论前被拒绝的：unauthorized（未授权）、limited（超限）、unavailable（暂不可用）。",
+	}
+	attemptsTotal = metric{
+		name: "carrier_push_attempts_total", kind: counter, labels: []string{"delivery_id", "scope"},
+		en: "Requests to updatePath, by what the answer speaks of; ok is success.",
+		zh: "调用 updatePath 的次数，按应答所属范围统计；ok 表示成功。",
+	}
+	endedTotal = metric{
+		name: "carrier_pushes_total", kind: counter, labels: []string{"delivery_id", "status"},
+		en: "Pushes that ended: delivered, failed or discarded.",
+		zh: "已结束的推送数：delivered（已送达）、failed（失败）、discarded（已放弃）。",
+	}
+	attemptSeconds = metric{
+		name: "carrier_push_attempt_duration_seconds", kind: histogram, labels: []string{"delivery_id"},
+		buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 25},
+		en:      "How long one request to updatePath took.",
+		zh:      "单次 updatePath 请求的耗时。",
+	}
+	delaySeconds = metric{
+		name: "carrier_delivery_delay_seconds", kind: histogram, labels: []string{"delivery_id"},
+		buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 15, 60, 300, 900, 3600, 4 * 3600, 12 * 3600, 86400, 2 * 86400,
+			3 * 86400, 7 * 86400},
+		en: "From an event's arrival to its delivery upstream.",
+		zh: "从收到事件到成功推送至微信的时间。",
+	}
+	requestsTotal = metric{
+		name: "carrier_http_requests_total", kind: counter, labels: []string{"route", "code"},
+		en: "HTTP requests answered, by the route's pattern and the status code.",
+		zh: "已应答的 HTTP 请求数，按路由模式和状态码统计。",
+	}
+	requestSeconds = metric{
+		name: "carrier_http_request_duration_seconds", kind: histogram, labels: []string{"route"},
+		buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		en:      "How long an HTTP request took to answer.",
+		zh:      "应答 HTTP 请求的耗时。",
+	}
+
+	pushes = metric{
+		name: "carrier_pushes", kind: gauge, labels: []string{"delivery_id", "status"},
+		en: "Pushes that the store holds, by status; pending is the backlog.",
+		zh: "存储中的推送数，按状态统计；pending 即积压量。",
+	}
+	oldestPending = metric{
+		name: "carrier_oldest_pending_seconds", kind: gauge, labels: []string{"delivery_id"},
+		en: "Age of the oldest pending push; 0 if none is pending.",
+		zh: "最早一条待推送记录的等待时间；没有则为 0。",
+	}
+	heldEvents = metric{
+		name: "carrier_held_events", kind: gauge,
+		en: "Events held for a scan that is missing before them.",
+		zh: "因缺少前序扫描而暂留的事件数。",
+	}
+	breakerState = metric{
+		name: "carrier_breaker_state", kind: gauge, labels: []string{"delivery_id", "host", "state"},
+		en: "1 for the state that the breaker of an upstream host is in (closed, open, half_open), else 0.",
+		zh: "上游主机的熔断器所处状态为 1（closed 关闭、open 打开、half_open 半开），其余为 0。",
+	}
+	tokenExpires = metric{
+		name: "carrier_access_token_expires_timestamp_seconds", kind: gauge, labels: []string{"delivery_id"},
+		en: "When the account's access_token expires, Unix time; absent while there is none.",
+		zh: "账号 access_token 的过期时间（Unix 时间）；没有时不输出。",
+	}
+	accountPaused = metric{
+		name: "carrier_account_paused", kind: gauge, labels: []string{"delivery_id"},
+		en: "1 while the account is paused, by an operator or by upstream's refusal, else 0.",
+		zh: "账号已暂停（人工暂停或被上游拒绝）为 1，否则为 0。",
+	}
+	inFlight = metric{
+		name: "carrier_pushes_in_flight", kind: gauge, labels: []string{"delivery_id"},
+		en: "Requests to upstream under way.",
+		zh: "正在进行的上游请求数。",
+	}
+	storeCommits = metric{
+		name: "carrier_store_commits_total", kind: counter,
+		en: "Commits of the store since the start.",
+		zh: "启动以来存储的提交次数。",
+	}
+	storeCommitSeconds = metric{
+		name: "carrier_store_commit_seconds_total", kind: counter,
+		en: "Time spent in commits, from batch to durable; divided by the commits it is the mean.",
+		zh: "提交所花的总时间（从成批到落盘）；除以提交次数即平均值。",
+	}
+	storeRows = metric{
+		name: "carrier_store_rows_total", kind: counter,
+		en: "Events and outcomes committed since the start.",
+		zh: "启动以来提交的事件和推送结果数。",
+	}
+	storeFree = metric{
+		name: "carrier_store_free_bytes", kind: gauge,
+		en: "Free space on the store's disk; absent where it is not known.",
+		zh: "存储所在磁盘的剩余空间；无法得知时不输出。",
+	}
+	buildInfo = metric{
+		name: "carrier_build_info", kind: gauge, labels: []string{"version", "revision", "goversion"},
+		en: "Always 1; the labels say what is running.",
+		zh: "恒为 1；标签说明正在运行的版本。",
+	}
+)
+
+// counted are kept by Metrics as things happen, sampled are read at the scrape.
+var (
+	counted = []*metric{
+		&eventsTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds,
+	}
+	sampled = []*metric{
+		&pushes, &oldestPending, &heldEvents, &breakerState, &tokenExpires, &accountPaused, &inFlight, &storeCommits,
+		&storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
+	}
+)
+
+func (m *metric) desc() *prometheus.Desc { return prometheus.NewDesc(m.name, m.en, m.labels, nil) }
+
+func (m *metric) counterVec(r prometheus.Registerer) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.name, Help: m.en}, m.labels)
+	r.MustRegister(v)
+	return v
+}
+
+func (m *metric) histogramVec(r prometheus.Registerer) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: m.name, Help: m.en, Buckets: m.buckets}, m.labels)
+	r.MustRegister(v)
+	return v
+}
+
+// Reference is a table of all metrics of the service in Markdown, meanings in Chinese when zh is set. The Go runtime's
+// and the process's own metrics (go_*, process_*), which /metrics shows as well, are not in it.
+func Reference(zh bool) string {
+	var b strings.Builder
+	head := "| name | type | labels | meaning |\n"
+	if zh {
+		head = "| 名称 | 类型 | 标签 | 含义 |\n"
+	}
+	b.WriteString(head + "|---|---|---|---|\n")
+	for _, list := range [][]*metric{counted, sampled} {
+		for _, m := range list {
+			meaning := m.en
+			if zh {
+				meaning = m.zh
+			}
+			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, quoted(m.labels), meaning)
+		}
+	}
+	return b.String()
+}
+
+func quoted(labels []string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	return "`" + strings.Join(labels, "`, `") + "`"
+}

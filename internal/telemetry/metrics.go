@@ -1,0 +1,113 @@
+package telemetry
+
+import (
+	"cmp"
+	"net/http"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Build says what is running.
+type Build struct {
+	Version   string
+	Revision  string // Of the source; empty if not known.
+	GoVersion string // Empty: the one this binary was made with.
+}
+
+// Metrics counts what happens. All methods are safe for concurrent use, and do nothing on a nil *Metrics.
+type Metrics struct {
+	registry *prometheus.Registry
+	sampler  *sampler
+
+	events, attempts, ended, requests      *prometheus.CounterVec
+	attemptSeconds, delaySeconds, httpTook *prometheus.HistogramVec
+}
+
+// NewMetrics makes the metrics of one service, in a registry of their own. What is sampled appears once Collect
+// has been told where to read it.
+func NewMetrics(b Build) *Metrics {
+	b.GoVersion = cmp.Or(b.GoVersion, runtime.Version())
+	r := prometheus.NewRegistry()
+	m := &Metrics{
+		registry:       r,
+		sampler:        newSampler(b),
+		events:         eventsTotal.counterVec(r),
+		attempts:       attemptsTotal.counterVec(r),
+		ended:          endedTotal.counterVec(r),
+		attemptSeconds: attemptSeconds.histogramVec(r),
+		delaySeconds:   delaySeconds.histogramVec(r),
+		requests:       requestsTotal.counterVec(r),
+		httpTook:       requestSeconds.histogramVec(r),
+	}
+	r.MustRegister(m.sampler, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Collect says where a scrape reads what is sampled; a later call replaces an earlier one.
+func (m *Metrics) Collect(s Sources) {
+	if m != nil {
+		m.sampler.sources.Store(&s)
+	}
+}
+
+// Handler answers scrapes.
+func (m *Metrics) Handler() http.Handler {
+	if m == nil {
+		return http.NotFoundHandler()
+	}
+	// One sample that can't be had must not hide the others. OpenMetrics stays off: it drops _total from a counter's
+	// name, and carrier_pushes is a gauge beside carrier_pushes_total.
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError})
+}
+
+// Events counts n events of a source by verdict, or by the word for why there was none.
+func (m *Metrics) Events(source, verdict string, n int) {
+	if m != nil && n > 0 {
+		m.events.WithLabelValues(label(source), label(verdict)).Add(float64(n))
+	}
+}
+
+// Attempt counts one request to upstream: what its answer speaks of ("ok" on success) and how long it took.
+func (m *Metrics) Attempt(deliveryID, scope string, took time.Duration) {
+	if m == nil {
+		return
+	}
+	id := label(deliveryID)
+	m.attempts.WithLabelValues(id, label(scope)).Inc()
+	m.attemptSeconds.WithLabelValues(id).Observe(seconds(took))
+}
+
+// Ended counts a push that ended with a status, and, if that is "delivered", the time since its event was received.
+func (m *Metrics) Ended(deliveryID, status string, sinceReceived time.Duration) {
+	if m == nil {
+		return
+	}
+	id := label(deliveryID)
+	m.ended.WithLabelValues(id, label(status)).Inc()
+	if status == "delivered" {
+		m.delaySeconds.WithLabelValues(id).Observe(seconds(sinceReceived))
+	}
+}
+
+// HTTPRequest counts an answered request. route is the pattern that matched, not the path; "" is a path that none did.
+func (m *Metrics) HTTPRequest(route string, status int, took time.Duration) {
+	if m == nil {
+		return
+	}
+	route = label(cmp.Or(route, "none"))
+	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	m.httpTook.WithLabelValues(route).Observe(seconds(took))
+}
+
+// seconds is d for a metric; a clock that was set back makes it 0.
+func seconds(d time.Duration) float64 { return max(0, d).Seconds() }
+
+// label makes s fit for a label: the client library panics on what is no UTF-8.
+func label(s string) string { return strings.ToValidUTF8(s, "\ufffd") }

@@ -1,0 +1,148 @@
+package telemetry
+
+import (
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"carrier/internal/store"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Sources are where a scrape reads. Both must answer from memory: they are called at every scrape, by several
+// goroutines at once. One that is nil is left out.
+type Sources struct {
+	Stats    func() store.Stats
+	Accounts func() []AccountSnapshot
+}
+
+// AccountSnapshot is how an account stands at the moment.
+type AccountSnapshot struct {
+	DeliveryID     string
+	Breaker        map[string]string // Each upstream host's state: "closed", "open" or "half_open".
+	Paused         bool
+	InFlight       int
+	TokenExpiresAt time.Time // Zero: there is no access_token.
+}
+
+var breakerStates = []string{"closed", "open", "half_open"}
+
+// sampler reads the sources at a scrape. Nothing of it is kept in between.
+type sampler struct {
+	build   Build
+	sources atomic.Pointer[Sources]
+	descs   map[*metric]*prometheus.Desc
+}
+
+func newSampler(b Build) *sampler {
+	s := &sampler{build: b, descs: make(map[*metric]*prometheus.Desc, len(sampled))}
+	for _, m := range sampled {
+		s.descs[m] = m.desc()
+	}
+	return s
+}
+
+// Describe implements prometheus.Collector.
+func (s *sampler) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range sampled {
+		ch <- s.descs[m]
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *sampler) Collect(ch chan<- prometheus.Metric) {
+	out := scrape{s, ch}
+	out.put(&buildInfo, 1, s.build.Version, s.build.Revision, s.build.GoVersion)
+	src := s.sources.Load()
+	if src == nil {
+		return
+	}
+	var accounts []AccountSnapshot
+	if src.Accounts != nil {
+		accounts = src.Accounts()
+	}
+	for _, a := range accounts {
+		out.account(a)
+	}
+	if src.Stats != nil {
+		stats := src.Stats()
+		out.store(stats)
+		out.backlog(stats, accounts, time.Now())
+	}
+}
+
+// scrape is one reading.
+type scrape struct {
+	*sampler
+	ch chan<- prometheus.Metric
+}
+
+// put sends one sample. One that can't be made is sent as an error: a panic here would end the process.
+func (s scrape) put(m *metric, value float64, labels ...string) {
+	for i := range labels {
+		labels[i] = label(labels[i])
+	}
+	typ := prometheus.GaugeValue
+	if m.kind == counter {
+		typ = prometheus.CounterValue
+	}
+	sample, err := prometheus.NewConstMetric(s.descs[m], typ, value, labels...)
+	if err != nil {
+		sample = prometheus.NewInvalidMetric(s.descs[m], err)
+	}
+	s.ch <- sample
+}
+
+func (s scrape) account(a AccountSnapshot) {
+	for host, is := range a.Breaker {
+		for _, state := range breakerStates {
+			s.put(&breakerState, oneIf(is == state), a.DeliveryID, host, state)
+		}
+	}
+	s.put(&accountPaused, oneIf(a.Paused), a.DeliveryID)
+	s.put(&inFlight, float64(a.InFlight), a.DeliveryID)
+	if !a.TokenExpiresAt.IsZero() {
+		s.put(&tokenExpires, float64(a.TokenExpiresAt.UnixMilli())/1000, a.DeliveryID)
+	}
+}
+
+func (s scrape) store(stats store.Stats) {
+	s.put(&heldEvents, float64(stats.Held))
+	s.put(&storeCommits, float64(stats.Commits))
+	s.put(&storeCommitSeconds, stats.CommitTime.Seconds())
+	s.put(&storeRows, float64(stats.Rows))
+	if stats.FreeBytes != 0 {
+		s.put(&storeFree, float64(stats.FreeBytes))
+	}
+}
+
+// backlog puts a sample for every account that is configured or has pushes, and for every status: an alert on a
+// series that is absent while all is well would never have a first value to compare with.
+func (s scrape) backlog(stats store.Stats, accounts []AccountSnapshot, now time.Time) {
+	ids := map[string]bool{}
+	for _, a := range accounts {
+		ids[a.DeliveryID] = true
+	}
+	for id := range stats.Pushes {
+		ids[id] = true
+	}
+	for _, id := range slices.Sorted(maps.Keys(ids)) {
+		for _, status := range store.Statuses() {
+			s.put(&pushes, float64(stats.Pushes[id][status]), id, status.String())
+		}
+		var age time.Duration
+		if oldest, ok := stats.Oldest[id]; ok {
+			age = now.Sub(oldest)
+		}
+		s.put(&oldestPending, seconds(age), id)
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
