@@ -78,9 +78,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 }
 
 func (a *App) openStore() (err error) {
-	folder, err := a.cfg.Store.Folder()
-	if err != nil {
-		return err
+	folder, ok := a.cfg.Store.Folder()
+	if !ok {
+		return fmt.Errorf("store.url: %s names no folder; write file:FOLDER", a.cfg.Store.URL)
 	}
 	a.store, err = pebble.Open(folder, pebble.Options{
 		Machine:      state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)},
@@ -104,10 +104,15 @@ func (a *App) feed(changes []store.Change) {
 func (a *App) newWebhook() (*ingest.Webhook, error) {
 	sources := make([]ingest.Source, len(a.cfg.Sources))
 	for i, s := range a.cfg.Sources {
-		sources[i] = ingest.Source{
-			Name: s.Name, APIKey: s.APIKey.Reveal(), SigningSecret: s.SigningSecret.Reveal(),
-			DeliveryIDs: s.DeliveryIDs, Rate: s.Rate,
+		sources[i] = ingest.Source{Name: s.Name, APIKey: s.APIKey.Reveal(), DeliveryIDs: s.DeliveryIDs, Rate: s.Rate}
+		if s.SigningSecret == "" {
+			continue
 		}
+		key, err := ingest.ParseSigningSecret(s.SigningSecret.Reveal())
+		if err != nil {
+			return nil, fmt.Errorf("sources[%d].signing_secret: %w", i, err)
+		}
+		sources[i].SigningKeys = [][]byte{key}
 	}
 	return ingest.New(ingest.Options{
 		Store: a.store, Sources: sources, DeliveryIDs: a.accountIDs(),

@@ -1,0 +1,104 @@
+// Command carrier takes scan events in and pushes them to WeChat's Mini Program logistics, in order per waybill.
+//
+// This package translates the outside world: flags, environment, signals and exit codes. The service itself is built
+// by package app.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	_ "time/tzdata" // the machine may have no zone files
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit statuses (contract, section 1).
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2 // the command line or the configuration is wrong
+)
+
+// commands are all commands; one file each.
+type commands struct {
+	Serve   serveCommand   `cmd:"" help:"Run the service. 运行服务"`
+	Demo    demoCommand    `cmd:"" help:"Run everything on a temporary store, with sample traffic; needs no set-up. 一键演示"`
+	Sandbox sandboxCommand `cmd:"" help:"Run the upstream simulator alone. 运行上游模拟器"`
+	Send    sendCommand    `cmd:"" help:"Send events from a file (NDJSON or CSV). 从文件发送事件"`
+	Config  configCommand  `cmd:"" help:"Check a configuration, or print its JSON Schema. 检查配置"`
+	Store   storeCommand   `cmd:"" help:"Check or back up a store. 检查或备份存储"`
+	Bench   benchCommand   `cmd:"" help:"Measure this machine against the built-in simulator. 性能测试"`
+	Version versionCommand `cmd:"" help:"Print version, commit and Go version. 版本信息"`
+}
+
+// world is what a command may use of the outside.
+type world struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	env            []string
+}
+
+// usageError is a mistake in the command line or the configuration.
+type usageError struct{ error }
+
+func (u usageError) Unwrap() error { return u.error }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	w := &world{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Environ()}
+	// A second signal ends the process at once: NotifyContext stops catching when stop is called.
+	context.AfterFunc(ctx, stop)
+	os.Exit(run(ctx, w, os.Args[1:]))
+}
+
+// run carries out one command line and returns the exit status.
+func run(ctx context.Context, w *world, args []string) int {
+	var c commands
+	exited := -1
+	parser, err := kong.New(&c,
+		kong.Name("carrier"),
+		kong.Description("Scan events in, WeChat logistics updates out: durable, in order per waybill.\n"+
+			"接收快递扫描事件，按运单顺序可靠推送到微信物流助手。"),
+		kong.Writers(w.stdout, w.stderr),
+		kong.Exit(func(status int) { exited = status }),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(w),
+	)
+	if err != nil {
+		return report(w, err)
+	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	command, err := parser.Parse(args)
+	if exited >= 0 {
+		return exited // --help
+	}
+	if err != nil {
+		return report(w, usageError{fmt.Errorf("%w; carrier --help shows what there is", err)})
+	}
+	return report(w, command.Run())
+}
+
+// report prints an error on one line and returns the exit status that it stands for.
+func report(w *world, err error) int {
+	if err == nil {
+		return exitDone
+	}
+	status := exitFailed
+	if _, usage := errors.AsType[usageError](err); usage {
+		status = exitUsage
+	}
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintln(w.stderr, "carrier:", strings.TrimRight(line, "\n"))
+	}
+	return status
+}

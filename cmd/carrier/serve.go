@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"carrier/internal/app"
+	"carrier/internal/config"
+	"carrier/internal/telemetry"
+)
+
+// defaultConfig is read when no file is given and it is there.
+const defaultConfig = "configs/carrier.yaml"
+
+// configFlag is -c, shared by the commands that read a configuration.
+type configFlag struct {
+	File string `name:"config" short:"c" placeholder:"FILE" help:"Configuration; default configs/carrier.yaml if that exists, else built-in defaults."`
+}
+
+// load reads the configuration; what is wrong with it is a usage error.
+func (f *configFlag) load(w *world) (*config.Config, error) {
+	file := f.File
+	if file == "" {
+		if _, err := os.Stat(defaultConfig); err == nil {
+			file = defaultConfig
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return nil, usageError{err}
+		}
+	}
+	c, err := config.Load(file, w.env)
+	if err == nil {
+		err = c.Check()
+	}
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return c, nil
+}
+
+type serveCommand struct {
+	configFlag
+}
+
+func (s *serveCommand) Run(ctx context.Context, w *world) error {
+	c, err := s.load(w)
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(w.stderr, c.Log.Level, c.Log.Format)
+	return serve(ctx, c, log)
+}
+
+func serve(ctx context.Context, c *config.Config, log *slog.Logger) error {
+	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: version().Version})
+	if err != nil {
+		return err
+	}
+	if err := a.Run(ctx); err != nil {
+		return err
+	}
+	log.Info("stopped; everything taken in is kept")
+	return nil
+}

@@ -1,0 +1,134 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"carrier/internal/sandbox"
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// summary is what a run came to.
+type summary struct {
+	took       time.Duration
+	sent       int
+	verdicts   map[string]int
+	pushes     map[store.Status]int64
+	upstream   sandbox.Stats
+	verified   int // waybills whose trace upstream is what was delivered
+	waybills   int
+	lost       []string
+	outOfOrder []string
+	errors     []error
+}
+
+// drainFor is how long the end of a run waits for pushes that are still on their way.
+const drainFor = 60 * time.Second
+
+// settleAndCheck waits until everything is pushed, then compares what was acknowledged with what is kept, and what
+// was delivered with what upstream has.
+func (d *demo) settleAndCheck(ctx context.Context) *summary {
+	_ = d.box.SetFaults(sandbox.Faults{}) // The end must not be a matter of luck.
+	deadline := time.Now().Add(drainFor)
+	for d.open() > 0 && time.Now().Before(deadline) && sleep(ctx, 100*time.Millisecond) {
+	}
+	t := d.traffic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := &summary{
+		took: time.Since(t.start), sent: t.sent, verdicts: t.verdicts, errors: t.errors,
+		pushes: d.app.Store().Stats().Pushes[DeliveryID], upstream: d.box.Stats(), waybills: len(t.acked),
+	}
+	for waybill, ids := range t.acked {
+		d.checkWaybill(ctx, s, waybill, ids)
+	}
+	return s
+}
+
+// open counts what is not decided yet: pushes pending and events held.
+func (d *demo) open() int64 {
+	stats := d.app.Store().Stats()
+	return stats.Pushes[DeliveryID][store.Pending] + stats.Held
+}
+
+func (d *demo) checkWaybill(ctx context.Context, s *summary, waybill string, acked map[string]bool) {
+	kept, err := d.app.Store().Waybill(ctx, state.Waybill{DeliveryID: DeliveryID, WaybillID: waybill})
+	if err != nil {
+		s.lost = append(s.lost, fmt.Sprintf("waybill %s: %v", waybill, err))
+		return
+	}
+	var delivered []store.Push
+	for _, step := range kept.Timeline {
+		delete(acked, step.Event.Event.ID)
+		switch step.Push.Status {
+		case store.Delivered:
+			delivered = append(delivered, step.Push)
+		case store.Pending:
+			s.lost = append(s.lost, fmt.Sprintf("waybill %s: push %d is still pending (%s)", waybill, step.Push.Seq, step.Push.WaitingFor))
+		}
+	}
+	for id := range acked {
+		s.lost = append(s.lost, fmt.Sprintf("waybill %s: event %s was acknowledged and is not kept", waybill, id))
+	}
+	slices.SortFunc(delivered, func(a, b store.Push) int { return int(a.Ord) - int(b.Ord) })
+	d.compare(s, waybill, delivered)
+}
+
+// compare holds what upstream has of a waybill against what was delivered, in order.
+func (d *demo) compare(s *summary, waybill string, delivered []store.Push) {
+	nodes := d.box.Nodes(waybill).Nodes
+	for i, p := range delivered {
+		if i >= len(nodes) {
+			s.lost = append(s.lost, fmt.Sprintf("waybill %s: push %d is delivered but not upstream", waybill, p.Seq))
+			return
+		}
+		n := nodes[i]
+		if n.ActionTime != p.Event.Time || n.ActionType != int64(p.Event.Type) || n.ActionMsg != p.Event.Msg {
+			s.outOfOrder = append(s.outOfOrder, fmt.Sprintf("waybill %s: node %d upstream is %d, push %d is %d",
+				waybill, i+1, n.ActionType, p.Seq, p.Event.Type))
+			return
+		}
+	}
+	s.verified++
+}
+
+// err says what the run failed for; nil if for nothing.
+func (s *summary) err() error {
+	if len(s.lost)+len(s.outOfOrder)+int(s.upstream.Overlaps)+len(s.errors) == 0 {
+		return nil
+	}
+	return fmt.Errorf("the demo found %d lost and %d out of order: %w", len(s.lost), len(s.outOfOrder),
+		errors.Join(s.errors...))
+}
+
+func (s *summary) print(w io.Writer) {
+	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
+	p("\nsummary 汇总 (%s)", s.took.Round(time.Second))
+	p("  events sent          %6d   over %d waybills", s.sent, s.waybills)
+	for _, v := range state.Verdicts() {
+		if n := s.verdicts[v.String()]; n > 0 {
+			p("    %-18s %6d", v, n)
+		}
+	}
+	for _, status := range store.Statuses() {
+		p("  pushes %-13s %6d", status, s.pushes[status])
+	}
+	p("  requests upstream    %6d   (%d busy, %d access_tokens refused, %d cut after they were applied)", s.upstream.Pushes,
+		s.upstream.Errcodes[-1], s.upstream.Errcodes[42001]+s.upstream.Errcodes[40001]+s.upstream.Errcodes[40014],
+		s.upstream.Unanswered)
+	p("  sent twice           %6d   (never seen twice: upstream collapses equal nodes)", s.upstream.Repeats)
+	p("  traces verified      %6d   of %d waybills", s.verified, s.waybills)
+	p("  lost                 %6d", len(s.lost))
+	p("  out of order         %6d", len(s.outOfOrder)+int(s.upstream.Overlaps))
+	for _, what := range slices.Concat(s.lost, s.outOfOrder)[:min(20, len(s.lost)+len(s.outOfOrder))] {
+		p("    %s", what)
+	}
+	for _, err := range s.errors {
+		p("    error: %v", err)
+	}
+}

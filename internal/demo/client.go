@@ -1,0 +1,115 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"carrier/internal/app"
+	"carrier/internal/config"
+)
+
+// client is a courier's backend, as far as the service sees it: HTTP with a key.
+type client struct {
+	events, admin string // base URLs
+	key, token    string
+	http          *http.Client
+}
+
+func newClient(a *app.App, c *config.Config) client {
+	return client{
+		events: "http://" + a.Addr(), admin: "http://" + a.AdminAddr(),
+		key: c.Sources[0].APIKey.Reveal(), token: c.Admin.Tokens[0].Token.Reveal(),
+		http: &http.Client{Timeout: 10 * time.Second},
+	}
+}
+
+// event is a scan as it is sent.
+type event struct {
+	ID         string `json:"id"`
+	DeliveryID string `json:"delivery_id"`
+	WaybillID  string `json:"waybill_id"`
+	ActionType int    `json:"action_type"`
+	ActionTime int64  `json:"action_time"`
+	ActionMsg  string `json:"action_msg"`
+}
+
+// result is what the service answered for one event.
+type result struct {
+	ID      string `json:"id"`
+	Verdict string `json:"verdict"`
+	Seq     uint64 `json:"seq"`
+}
+
+// acked tells whether the service promised to keep the event.
+func (r *result) acked() bool {
+	switch r.Verdict {
+	case "accepted", "held", "ignored", "duplicate":
+		return true
+	}
+	return false
+}
+
+// send posts one event.
+func (c *client) send(ctx context.Context, e *event) (result, error) {
+	var r result
+	err := c.call(ctx, http.MethodPost, c.events+"/v1/events", "application/json", c.key, e, &r)
+	return r, err
+}
+
+// sendBatch posts many, as NDJSON.
+func (c *client) sendBatch(ctx context.Context, events []event) ([]result, error) {
+	var body bytes.Buffer
+	for i := range events {
+		if err := json.NewEncoder(&body).Encode(&events[i]); err != nil {
+			return nil, err
+		}
+	}
+	var answer struct {
+		Results []result `json:"results"`
+	}
+	err := c.call(ctx, http.MethodPost, c.events+"/v1/events/batch", "application/x-ndjson", c.key, body.Bytes(), &answer)
+	return answer.Results, err
+}
+
+// putToken registers a waybill's Token.
+func (c *client) putToken(ctx context.Context, waybill, token string) error {
+	path := c.admin + "/admin/v1/waybills/" + DeliveryID + "/" + url.PathEscape(waybill) + "/token"
+	var answer struct{}
+	return c.call(ctx, http.MethodPut, path, "application/json", c.token, map[string]string{"token": token}, &answer)
+}
+
+// call makes a request and reads its answer, whatever its status says: a rejection has a verdict too.
+func (c *client) call(ctx context.Context, method, url, mediaType, key string, body, answer any) error {
+	raw, ok := body.([]byte)
+	if !ok {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(raw))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", mediaType)
+	req.Header.Set("Authorization", "Bearer "+key)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode >= 500 || resp.StatusCode == http.StatusUnauthorized {
+		return fmt.Errorf("%s %s: %s: %s", method, url, resp.Status, text)
+	}
+	return json.Unmarshal(text, answer)
+}
