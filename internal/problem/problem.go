@@ -174,7 +174,7 @@ func (p *Problem) Write(w http.ResponseWriter, r *http.Request) error {
 	if p.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.Itoa(p.RetrySeconds()))
 	}
-	if p.Status() == http.StatusUnauthorized {
+	if p.Status() == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "" {
 		h.Set("WWW-Authenticate", `Bearer realm="carrier"`) // RFC 9110, section 11.6.1: a 401 must have it.
 	}
 	w.WriteHeader(p.Status())
