@@ -215,6 +215,8 @@ func storeProblem(err error) error {
 		return problem.New(problem.ConflictState).Because(err)
 	case errors.Is(err, store.ErrUnavailable):
 		return problem.New(problem.StoreUnavailable).After(time.Second).Because(err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return problem.New(problem.OutcomeUnknown).After(time.Second).Because(err)
 	}
 	return err
 }

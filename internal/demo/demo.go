@@ -81,7 +81,7 @@ func (d *demo) run(ctx context.Context, dir string) error {
 
 	d.client = newClient(a, c)
 	d.traffic = newTraffic(d)
-	if err := d.traffic.order(ctx, state0); err != nil {
+	if err := d.traffic.order(ctx, playground); err != nil {
 		return errors.Join(err, stopApp(stop, appDone))
 	}
 	d.printLines()

@@ -13,9 +13,6 @@ import (
 // playground is the waybill that the printed lines are about; it is ordered before anything else.
 const playground = "12345678901234567890"
 
-// state0 names it for the first order.
-const state0 = playground
-
 // traffic makes waybills and sends their scans the way scanners do: in order, late, twice, in bulk.
 type traffic struct {
 	d     *demo
@@ -66,7 +63,7 @@ func (t *traffic) waybill(ctx context.Context, waybill string) {
 	events := tell(waybill)
 	tokenFirst := rand.IntN(10) > 0 // One order in ten is slower than the first scan.
 	if tokenFirst {
-		t.note(t.order(ctx, waybill))
+		t.note(t.order(context.WithoutCancel(ctx), waybill))
 	}
 	switch rand.IntN(5) {
 	case 0:
