@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -275,8 +276,7 @@ func TestCallerCancels(t *testing.T) {
 	}
 }
 
-// A connection that upstream closed while it was idle costs no push: nothing was written, so it goes out on another.
-// One that dies with the request on it is not repeated by net/http behind our back.
+// A push whose connection dies with the request on it is not repeated by net/http behind our back.
 func TestDeadConnection(t *testing.T) {
 	var requests atomic.Int32
 	base := rawServer(t, func(conn net.Conn) {
@@ -310,6 +310,59 @@ func TestDeadConnection(t *testing.T) {
 	if got := requests.Load(); got != 4 {
 		t.Errorf("upstream got %d requests for 4 pushes", got)
 	}
+}
+
+// net/http may choose a kept connection just when it dies. Nothing was written then, and the push goes out, once, on
+// another.
+func TestConnectionDiesUnwritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var served sync.WaitGroup
+		var bodies []string
+		transport := newTransport(1, defaultTimeout)
+		transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			served.Go(func() {
+				br := bufio.NewReader(far)
+				for {
+					req, err := http.ReadRequest(br)
+					if err != nil {
+						return
+					}
+					bodies = append(bodies, string(must(io.ReadAll(req.Body))))
+					fmt.Fprintf(far, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(okAnswer), okAnswer)
+				}
+			})
+			return &dyingConn{Conn: near}, nil
+		}
+		c := NewClient(ClientOptions{BaseURL: "http://pipe", Transport: transport})
+		var want []string
+		for i := range 4 {
+			u := PathUpdate{WaybillID: fmt.Sprint(i), Token: canaryToken}
+			want = append(want, string(u.appendJSON(nil)))
+			if _, err := c.UpdatePath(t.Context(), canaryAccess, u); err != nil {
+				t.Errorf("push %d: %v", i, err)
+			}
+		}
+		c.CloseIdleConnections()
+		served.Wait()
+		if !slices.Equal(bodies, want) {
+			t.Errorf("upstream got %q, want %q", bodies, want)
+		}
+	})
+}
+
+// dyingConn takes one write, which is one request: headers and body leave together.
+type dyingConn struct {
+	net.Conn
+	wrote bool
+}
+
+func (c *dyingConn) Write(p []byte) (int, error) {
+	if c.wrote {
+		return 0, net.ErrClosed
+	}
+	c.wrote = true
+	return c.Conn.Write(p)
 }
 
 // Connections are kept and bounded: 400 pushes of 8 workers take 8 connections, error answers included; one that is
@@ -369,10 +422,11 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // Pushes that hang must not keep the access_token from coming: it has connections of its own.
 func TestTokenDoesNotWaitBehindPushes(t *testing.T) {
-	release := make(chan struct{})
+	reached, release := make(chan struct{}, 2), make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		if r.URL.Path == pathUpdatePath {
+			reached <- struct{}{}
 			<-release
 			w.Write(okAnswer)
 			return
@@ -386,7 +440,8 @@ func TestTokenDoesNotWaitBehindPushes(t *testing.T) {
 	for range 2 {
 		go func() { _, err := c.UpdatePath(t.Context(), "A", PathUpdate{}); pushed <- err }()
 	}
-	g, err := c.stableToken(t.Context(), time.Minute, "wx", "s", false)
+	<-reached
+	g, err := c.stableToken(t.Context(), 5*time.Second, "wx", "s", false)
 	if err != nil || g.accessToken != "T" {
 		t.Errorf("stableToken = %+v, %v", g, err)
 	}
