@@ -11,7 +11,7 @@ import (
 
 type storeCommand struct {
 	Check  storeCheck  `cmd:"" help:"Verify a store that no service uses: checksums, indexes, counters. 校验存储"`
-	Backup storeBackup `cmd:"" help:"Copy a store that no service uses. 备份存储"`
+	Backup storeBackup `cmd:"" help:"Copy a store: of a running service with its admin token, else of the folder itself. 备份存储"`
 }
 
 // folder is the store's folder, as the configuration names it.
@@ -39,6 +39,11 @@ func (s *storeCheck) Run(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
+	return checkFolder(ctx, w, folder)
+}
+
+// checkFolder verifies a store and says what it holds.
+func checkFolder(ctx context.Context, w *world, folder string) error {
 	report, err := pebble.CheckDir(ctx, folder)
 	if err != nil {
 		return err
@@ -60,17 +65,38 @@ func (s *storeCheck) Run(ctx context.Context, w *world) error {
 
 type storeBackup struct {
 	configFlag
+	adminFlags
 	To string `required:"" placeholder:"FOLDER" help:"Where the copy goes; must not exist."`
 }
 
 func (s *storeBackup) Run(ctx context.Context, w *world) error {
+	if _, err := os.Lstat(s.To); err == nil {
+		return usageError{fmt.Errorf("--to: %s exists; name a folder that does not", s.To)}
+	}
+	token, err := s.token(w)
+	if err != nil {
+		return err
+	}
+	if token != "" {
+		err = s.online(ctx, w, token)
+	} else {
+		err = s.offline(ctx, w)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w.stdout, "the copy is in %s and opens as a store: store.url: file:%s\n", s.To, s.To)
+	return checkFolder(ctx, w, s.To)
+}
+
+// offline copies a folder that no service uses.
+func (s *storeBackup) offline(ctx context.Context, w *world) error {
 	folder, err := s.folder(w)
 	if err != nil {
 		return err
 	}
 	if err := pebble.BackupDir(ctx, folder, s.To); err != nil {
-		return err
+		return fmt.Errorf("%w; for a running service, give its admin token (CARRIER_ADMIN_TOKEN or --token-file)", err)
 	}
-	fmt.Fprintf(w.stdout, "%s is copied to %s; it opens as a store: store.url: file:%s\n", folder, s.To, s.To)
 	return nil
 }

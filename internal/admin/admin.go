@@ -25,6 +25,7 @@ type Store interface {
 	PutToken(ctx context.Context, w state.Waybill, token string) (bool, error)
 	Replay(ctx context.Context, seq uint64, force bool) (store.Push, error)
 	Stats() store.Stats
+	Backup(ctx context.Context, dir string) error
 }
 
 // Pusher is what they need of pushing (see pathpush.Pusher).
@@ -46,7 +47,9 @@ type Service struct {
 	Store    Store
 	Pusher   Pusher
 	Accounts []string // delivery_ids, as configured
-	Log      *slog.Logger
+	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
+	BackupDir string
+	Log       *slog.Logger
 }
 
 // MaxTokenBytes bounds a waybill's Token (contract, section 3).

@@ -66,7 +66,10 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	a.admin = &admin.Service{Store: a.store, Pusher: a.pusher, Accounts: a.accountIDs(), Log: a.log}
+	folder, _ := a.cfg.Store.Folder()
+	a.admin = &admin.Service{
+		Store: a.store, Pusher: a.pusher, Accounts: a.accountIDs(), BackupDir: folder, Log: a.log.With("part", "admin"),
+	}
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
 	a.server, err = server.Listen(ctx, server.Options{
 		Listen: a.cfg.Server.Listen, AdminListen: a.cfg.Server.AdminListen,

@@ -101,6 +101,21 @@ func (h *adminAPI) resume(c echo.Context) error {
 	return h.afterAccount(c, h.Resume(c.Request().Context(), actor(c), param(c, "delivery")))
 }
 
+// backup streams a copy of the store. One that fails half-way must not look whole, so the connection is cut.
+func (h *adminAPI) backup(c echo.Context) error {
+	w := c.Response()
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
+		return err
+	}
+	w.Header().Set(echo.HeaderContentType, "application/x-tar")
+	err := h.Backup(c.Request().Context(), actor(c), w)
+	if err != nil && w.Committed {
+		h.Log.Error("sending a copy of the store", "err", err)
+		panic(http.ErrAbortHandler)
+	}
+	return err
+}
+
 // afterAccount answers with the account as it is now.
 func (h *adminAPI) afterAccount(c echo.Context, err error) error {
 	if err != nil {

@@ -29,6 +29,8 @@ const (
 	operator               // An operator's token.
 )
 
+func (a access) String() string { return [...]string{"anyone", "source", "viewer", "operator"}[a] }
+
 // auth checks admin tokens.
 type auth struct {
 	tokens []hashed

@@ -39,5 +39,31 @@ func adminRoutes(o *Options) []route {
 		{http.MethodGet, "/admin/v1/accounts", viewer, h.accounts},
 		{http.MethodPost, "/admin/v1/accounts/:delivery/pause", operator, h.pause},
 		{http.MethodPost, "/admin/v1/accounts/:delivery/resume", operator, h.resume},
+		{http.MethodPost, "/admin/v1/store/backup", operator, h.backup},
 	}
 }
+
+// RouteInfo is a route as documentation and tests see it.
+type RouteInfo struct {
+	Method, Path string
+	Access       string // "anyone", "source", "viewer" or "operator"
+	Admin        bool   // on server.admin_listen, else on server.listen
+}
+
+// Routes lists all routes of both listeners.
+func Routes() []RouteInfo {
+	var all []RouteInfo
+	o := &Options{Events: noEvents{}}
+	for i, routes := range [][]route{eventRoutes(o), adminRoutes(o)} {
+		for _, r := range routes {
+			all = append(all, RouteInfo{r.method, r.path, r.access.String(), i == 1})
+		}
+	}
+	return all
+}
+
+// noEvents lets Routes list the webhook's routes without one.
+type noEvents struct{ Events }
+
+func (noEvents) Event(echo.Context) error { return nil }
+func (noEvents) Batch(echo.Context) error { return nil }

@@ -1,0 +1,103 @@
+package apptest
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Settings is a configuration, as far as tests choose it. NewSettings fills in the credentials.
+type Settings struct {
+	Listen, AdminListen string // Default: a free port of this machine.
+	Store               string // The store's folder.
+	Accounts            []Account
+	ReorderWindow       time.Duration // Default 2m.
+	Push                string        // The section push in YAML's flow form; default QuickPush.
+	LogLevel            string        // Default info.
+
+	Key           string // Of the source "scanner".
+	SigningSecret string // Of the source "depot", which signs.
+	Operator      string // Token of "ops".
+	Viewer        string // Token of "desk".
+}
+
+// Account is one delivery company.
+type Account struct {
+	DeliveryID  string
+	BaseURL     string
+	Secret      string        // Default: a secret.
+	Concurrency int           // Default 64.
+	Timeout     time.Duration // Default 10s.
+}
+
+// QuickPush retries within milliseconds, and has a breaker that stays out of the way.
+const QuickPush = `{retry: {initial: 10ms, max: 100ms, multiplier: 2, max_age: 72h}, ` +
+	`breaker: {min_requests: 1000000, failure_ratio: 1, interval: 10s, open_for: 300ms, half_open: 2}}`
+
+// Names of the two sources.
+const (
+	Scanner = "scanner" // Sends its key.
+	Depot   = "depot"   // Signs.
+)
+
+// NewSettings is a configuration with a store of the test's own and these accounts.
+func NewSettings(t testing.TB, accounts ...Account) *Settings {
+	t.Helper()
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // It never fails.
+	return &Settings{
+		Store: filepath.Join(t.TempDir(), "store"), Accounts: accounts,
+		Key: secret(), SigningSecret: "whsec_" + base64.StdEncoding.EncodeToString(key),
+		Operator: secret(), Viewer: secret(),
+	}
+}
+
+func secret() string { return rand.Text() + rand.Text() }
+
+// YAML is the configuration file.
+func (s *Settings) YAML() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	line("server: {listen: %q, admin_listen: %q}", cmp.Or(s.Listen, "127.0.0.1:0"), cmp.Or(s.AdminListen, "127.0.0.1:0"))
+	line("store: {url: %q, min_free: 0}", "file:"+s.Store)
+	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
+	line("push: %s", cmp.Or(s.Push, QuickPush))
+	line("log: {level: %s, format: json}", cmp.Or(s.LogLevel, "info"))
+	line("sources:")
+	line("  - {name: %s, api_key: %q}", Scanner, s.Key)
+	line("  - {name: %s, signing_secret: %q}", Depot, s.SigningSecret)
+	line("admin:\n  tokens:")
+	line("    - {name: ops, token: %q, role: operator}", s.Operator)
+	line("    - {name: desk, token: %q, role: viewer}", s.Viewer)
+	line("accounts:")
+	for i, a := range s.Accounts {
+		line("  - delivery_id: %s", a.DeliveryID)
+		line("    appid: wx%016d", i+1)
+		line("    secret: %q", cmp.Or(a.Secret, "appsecret-"+a.DeliveryID))
+		line("    base_url: %q", a.BaseURL)
+		line("    concurrency: %d", cmp.Or(a.Concurrency, 64))
+		line("    timeout: %v", cmp.Or(a.Timeout, 10*time.Second))
+	}
+	return b.String()
+}
+
+// File writes the configuration file and returns its path.
+func (s *Settings) File(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "carrier.yaml")
+	if err := os.WriteFile(path, []byte(s.YAML()), 0o600); err != nil {
+		t.Fatalf("writing the configuration: %v", err)
+	}
+	return path
+}
+
+// Client is a client of a service with this configuration, at the addresses that it tells.
+func (s *Settings) Client(t testing.TB, events, admin string) *Client {
+	return newClient(t, s, "http://"+events, "http://"+admin)
+}
