@@ -13,13 +13,13 @@ import (
 // when it speaks of the current access_token, every error says when to come back, and no fetch comes before. The host
 // checks upstream's limits of forced refreshes.
 func TestAccessTokenModel(t *testing.T) {
-	bodies := []string{"", "", "", `{"errcode":-1}`, `{"errcode":40164}`, `{"errcode":45011}`, `<html>`}
+	bodies := []string{"", "", "", // As usual.
+		`{"errcode":-1}`, `{"errcode":40164}`, `{"errcode":45011}`, `<html>`}
 	rapid.Check(t, func(rt *rapid.T) {
 		mode := rapid.SampledFrom([]string{ModeStable, ModeBasic}).Draw(rt, "mode")
 		withRun := rapid.Bool().Draw(rt, "run")
 		rapid.SyncTest(rt, func(rt *rapid.T) {
-			var fault string
-			h := &tokenHost{t: t, latency: 10 * time.Millisecond, answer: func(int, bool) (string, int, error) { return fault, 200, nil }}
+			h := &tokenHost{t: t, latency: 10 * time.Millisecond}
 			a := NewAccessToken(AccessTokenOptions{Clients: []*Client{h.client()}, AppID: "wx1",
 				Secret: func() string { return canarySecret }, Mode: mode})
 			defer a.Close()
@@ -73,7 +73,7 @@ func TestAccessTokenModel(t *testing.T) {
 					}
 				},
 				"time":   func(rt *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 1200).Draw(rt, "s")) * time.Second) },
-				"fault":  func(rt *rapid.T) { fault = rapid.SampledFrom(bodies).Draw(rt, "body") },
+				"fault":  func(rt *rapid.T) { h.instead(say(rapid.SampledFrom(bodies).Draw(rt, "body"))) },
 				"rotate": func(*rapid.T) { h.rotate() },
 			})
 		})

@@ -266,7 +266,7 @@ func TestBackoff(t *testing.T) {
 		if got := book.lines("level=WARN"); got != 1 {
 			t.Errorf("the same failure was logged %d times", got)
 		}
-		h.answer = nil
+		h.instead(nil)
 		a.Retry()
 		if got := mustGet(t, a); got != "CANARY-T1" {
 			t.Errorf("Get = %q", got)
@@ -288,7 +288,7 @@ func TestRefusedFetch(t *testing.T) {
 		{"wrong secret", `{"errcode":40001,"errmsg":"bad ` + canarySecret + `"}`, 40001, ScopeAccount,
 			"no access_token (account): errcode 40001: bad ***: " + fetchMeaning(40001), time.Second, 2 * time.Second},
 		{"unknown", `{"errcode":12345}`, 12345, ScopeAccount,
-			"no access_token (account): errcode 12345: : an errcode that is not documented", time.Second, 2 * time.Second},
+			"no access_token (account): errcode 12345: without words: an errcode that is not documented", time.Second, 2 * time.Second},
 		{"this minute", `{"errcode":45011,"errmsg":"x"}`, 45011, ScopeRate, "", 45 * time.Second, 46 * time.Second},
 		{"busy", `{"errcode":-1,"errmsg":"x"}`, -1, ScopeUpstream, "", time.Second, 2 * time.Second},
 	}
@@ -296,7 +296,7 @@ func TestRefusedFetch(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				time.Sleep(15 * time.Second) // A quarter of a minute has passed.
-				h := &tokenHost{t: t, answer: func(int, bool) (string, int, error) { return tt.body, 200, nil }}
+				h := &tokenHost{t: t, answer: say(tt.body)}
 				a, _ := keeper(t, ModeStable, nil, h)
 				_, err := a.Get(t.Context())
 				e := wantTokenError(t, err, tt.scope, tt.errcode)
@@ -364,7 +364,7 @@ func TestBrokenGrants(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := &tokenHost{t: t, answer: func(int, bool) (string, int, error) { return tt.body, 200, nil }}
+				h := &tokenHost{t: t, answer: say(tt.body)}
 				a, _ := keeper(t, ModeStable, nil, h)
 				token, err := a.Get(t.Context())
 				wantTokenError(t, err, ScopeUpstream, 0)
@@ -490,7 +490,7 @@ func TestRunKeepsTheOldOne(t *testing.T) {
 		a, book := keeper(t, ModeStable, nil, h)
 		stop := run(t, a)
 		synctest.Wait()
-		h.answer = func(int, bool) (string, int, error) { return `{"errcode":40164,"errmsg":"invalid ip"}`, 200, nil }
+		h.instead(say(`{"errcode":40164,"errmsg":"invalid ip"}`))
 		time.Sleep(2*time.Hour - time.Second)
 		if got := mustGet(t, a); got != "CANARY-T1" {
 			t.Errorf("Get = %q", got)
@@ -502,7 +502,7 @@ func TestRunKeepsTheOldOne(t *testing.T) {
 		time.Sleep(time.Second)
 		_, err := a.Get(t.Context())
 		wantTokenError(t, err, ScopeAccount, 40164)
-		h.answer = nil
+		h.instead(nil)
 		time.Sleep(accountEvery)
 		if got := mustGet(t, a); got != "CANARY-T2" {
 			t.Errorf("Get = %q after the cause was corrected", got)
@@ -524,19 +524,20 @@ func TestStaleHost(t *testing.T) {
 		a.Refused(first)
 		second := mustGet(t, a)
 		stop := run(t, a)
-		h.answer = func(int, bool) (string, int, error) {
-			return `{"access_token":"` + first + `","expires_in":7200}`, 200, nil
-		}
+		h.instead(say(`{"access_token":"` + first + `","expires_in":7200}`))
 		time.Sleep(time.Hour)
-		if got := mustGet(t, a); got != second || len(h.forced) != 0 || a.Generation() != 2 {
-			t.Errorf("Get = %q, want %q; forced at %v; generation %d", got, second, h.forced, a.Generation())
+		if got := mustGet(t, a); got != second || a.Generation() != 2 {
+			t.Errorf("Get = %q, want %q; generation %d", got, second, a.Generation())
 		}
-		h.answer = nil
+		h.instead(nil)
 		time.Sleep(backoffMax)
-		if got := mustGet(t, a); got != second || len(h.forced) != 0 {
-			t.Errorf("Get = %q, want %q; forced at %v", got, second, h.forced)
+		if got := mustGet(t, a); got != second {
+			t.Errorf("Get = %q, want %q", got, second)
 		}
 		stop()
+		if len(h.forced) != 0 {
+			t.Errorf("forced at %v", h.forced)
+		}
 	})
 }
 

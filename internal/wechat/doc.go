@@ -7,12 +7,13 @@
 //	updatepath.go   updatePath
 //	token.go        the two calls that give access_tokens
 //	accesstoken.go  [AccessToken]: keeps one, ahead of its expiry, however many ask for it or complain about it
+//	tokenfetch.go   how it is fetched: hosts, force and its limits, waits after failures; [TokenError]
 //	redact.go       keeps access_tokens, secrets and Tokens out of errors and logs
 //
 // Three things are called token upstream. Here an access_token is an account's and goes into the query of a call, a
 // Token is a waybill's and goes into updatePath's body. The third, of the message push, is not part of this package's
 // calls.
 //
-// A new call needs its request, its op name and one line: the exchange, the reading of errcodes and the redaction are
-// the same for all.
+// A new call needs its request, its name and its path (see updatepath.go): the exchange, the reading of errcodes and
+// the redaction are the same for all.
 package wechat

@@ -109,7 +109,7 @@ func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
 		return grant{}, &TokenError{Scope: ScopeUpstream, Err: err}
 	case g.Errcode != 0:
 		return grant{}, &TokenError{Errcode: g.Errcode, Scope: fetchScopeOf(g.Errcode),
-			Err: fmt.Errorf("errcode %d: %s", g.Errcode, g.Errmsg)}
+			Err: fmt.Errorf("errcode %d: %s", g.Errcode, cmp.Or(g.Errmsg, "without words"))}
 	}
 	return g, nil
 }

@@ -20,10 +20,10 @@ type tokenHost struct {
 	t       *testing.T
 	latency time.Duration
 	life    time.Duration // Of a new access_token; default 2h.
-	// answer, if set, may answer the nth call (from 1) instead: with a body, or an error of the network.
-	answer func(n int, force bool) (body string, status int, err error)
 
-	mu      sync.Mutex
+	mu sync.Mutex
+	// answer, if set, may answer the nth call (from 1) instead: with a body, or an error of the network.
+	answer  func(n int, force bool) (body string, status int, err error)
 	serial  int
 	expires time.Time
 	calls   []tokenCall
@@ -39,15 +39,15 @@ func (h *tokenHost) RoundTrip(req *http.Request) (*http.Response, error) {
 	force := h.check(req)
 	h.mu.Lock()
 	h.calls = append(h.calls, tokenCall{time.Now(), force})
-	n := len(h.calls)
+	n, answer := len(h.calls), h.answer
 	h.mu.Unlock()
 	select {
 	case <-time.After(h.latency):
 	case <-req.Context().Done():
 		return nil, context.Cause(req.Context())
 	}
-	if h.answer != nil {
-		if body, status, err := h.answer(n, force); err != nil || body != "" || status != 0 {
+	if answer != nil {
+		if body, status, err := answer(n, force); err != nil || body != "" {
 			return response(status, body), err
 		}
 	}
@@ -119,6 +119,18 @@ func (h *tokenHost) rotate() {
 	defer h.mu.Unlock()
 	h.serial++
 	h.expires = time.Now().Add(2 * time.Hour)
+}
+
+// instead has calls answered by f from now on; nil ends that.
+func (h *tokenHost) instead(f func(n int, force bool) (string, int, error)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.answer = f
+}
+
+// say answers every call with one body.
+func say(body string) func(int, bool) (string, int, error) {
+	return func(int, bool) (string, int, error) { return body, 200, nil }
 }
 
 func (h *tokenHost) count() int {
