@@ -39,6 +39,9 @@ func (r *rules) readValue(value []byte, f format, h http.Header, s *source, now 
 	}
 	var w wire
 	errs := decode(value, &w)
+	if kindOf(value) != kindObject {
+		return reading{problem: invalid(errs)} // That says it all: no field could be there.
+	}
 	return r.judge(&w, errs, names{id: "id"}, s, now)
 }
 
@@ -72,7 +75,7 @@ func (r *rules) readEnveloped(e *envelope, errs fieldErrors, n names, s *source,
 			errs = append(errs, found)
 		}
 	}
-	if w.has&fieldID != 0 && !bytes.Equal(w.id, e.id) {
+	if w.has&fieldID != 0 && len(e.id) > 0 && !bytes.Equal(w.id, e.id) {
 		errs.add(n.in("id"), ruleIDMismatch)
 	}
 	w.id, w.has = e.id, w.has|fieldID
