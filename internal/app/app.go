@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +41,7 @@ type App struct {
 	server  *server.Server
 	metrics *telemetry.Metrics
 	admin   *admin.Service
+	stops   []func() // What Close does before it closes the store, the last one first.
 }
 
 // The stop must be through within 30 s (contract, section 8): requests get 3 s, pushes in flight the longest time-out
@@ -186,8 +188,15 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(intakeErr, pushErr, adminErr, a.Close())
 }
 
+// onStop has f called by Close.
+func (a *App) onStop(f func()) { a.stops = append(a.stops, f) }
+
 // Close closes what New opened; Run does it by itself.
 func (a *App) Close() error {
+	for _, stop := range slices.Backward(a.stops) {
+		stop()
+	}
+	a.stops = nil
 	if a.store == nil {
 		return nil
 	}

@@ -63,13 +63,16 @@ func (a *App) newAccount(ctx context.Context, c *config.Account, version string)
 			BaseURL: base, MaxConns: c.Concurrency, Timeout: time.Duration(c.Timeout), UserAgent: "carrier/" + version,
 		})
 		clients = append(clients, client)
+		a.onStop(client.CloseIdleConnections)
 		account.Hosts = append(account.Hosts, pathpush.Host{Name: hostName(base), Upstream: client})
 	}
-	account.Credentials = wechat.NewAccessToken(wechat.AccessTokenOptions{
+	credentials := wechat.NewAccessToken(wechat.AccessTokenOptions{
 		Clients: clients, AppID: c.AppID, Secret: c.Secret.Reveal, Mode: c.TokenMode,
 		Forced: kept.ForcedAt, OnForced: a.keepForced(c.DeliveryID),
 		Logger: a.log.With("part", "access_token", "delivery_id", c.DeliveryID),
 	})
+	a.onStop(credentials.Close)
+	account.Credentials = credentials
 	return account, nil
 }
 

@@ -198,6 +198,7 @@ func (a *account) resume(ctx context.Context, why string) error {
 	a.gate.open()
 	kept := a.gate.pause
 	a.mu.Unlock()
+	a.creds.Retry()
 	a.poke()
 	if !paused {
 		return nil

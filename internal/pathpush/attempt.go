@@ -128,7 +128,7 @@ func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
 		if ok && te.RetryAt.After(now) {
 			until = te.RetryAt
 		}
-		a.holdUntil(until, fmt.Sprintf("no access_token: %v", err))
+		a.holdUntil(until, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -138,13 +138,17 @@ func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
 }
 
 // holdUntil holds the account for want of an access_token; it logs when that begins or the reason changes.
-func (a *account) holdUntil(until time.Time, reason string) {
+func (a *account) holdUntil(until time.Time, err error) {
+	kind := "" // Without what differs each time, such as a port.
+	if te, ok := errors.AsType[*wechat.TokenError](err); ok {
+		kind = fmt.Sprint(te.Scope, te.Errcode)
+	}
 	a.mu.Lock()
-	tell := a.gate.holdReason != reason
-	a.gate.holdUntil, a.gate.holdReason = until, reason
+	tell := a.gate.holdReason == "" || a.gate.holdKind != kind
+	a.gate.holdUntil, a.gate.holdReason, a.gate.holdKind = until, err.Error(), kind
 	a.mu.Unlock()
 	if tell {
-		a.log.Warn("pushes wait", "reason", reason)
+		a.log.Warn("pushes wait", "reason", err)
 	}
 }
 

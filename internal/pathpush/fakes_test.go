@@ -267,6 +267,7 @@ func (c *fakeCreds) fail(err error) {
 	c.err = err
 }
 
+func (c *fakeCreds) Retry()               {}
 func (c *fakeCreds) ExpiresAt() time.Time { return time.Time{} }
 func (c *fakeCreds) Run(ctx context.Context) error {
 	<-ctx.Done()

@@ -3,6 +3,7 @@ package pathpush
 import (
 	"cmp"
 	"fmt"
+	"strings"
 	"time"
 
 	"carrier/internal/store"
@@ -20,6 +21,7 @@ type gate struct {
 
 	holdUntil  time.Time // No access_token before that.
 	holdReason string
+	holdKind   string // What of the reason does not change from one attempt to the next.
 }
 
 const (
@@ -95,11 +97,13 @@ func (g *gate) probed(now time.Time) {
 // pauseFor is the pause that an answer of the account or the rate scope asks for.
 func pauseFor(scope wechat.Scope, errcode int, errmsg string, now time.Time) store.Account {
 	a := store.Account{Paused: true, Since: now, Errcode: errcode}
-	what := wechat.Meaning(errcode, false)
 	if scope == wechat.ScopeRate {
 		a.Until = rateEnds(errcode, now)
 	}
-	a.Reason = fmt.Sprintf("errcode %d: %s", errcode, cmp.Or(what, errmsg))
+	a.Reason = fmt.Sprintf("errcode %d: %s", errcode, errmsg)
+	if what := wechat.Meaning(errcode, false); what != "" && !strings.Contains(errmsg, what) {
+		a.Reason += "; " + what
+	}
 	return a
 }
 

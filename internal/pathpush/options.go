@@ -36,6 +36,8 @@ type Credentials interface {
 	Refused(token string) bool
 	// ExpiresAt is when the present one ends; zero if there is none.
 	ExpiresAt() time.Time
+	// Retry forgets failures, so that the next Get fetches at once.
+	Retry()
 	// Run refreshes ahead of expiry until ctx ends.
 	Run(ctx context.Context) error
 }
