@@ -31,7 +31,7 @@ type due struct {
 // watchDeadlines carries out deadlines as they pass, until the store closes.
 func (s *Store) watchDeadlines() {
 	for {
-		if err := s.Tick(context.Background()); err != nil && !s.stopping() {
+		if err := s.expire(context.Background()); err != nil && !s.stopping() {
 			s.opts.Logger.Error("deadlines can't be carried out; trying again", "err", err)
 		}
 		sleep := time.NewTimer(s.sleepTime())
@@ -74,9 +74,9 @@ func (s *Store) expectDeadline(at int64) {
 	}
 }
 
-// Tick carries out what is due: held events whose time is up, pushes that waited in vain for a Token. The engine
-// does this by itself; a test with its own clock calls it after moving the clock. It returns when all is durable.
-func (s *Store) Tick(ctx context.Context) error {
+// expire carries out what is due: held events whose time is up, pushes that waited in vain for a Token. It returns
+// when all is durable.
+func (s *Store) expire(ctx context.Context) error {
 	for {
 		// Before the look at the tables: a deadline that is set while we look wakes us again.
 		s.sleepsUntil.Store(math.MaxInt64)

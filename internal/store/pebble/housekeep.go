@@ -1,23 +1,61 @@
 package pebble
 
 import (
+	"context"
 	"errors"
+	"sync"
 	"time"
 )
 
 // errStopped ends background work when the store closes.
 var errStopped = errors.New("the store is closing")
 
-// housekeep looks at the disk every second, and at the low-water mark and the oldest pushes as well.
+// keeper does what is to be done now and then, and remembers how far it got.
+type keeper struct {
+	mu    sync.Mutex // Held for a whole round of work: the background's, or Tick's.
+	saved uint64     // The low-water mark as stored.
+	// hints are numbers by account: below them, no natural push of the account is open.
+	hints map[string]uint64
+}
+
+// Tick does at once what the background does as time passes: deadlines, the low-water mark, the age of the oldest
+// pushes, retention. A test with its own clock calls it after moving the clock. It returns when all is durable.
+func (s *Store) Tick(ctx context.Context) error {
+	if err := s.expire(ctx); err != nil {
+		return err
+	}
+	s.disk.look()
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	return errors.Join(s.moveMark(ctx), s.saveMark(ctx), s.lookForOldest(), s.prune(ctx))
+}
+
+// housekeep works through the rounds until the store closes. The numbers are seconds.
 func (s *Store) housekeep() {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-s.stop:
 			return
 		case <-tick.C:
-			s.disk.look()
+		}
+		s.disk.look()
+		if err := s.round(context.Background(), n); err != nil && !s.stopping() {
+			s.opts.Logger.Error("housekeeping failed; trying again", "err", err)
 		}
 	}
+}
+
+func (s *Store) round(ctx context.Context, n int) error {
+	s.keeper.mu.Lock()
+	defer s.keeper.mu.Unlock()
+	err := s.moveMark(ctx)
+	if n%5 == 1 && err == nil {
+		err = errors.Join(s.saveMark(ctx), s.lookForOldest())
+	}
+	if every := s.pruneEvery(); every > 0 && n%every == 0 && err == nil {
+		err = s.prune(ctx)
+	}
+	return err
 }

@@ -26,10 +26,9 @@ func Open(dir string, o Options) (*Store, error) {
 	}
 	s.disk.look()
 	// Before the writer starts: what it adds from here on is in its own filters, whatever the rebuild has read by then.
-	s.w.ids.building, s.w.waybills.building = s.w.next > 1, s.w.next > 1
-	rebuild := s.w.ids.building
+	s.w.ids.building, s.w.waybills.building = true, true
 	s.startWriter()
-	s.startBackground(rebuild)
+	s.startBackground()
 	return s, nil
 }
 
@@ -41,6 +40,7 @@ func newStore(dir string, o Options) *Store {
 		totals: newCounters(), oldest: map[string]time.Time{},
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
+	s.keeper.hints = map[string]uint64{}
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
 	return s
@@ -51,6 +51,9 @@ func (s *Store) openFiles() (err error) {
 	home := newHome(s.opts.FS, s.dir)
 	if err := home.inspect(); err != nil {
 		return err
+	}
+	if s.readOnly && (!home.exists || home.found == "") {
+		return errors.New("there is no whole store in this folder: INSTANCE or the folder db is missing")
 	}
 	if s.lock, err = home.takeLock(); err != nil {
 		return err
@@ -63,7 +66,7 @@ func (s *Store) openFiles() (err error) {
 	s.cache = cdb.NewCache(s.opts.CacheBytes)
 	log := &engineLog{log: s.opts.Logger, fatal: s.fail}
 	opts := s.opts.engineOptions(log, s.cache)
-	opts.Lock = s.lock
+	opts.Lock, opts.ReadOnly = s.lock, s.readOnly
 	if s.db, err = openEngine(home.database, opts); err != nil {
 		s.cache.Unref()
 		return err
@@ -91,11 +94,11 @@ func openEngine(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
 
 // load reads what the writer must know at the start. It reads no more than the counters and a few single rows.
 func (s *Store) load() error {
-	next, err := s.loadNumber(metaNext, 1)
+	next, err := readNumber(s.db, metaNext, 1)
 	if err != nil {
 		return err
 	}
-	low, err := s.loadNumber(metaLow, 1)
+	low, err := readNumber(s.db, metaLow, 1)
 	if err != nil {
 		return err
 	}
@@ -113,9 +116,10 @@ func (s *Store) load() error {
 	})
 }
 
-func (s *Store) loadNumber(key []byte, otherwise uint64) (uint64, error) {
+// readNumber reads a row that is one number.
+func readNumber(db cdb.Reader, key []byte, otherwise uint64) (uint64, error) {
 	n := otherwise
-	_, err := read(s.db, key, func(v []byte) error {
+	_, err := read(db, key, func(v []byte) error {
 		if len(v) != 8 {
 			return errRecord
 		}
@@ -135,10 +139,8 @@ func (s *Store) newestReceived() (ms int64, err error) {
 }
 
 // startBackground starts what goes on beside the writer until the store closes.
-func (s *Store) startBackground(rebuild bool) {
-	if rebuild {
-		s.background.Go(s.rebuildFilters)
-	}
+func (s *Store) startBackground() {
+	s.background.Go(s.rebuildFilters)
 	s.background.Go(s.watchDeadlines)
 	s.background.Go(s.housekeep)
 }

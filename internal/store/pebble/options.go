@@ -41,6 +41,9 @@ type Options struct {
 	// FS and Now are for tests: another file system, another clock than time.Now.
 	FS  vfs.FS
 	Now func() time.Time
+
+	// maxNatural stands for the constant in the engine's own tests.
+	maxNatural uint64
 }
 
 func (o Options) withDefaults() Options {

@@ -21,6 +21,7 @@ type Store struct {
 	cache    *cdb.Cache
 	lock     *cdb.Lock
 	instance string
+	readOnly bool // Only CheckDir: nothing is started or written.
 
 	// gate lets writers in: they hold it for reading while they hand an operation over, Close for writing.
 	gate   sync.RWMutex
@@ -49,7 +50,8 @@ type Store struct {
 	low  atomic.Uint64
 	disk diskWatch
 
-	w writer // Owned by the writer goroutine.
+	w      writer // Owned by the writer goroutine.
+	keeper keeper
 
 	mu      sync.Mutex // Guards what Stats reads.
 	totals  counters

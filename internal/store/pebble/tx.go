@@ -33,6 +33,7 @@ type tx struct {
 
 	changes  []store.Change
 	numbered bool  // Numbers were taken.
+	full     bool  // Nothing more may be added.
 	deadline int64 // The earliest deadline set; 0: none.
 
 	last  uint64 // The highest number given so far.

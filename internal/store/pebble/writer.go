@@ -69,7 +69,7 @@ func (s *Store) writeLoop() {
 
 // gather adds what waits already.
 func (s *Store) gather(x *tx) {
-	for x.rows < maxRows {
+	for x.rows < maxRows && !x.full {
 		select {
 		case op, ok := <-s.ops:
 			if !ok {

@@ -1,0 +1,44 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store"
+)
+
+// Backup writes a copy of the store as it is now into dir, which must not exist. Files are linked where the file system
+// allows it, so that it takes a moment. INSTANCE comes last: a copy without it is not whole and is refused.
+func (s *Store) Backup(_ context.Context, dir string) error {
+	s.files.RLock()
+	defer s.files.RUnlock()
+	if s.released || s.failed.Load() != nil {
+		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+	}
+	if err := s.backup(dir); err != nil {
+		return fmt.Errorf("back up store %s to %s: %w", s.dir, dir, err)
+	}
+	return nil
+}
+
+func (s *Store) backup(dir string) error {
+	fs := s.opts.FS
+	switch _, err := fs.Stat(dir); {
+	case err == nil:
+		return errors.New("the folder exists already; name one that does not")
+	case !errors.Is(err, os.ErrNotExist):
+		return err
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	home := newHome(fs, dir)
+	if err := s.db.Checkpoint(home.database, cdb.WithFlushedWAL()); err != nil {
+		return err
+	}
+	return home.writeMarker(s.instance)
+}

@@ -1,0 +1,277 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// maxProblems bounds store.Report.Problems.
+const maxProblems = 100
+
+// Check compares everything that is kept twice, in one consistent state of the store.
+func (s *Store) Check(ctx context.Context) (store.Report, error) {
+	var report store.Report
+	err := s.view(func(db cdb.Reader) (err error) {
+		report, err = check(ctx, db)
+		return err
+	})
+	return report, err
+}
+
+// CheckDir checks a store that no process has open, such as a backup. It writes nothing.
+func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, err error) {
+	s := newStore(dir, o.withDefaults())
+	s.readOnly = true
+	if err := s.openFiles(); err != nil {
+		return report, fmt.Errorf("store %s: %w", dir, err)
+	}
+	defer func() { err = errors.Join(err, s.release()) }()
+	return check(ctx, s.db)
+}
+
+// checker compares tables. What an event's row requires is looked up row by row; that no other rows are there follows
+// from their number.
+type checker struct {
+	db     cdb.Reader
+	low    uint64
+	report store.Report
+	counts counters        // As the rows are.
+	wanted map[byte]uint64 // Rows by table that events and pushes require.
+}
+
+func check(ctx context.Context, db cdb.Reader) (store.Report, error) {
+	c := &checker{db: db, counts: newCounters(), wanted: map[byte]uint64{}}
+	c.report.Pushes = map[store.Status]uint64{}
+	var err error
+	if c.low, err = readNumber(db, metaLow, 1); err != nil {
+		return c.report, err
+	}
+	if err := c.events(ctx); err != nil {
+		return c.report, err
+	}
+	for _, table := range []byte{tableIDs, tableTimeline, tablePushes, tableFailed, tableHeld, tableNoToken, tableQueued} {
+		if err := c.number(ctx, table); err != nil {
+			return c.report, err
+		}
+	}
+	return c.report, c.counters()
+}
+
+func (c *checker) problem(format string, args ...any) {
+	if len(c.report.Problems) < maxProblems {
+		c.report.Problems = append(c.report.Problems, fmt.Sprintf(format, args...))
+	}
+}
+
+// events checks every row of l and all that belongs to it.
+func (c *checker) events(ctx context.Context) error {
+	it, err := iterate(c.db, tableEvents, 0, math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && ctx.Err() == nil; ok = it.Next() {
+		c.report.Events++
+		value, err := it.ValueAndErr()
+		if err != nil {
+			c.problem("event %d can't be read: %v", keySeq(it.Key()), err)
+			continue
+		}
+		rec, err := decodeEvent(value)
+		if err != nil {
+			c.problem("event %d: %v", keySeq(it.Key()), err)
+			continue
+		}
+		c.event(keySeq(it.Key()), &rec)
+	}
+	return errors.Join(it.Error(), it.Close(), context.Cause(ctx))
+}
+
+func (c *checker) event(seq uint64, rec *eventRecord) {
+	c.counts.events[rec.first%numVerdicts]++
+	c.wanted[tableIDs]++
+	c.wanted[tableTimeline]++
+	c.id(seq, rec)
+	e, found, err := readEntry(c.db, rec.event.Waybill(), seq)
+	switch {
+	case err != nil:
+		c.problem("event %d: its place in the timeline: %v", seq, err)
+	case !found:
+		c.problem("event %d is not in its waybill's timeline", seq)
+	case e.Type != rec.event.Type || e.Time != rec.event.Time:
+		c.problem("event %d: its timeline says another type or time", seq)
+	case (e.Verdict == state.Accepted) != (e.Ord != 0):
+		c.problem("event %d: it is %s and has the order number %d", seq, e.Verdict, e.Ord)
+	default:
+		c.held(seq, rec, &e)
+		c.push(seq, rec, &e)
+	}
+}
+
+func (c *checker) id(seq uint64, rec *eventRecord) {
+	var got uint64
+	found, err := read(c.db, idKey(nil, eventID(&rec.event)), func(v []byte) (err error) {
+		got, _, err = decodeID(v)
+		return err
+	})
+	switch {
+	case err != nil:
+		c.problem("event %d: its id: %v", seq, err)
+	case !found:
+		c.problem("event %d: its id is not known: a duplicate would be taken again", seq)
+	case got != seq:
+		c.problem("event %d: its id leads to event %d", seq, got)
+	}
+}
+
+func (c *checker) held(seq uint64, rec *eventRecord, e *state.Entry) {
+	if e.Verdict != state.Held {
+		return
+	}
+	c.counts.held++
+	c.points(deadlineKey(nil, tableHeld, e.Until, seq), rec.event.Waybill(), "held event")
+}
+
+// points checks that a row is there and points to a waybill.
+func (c *checker) points(key []byte, w state.Waybill, what string) {
+	c.wanted[key[0]]++
+	var got state.Waybill
+	found, err := read(c.db, key, func(v []byte) error {
+		got, _ = parseWaybill(v)
+		return nil
+	})
+	switch {
+	case err != nil:
+		c.problem("%s %d: %v", what, keySeq(key), err)
+	case !found:
+		c.problem("%s %d is missing from the table %c", what, keySeq(key), key[0])
+	case got != w:
+		c.problem("%s %d: the table %c says waybill %s", what, keySeq(key), key[0], got)
+	}
+}
+
+// push checks an event's push, and where it is listed.
+func (c *checker) push(seq uint64, rec *eventRecord, e *state.Entry) {
+	r, _, err := readRow(c.db, seq)
+	switch {
+	case err != nil:
+		c.problem("push %d: %v", seq, err)
+		return
+	case r.hasPush != (e.Ord != 0):
+		c.problem("event %d is %s and its push is %q", seq, e.Verdict, r.status())
+		return
+	case !r.hasPush:
+		return
+	case r.push.ord != e.Ord:
+		c.problem("push %d has the order number %d, and its event %d", seq, r.push.ord, e.Ord)
+	}
+	c.report.Pushes[r.push.status]++
+	c.counts.move(rec.event.DeliveryID, store.NoPush, r.push.status)
+	c.listed(&r)
+}
+
+func (c *checker) listed(r *row) {
+	w, p := r.event.event.Waybill(), &r.push
+	natural := !p.queued && p.tokenUntil == 0
+	switch {
+	case p.status != store.Pending && !natural:
+		c.problem("push %d is %s and still listed as open", r.seq, p.status)
+	case p.status == store.Pending && natural && r.event.flags&flagNatural == 0:
+		c.problem("push %d is pending, and nothing lists it", r.seq)
+	case p.status == store.Pending && natural && r.seq < c.low:
+		c.problem("push %d is pending below the low-water mark %d, and nothing lists it", r.seq, c.low)
+	}
+	if found := c.pushRow(r.seq); found {
+		c.wanted[tablePushes]++
+	}
+	if p.queued {
+		c.points(seqKey(nil, tableQueued, r.seq), w, "push")
+	}
+	if p.tokenUntil != 0 {
+		c.points(deadlineKey(nil, tableNoToken, p.tokenUntil, r.seq), w, "push")
+	}
+	if p.status == store.Failed {
+		c.failed(r)
+	}
+}
+
+func (c *checker) pushRow(seq uint64) bool {
+	found, err := read(c.db, seqKey(nil, tablePushes, seq), func([]byte) error { return nil })
+	return found && err == nil
+}
+
+func (c *checker) failed(r *row) {
+	c.wanted[tableFailed]++
+	found, err := read(c.db, seqKey(nil, tableFailed, r.seq), func(v []byte) error {
+		f, err := decodeFailure(v)
+		if err == nil && f.account != r.event.event.DeliveryID {
+			c.problem("push %d: the list of failed ones says account %q", r.seq, f.account)
+		}
+		return err
+	})
+	if err != nil || !found {
+		c.problem("push %d failed and is missing from the list of failed ones: %v", r.seq, err)
+	}
+}
+
+// number compares how many rows a table has with how many it must have.
+func (c *checker) number(ctx context.Context, table byte) error {
+	var n uint64
+	err := scan(c.db, []byte{table}, func(_, _ []byte) (bool, error) {
+		n++
+		return ctx.Err() == nil, nil
+	})
+	if err != nil {
+		c.problem("the table %c: %v", table, err)
+	} else if n != c.wanted[table] {
+		c.problem("the table %c has %d rows, and %d belong there", table, n, c.wanted[table])
+	}
+	return context.Cause(ctx)
+}
+
+// counters compares the counters with the rows.
+func (c *checker) counters() error {
+	kept := newCounters()
+	err := scan(c.db, []byte{tableCounters}, func(key, value []byte) (bool, error) {
+		return true, kept.load(string(key[1:]), value)
+	})
+	if err != nil {
+		c.problem("the counters: %v", err)
+		return nil
+	}
+	if kept.held != c.counts.held {
+		c.problem("the counter of held events says %d, and %d are held", kept.held, c.counts.held)
+	}
+	c.eventCounters(&kept)
+	for delivery, row := range kept.pushes {
+		if got := *c.counts.account(delivery); got != *row {
+			c.problem("account %s: the counters by status say %v, and the pushes are %v", delivery, *row, got)
+		}
+	}
+	for delivery, row := range c.counts.pushes {
+		if kept.pushes[delivery] == nil && *row != [numStatuses]int64{} {
+			c.problem("account %s has pushes and no counters", delivery)
+		}
+	}
+	return nil
+}
+
+// eventCounters counts what retention deleted as if it were there: its verdicts are not known any more.
+func (c *checker) eventCounters(kept *counters) {
+	missing := int64(0)
+	for v, n := range kept.events {
+		if n < c.counts.events[v] {
+			c.problem("the counter of %s events says %d, and there are %d", state.Verdict(v), n, c.counts.events[v])
+		}
+		missing += n - c.counts.events[v]
+	}
+	if missing != kept.pruned {
+		c.problem("by the counters %d events were deleted for their age, and %d are gone", kept.pruned, missing)
+	}
+}

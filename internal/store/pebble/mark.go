@@ -1,0 +1,157 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+const (
+	// maxNatural is how many numbers behind the newest a natural push may be open before it is moved to q.
+	maxNatural = 1_000_000
+	// markRows bounds the rows that one move of the mark reads, and markMoves the pushes it moves to q.
+	markRows  = 200_000
+	markMoves = 1024
+)
+
+// moveMark moves the low-water mark up to the first natural push that is open, after moving very old ones to q.
+func (s *Store) moveMark(ctx context.Context) error {
+	for {
+		low, stragglers, err := s.settledUpTo(s.low.Load())
+		if err != nil {
+			return err
+		}
+		if len(stragglers) > 0 {
+			op := &queueOp{pushes: stragglers}
+			if err := s.write(ctx, op, &op.waiter); err != nil {
+				return err
+			}
+		}
+		// Only now: what is below the mark must be found in q.
+		s.low.Store(low)
+		if len(stragglers) < markMoves {
+			return nil
+		}
+	}
+}
+
+// straggler is a natural push that has been open for too long.
+type straggler struct {
+	seq     uint64
+	waybill state.Waybill
+}
+
+// settledUpTo walks from the mark to the first natural push that is open and not a straggler.
+func (s *Store) settledUpTo(low uint64) (uint64, []straggler, error) {
+	durable := s.durable.Load()
+	var old uint64
+	if durable > s.maxNatural() {
+		old = durable - s.maxNatural()
+	}
+	var stragglers []straggler
+	rows := 0
+	err := s.view(func(db cdb.Reader) error {
+		j, err := newJoin(db, low, durable+1, false)
+		if err != nil {
+			return err
+		}
+		for j.next() {
+			seq := keySeq(j.events.Key())
+			low = seq
+			if rows++; rows > markRows || len(stragglers) == markMoves {
+				return j.close()
+			}
+			open, err := j.openNatural(seq)
+			if err == nil && open && seq < old {
+				var r *row
+				if r, err = j.row(); err == nil {
+					stragglers = append(stragglers, straggler{seq, r.event.event.Waybill()})
+				}
+				open = false
+			}
+			if err != nil || open {
+				return errors.Join(err, j.close())
+			}
+		}
+		low = durable + 1
+		return j.close()
+	})
+	return low, stragglers, err
+}
+
+func (s *Store) maxNatural() uint64 {
+	if s.opts.maxNatural != 0 {
+		return s.opts.maxNatural
+	}
+	return maxNatural
+}
+
+// openNatural tells whether the event at hand has a push that is open and that only l lists. It reads as little as it can.
+func (j *join) openNatural(seq uint64) (bool, error) {
+	value, err := j.events.ValueAndErr()
+	if err != nil || len(value) < 4 {
+		return false, damaged(j.events.Key(), errors.Join(err, errRecord))
+	}
+	if value[3]&flagNatural == 0 {
+		return false, nil
+	}
+	value, err = j.pushOf(seq)
+	if err != nil || value == nil {
+		return true, err
+	}
+	status, queued, _, err := pushState(value)
+	return status == store.Pending && !queued, err
+}
+
+// queueOp moves natural pushes to q.
+type queueOp struct {
+	waiter
+	pushes []straggler
+}
+
+func (o *queueOp) rows() int { return len(o.pushes) }
+
+func (o *queueOp) run(x *tx) {
+	for _, p := range o.pushes {
+		rec, err := x.existing(p.waybill, p.seq)
+		if err != nil {
+			o.err = err
+			return
+		}
+		if rec.status != store.Pending || rec.queued {
+			continue
+		}
+		rec.queued = true
+		x.key = seqKey(x.key[:0], tableQueued, p.seq)
+		x.value = putWaybill(x.value[:0], p.waybill)
+		x.set(x.key, x.value)
+		x.savePush(p.seq, rec)
+	}
+}
+
+// saveMark writes the mark, so that the next start need not look for it. A mark that is behind is as good, only slower.
+func (s *Store) saveMark(ctx context.Context) error {
+	low := s.low.Load()
+	if low == s.keeper.saved {
+		return nil
+	}
+	op := &markOp{low: low}
+	err := s.write(ctx, op, &op.waiter)
+	if err == nil {
+		s.keeper.saved = low
+	}
+	return err
+}
+
+type markOp struct {
+	waiter
+	low uint64
+}
+
+func (o *markOp) rows() int { return 1 }
+func (o *markOp) run(x *tx) { x.set(metaLow, binary.BigEndian.AppendUint64(nil, o.low)) }

@@ -1,0 +1,160 @@
+package pebble
+
+import (
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+const (
+	pruneRead  = 2000                  // Events that are read at a time to find old waybills.
+	pruneBatch = 32                    // Waybills that are deleted in one commit.
+	prunePause = 10 * time.Millisecond // Between commits, so that events never wait long.
+)
+
+// pruneEvery is the time between two runs of prune in seconds; 0: never.
+func (s *Store) pruneEvery() int {
+	if s.opts.Retention <= 0 {
+		return 0
+	}
+	return int(min(max(s.opts.Retention/10, time.Minute), time.Hour).Seconds())
+}
+
+// prune deletes waybills of which everything is older than the retention and settled: no push is open or failed, and
+// nothing is held. A waybill goes as a whole, so that a late scan never meets half a timeline.
+func (s *Store) prune(ctx context.Context) error {
+	if s.opts.Retention <= 0 {
+		return nil
+	}
+	horizon := s.opts.Now().Add(-s.opts.Retention).UnixMilli()
+	for from := uint64(0); from != math.MaxUint64; {
+		old, next, err := s.oldWaybills(from, horizon)
+		if err != nil {
+			return err
+		}
+		for batch := range slices.Chunk(old, pruneBatch) {
+			op := &pruneOp{waybills: batch, horizon: horizon}
+			if err := s.write(ctx, op, &op.waiter); err != nil {
+				return err
+			}
+			if !s.pause(prunePause) {
+				return errStopped
+			}
+		}
+		from = next
+	}
+	return nil
+}
+
+// pause tells whether the store is still open after a while.
+func (s *Store) pause(d time.Duration) bool {
+	select {
+	case <-s.stop:
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// oldWaybills lists the waybills of events from a number on that were received before the horizon (Unix ms). next is
+// where to go on; MaxUint64 at the end.
+func (s *Store) oldWaybills(from uint64, horizon int64) (old []state.Waybill, next uint64, err error) {
+	seen := map[state.Waybill]bool{}
+	rows := 0
+	next = math.MaxUint64
+	err = s.view(func(db cdb.Reader) error {
+		return walk(db, from, math.MaxUint64, func(r *row) (bool, error) {
+			if r.event.receivedAt >= horizon {
+				return false, nil
+			}
+			if rows++; rows > pruneRead {
+				next = r.seq
+				return false, nil
+			}
+			if w := r.event.event.Waybill(); !seen[w] && !r.open() {
+				seen[w] = true
+				old = append(old, w)
+			}
+			return true, nil
+		})
+	})
+	return old, next, err
+}
+
+type pruneOp struct {
+	waiter
+	waybills []state.Waybill
+	horizon  int64
+}
+
+func (o *pruneOp) rows() int { return len(o.waybills) * 4 }
+
+func (o *pruneOp) run(x *tx) {
+	for _, w := range o.waybills {
+		if o.err = x.pruneWaybill(w, o.horizon); o.err != nil {
+			return
+		}
+	}
+	x.full = true // What comes next must not read the deleted rows.
+}
+
+// pruneWaybill deletes a waybill's rows if it is all old and settled.
+func (x *tx) pruneWaybill(name state.Waybill, horizon int64) error {
+	if _, fresh := x.tokens[name]; fresh || slices.ContainsFunc(x.written, func(e entryOf) bool { return e.w.name == name }) {
+		return nil
+	}
+	t, err := readTimeline(x.s.db, name)
+	if err != nil {
+		return err
+	}
+	rows := make([]row, 0, len(t))
+	for i := range t {
+		r, found, err := readRow(x.s.db, t[i].Seq)
+		if err != nil {
+			return err
+		}
+		if rec, ok := x.pushes[r.seq]; ok {
+			r.hasPush, r.push = true, rec
+		}
+		if !found || r.event.receivedAt >= horizon || !settled(&t[i], &r) {
+			return nil
+		}
+		rows = append(rows, r)
+	}
+	tokens, err := readTokens(x.s.db, name)
+	if err != nil {
+		return err
+	}
+	x.deleteWaybill(name, rows, len(tokens) > 0 && tokens[0].at >= horizon)
+	return nil
+}
+
+// settled tells whether nothing will come of an event any more.
+func settled(e *state.Entry, r *row) bool {
+	return e.Verdict != state.Held && r.status() != store.Pending && r.status() != store.Failed
+}
+
+func (x *tx) deleteWaybill(name state.Waybill, rows []row, keepToken bool) {
+	for i := range rows {
+		r := &rows[i]
+		x.del(seqKey(nil, tableEvents, r.seq))
+		x.del(idKey(nil, eventID(&r.event.event)))
+		x.del(timelineKey(nil, name, r.seq))
+		if r.hasPush {
+			x.del(seqKey(nil, tablePushes, r.seq))
+			x.delta.move(name.DeliveryID, r.push.status, store.NoPush)
+		}
+		x.delta.pruned++
+	}
+	if !keepToken {
+		x.del(waybillKey(nil, tableTokens, name))
+	}
+	x.del(waybillKey(nil, tableFlags, name))
+	x.w.cache.drop(name)
+}

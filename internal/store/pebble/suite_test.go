@@ -1,0 +1,39 @@
+package pebble
+
+import (
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/goleak"
+
+	"carrier/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestSuite runs what every engine must pass, on a file system in memory.
+func TestSuite(t *testing.T) {
+	var mu sync.Mutex
+	disks := map[testing.TB]*vfs.MemFS{}
+	storetest.Run(t, func(t testing.TB, home string, o storetest.Options) storetest.Engine {
+		t.Helper()
+		mu.Lock()
+		defer mu.Unlock()
+		fs := disks[t]
+		if fs == nil {
+			fs = vfs.NewMem()
+			disks[t] = fs
+		}
+		s, err := Open(home, Options{
+			Machine: o.Machine, NoTokenWait: o.NoTokenWait, Retention: o.Retention, Feed: o.Feed, Now: o.Now, FS: fs,
+			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Waybills: 64,
+			CacheBytes: 1 << 20, MemtableBytes: 1 << 20, maxNatural: 500,
+		})
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		return s
+	})
+}

@@ -1,0 +1,54 @@
+// Package storetest is the suite that every storage engine passes: what the comments of [store.Store] promise, and
+// what carrier relies on beyond single calls. It uses nothing of an engine but the interface, a way to open the same
+// store again, and a clock.
+package storetest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// Options are what an engine is opened with.
+type Options struct {
+	Machine     state.Machine
+	NoTokenWait time.Duration
+	Retention   time.Duration
+	Feed        store.Feed
+	Now         func() time.Time // The only clock that the engine may tell time by.
+}
+
+// Engine is an engine with what tests need beside the interface.
+type Engine interface {
+	store.Store
+	// Tick does what is due by Options.Now, all of it, and returns when that is durable.
+	Tick(ctx context.Context) error
+}
+
+// Opener opens the store called home: the same data, if it was opened and closed before in the same test.
+type Opener func(t testing.TB, home string, o Options) Engine
+
+// Run runs the suite.
+func Run(t *testing.T, open Opener) {
+	for _, group := range []struct {
+		name  string
+		tests map[string]func(*fixture)
+	}{
+		{"apply", applyTests}, {"hold", holdTests}, {"token", tokenTests}, {"settle", settleTests},
+		{"replay", replayTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
+		{"stats", statsTests}, {"life", lifeTests},
+	} {
+		for name, test := range group.tests {
+			t.Run(group.name+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t, open)
+				test(f)
+				f.check()
+			})
+		}
+	}
+	t.Run("model", func(t *testing.T) { t.Parallel(); runModel(t, open) })
+}
