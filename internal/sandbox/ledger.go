@@ -49,23 +49,23 @@ type Page struct {
 
 // Stats counts since the start, or since Clear.
 type Stats struct {
-	Seed         uint64            `json:"seed"`
-	Pushes       uint64            `json:"pushes"`     // Requests to updatePath, whatever became of them.
-	Applied      uint64            `json:"applied"`    // Those that count, repeats among them.
-	Repeats      uint64            `json:"repeats"`    // Applied ones that the waybill had already.
-	Unanswered   uint64            `json:"unanswered"` // Applied ones without an answer that could be read.
-	Waybills     int               `json:"waybills"`   // Known now.
-	Errcodes     map[int]uint64    `json:"errcodes"`   // Answers to pushes; 0 is success.
-	Faults       map[string]uint64 `json:"faults"`     // What else befell pushes.
-	InFlight     int               `json:"in_flight"`  // Waybills with a push in the sandbox now.
-	MaxPerWay    int               `json:"max_per_waybill"`
-	Overlaps     uint64            `json:"overlaps"` // Pairs of pushes of one waybill that were under way together.
-	TokenFetches uint64            `json:"token_fetches"`
-	Forced       uint64            `json:"forced"` // Those of them that asked for force_refresh, granted or not.
-	TokenErrors  map[int]uint64    `json:"token_errcodes"`
-	TokenFaults  map[string]uint64 `json:"token_faults"`
-	Redirected   uint64            `json:"redirected"` // Requests that followed a redirect.
-	Escaped      uint64            `json:"escaped"`    // Applied ones whose body held \u escapes.
+	Seed          uint64            `json:"seed"`
+	Pushes        uint64            `json:"pushes"`          // Requests to updatePath, whatever became of them.
+	Applied       uint64            `json:"applied"`         // Those that count, repeats among them.
+	Repeats       uint64            `json:"repeats"`         // Applied ones that the waybill had already.
+	Unanswered    uint64            `json:"unanswered"`      // Applied ones without an answer that could be read.
+	Waybills      int               `json:"waybills"`        // Known now.
+	Errcodes      map[int]uint64    `json:"errcodes"`        // Answers to pushes; 0 is success.
+	Faults        map[string]uint64 `json:"faults"`          // What else befell pushes.
+	InFlight      int               `json:"in_flight"`       // Pushes in the sandbox now.
+	MaxPerWaybill int               `json:"max_per_waybill"` // Pushes of one waybill that were under way together, at most.
+	Overlaps      uint64            `json:"overlaps"`        // Pairs of pushes of one waybill that were under way together.
+	TokenFetches  uint64            `json:"token_fetches"`
+	Forced        uint64            `json:"forced"` // Those of them that asked for force_refresh, granted or not.
+	TokenErrors   map[int]uint64    `json:"token_errcodes"`
+	TokenFaults   map[string]uint64 `json:"token_faults"`
+	Redirected    uint64            `json:"redirected"` // Requests that followed a redirect.
+	Escaped       uint64            `json:"escaped"`    // Applied ones whose body held \u escapes.
 }
 
 // kept is an arrival in memory.
@@ -90,6 +90,7 @@ type ledger struct {
 	waybills waybills
 	flights  flights
 	stats    Stats
+	inFlight int
 	last     uint64 // The newest arrival's number.
 	first    uint64 // The number of the oldest that Clear left; 1 at the start.
 	ring     []kept // Arrival n is at (n-first) % MaxNodes.
@@ -116,6 +117,7 @@ func (l *ledger) pushed() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.stats.Pushes++
+	l.inFlight++
 }
 
 // lost counts a push that was not even read.
@@ -164,10 +166,11 @@ func (l *ledger) enter(app App, id string) *flight {
 func (l *ledger) answered(v verdict, there bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.inFlight--
 	if v.flight != nil {
 		overlaps, peak := l.flights.leave(v.flight, there, time.Now)
 		l.stats.Overlaps += uint64(overlaps)
-		l.stats.MaxPerWay = max(l.stats.MaxPerWay, peak)
+		l.stats.MaxPerWaybill = max(l.stats.MaxPerWaybill, peak)
 	}
 	switch {
 	case v.fault.spoils():
@@ -289,7 +292,7 @@ func (s *Sandbox) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	out := l.stats
-	out.Waybills, out.InFlight = len(l.waybills.queue), len(l.flights)
+	out.Waybills, out.InFlight = len(l.waybills.queue), l.inFlight
 	out.Errcodes, out.Faults = maps.Clone(out.Errcodes), maps.Clone(out.Faults)
 	out.TokenErrors, out.TokenFaults = maps.Clone(out.TokenErrors), maps.Clone(out.TokenFaults)
 	return out

@@ -2,7 +2,7 @@ package sandbox
 
 import (
 	"bytes"
-	"context"
+	"io"
 	"net"
 	"net/http"
 	"time"
@@ -21,13 +21,19 @@ var serverErrors = [...]int{
 }
 
 // hold waits as long as h says, or until the client has gone; then it is false.
-func (s *Sandbox) hold(ctx context.Context, h hit) bool {
+func (s *Sandbox) hold(r *http.Request, h hit) bool {
+	if h.fault != hang && h.latency <= 0 {
+		return true
+	}
+	// net/http sees that a client has gone only once its body is read, and a refused request's may not be.
+	// What is over twice the limit is not worth waiting for.
+	if n, _ := io.Copy(io.Discard, io.LimitReader(r.Body, maxBody)); n == maxBody {
+		return true
+	}
+	ctx := r.Context()
 	if h.fault == hang {
 		<-ctx.Done()
 		return false
-	}
-	if h.latency <= 0 {
-		return true
 	}
 	timer := time.NewTimer(h.latency)
 	defer timer.Stop()

@@ -72,7 +72,7 @@ func (s *Sandbox) serveToken(w http.ResponseWriter, r *http.Request, fetch func(
 		got, no = fetch()
 	}
 	s.ledger.tokenAnswered(no, hit.fault)
-	if !s.hold(r.Context(), hit) {
+	if !s.hold(r, hit) {
 		return
 	}
 	switch {

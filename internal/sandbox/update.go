@@ -42,7 +42,7 @@ func (s *Sandbox) updatePath(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	v := s.judge(r)
-	there := s.hold(r.Context(), v.hit)
+	there := s.hold(r, v.hit)
 	s.ledger.answered(v, there)
 	s.logPush(r, v, there)
 	switch {
