@@ -12,14 +12,18 @@ import (
 	"carrier/internal/problem"
 )
 
+// maxFirstBuffer bounds what is allocated for a body before anything of it has come, in bytes.
+const maxFirstBuffer = 64 << 10
+
 // readBody reads the body of r behind buf[:0] and returns it, or a larger one, also with a problem.
 func readBody(buf []byte, w http.ResponseWriter, r *http.Request, limit int64) ([]byte, *problem.Problem) {
 	if r.ContentLength > limit {
 		return buf, tooLarge(limit)
 	}
 	body := http.MaxBytesReader(w, r.Body, limit)
-	// One byte more than announced, so that the end is seen without growing.
-	if want := max(r.ContentLength+1, bytes.MinRead); int64(cap(buf)) < want {
+	// One byte more than announced, so that the end is seen without growing; but not at once all that a stranger
+	// announces, who may then send nothing.
+	if want := min(max(r.ContentLength+1, bytes.MinRead), maxFirstBuffer); int64(cap(buf)) < want {
 		buf = make([]byte, 0, want)
 	}
 	buf = buf[:0]

@@ -103,7 +103,9 @@ func (e *envelope) set(errs *fieldErrors, name, value []byte) {
 			return // JSON format, section 2.3: null stands for a missing attribute.
 		}
 		text, broken := textValue(value)
-		errs.addIf(broken, string(name), value)
+		if broken != ruleNone {
+			errs.addShape(string(name), broken, value)
+		}
 		*target = text
 	case kindOf(value) == kindObject || kindOf(value) == kindArray:
 		errs.add(printableName(name), ruleAttributeType, kindWords[kindOf(value)])
@@ -133,7 +135,7 @@ func (e *envelope) setData(errs *fieldErrors, name string, value []byte) {
 	e.base64 = true
 	text, broken := textValue(value)
 	if broken != ruleNone {
-		errs.addIf(broken, name, value)
+		errs.addShape(name, broken, value)
 		return
 	}
 	if e.data, broken = decodeData(text); broken != ruleNone {

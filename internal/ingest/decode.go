@@ -93,7 +93,9 @@ func decode(value []byte, w *wire) (errs fieldErrors) {
 			errs.add(string(name), ruleRepeatedField)
 		default:
 			seen |= f
-			errs.addIf(w.set(f, value), string(name), value)
+			if broken := w.set(f, value); broken != ruleNone {
+				errs.addShape(string(name), broken, value)
+			}
 		}
 	}
 }
@@ -150,15 +152,13 @@ func (errs *fieldErrors) add(field string, r rule, args ...any) {
 	}
 }
 
-// addIf adds what set found.
-func (errs *fieldErrors) addIf(r rule, field string, value []byte) {
-	switch r {
-	case ruleNone:
-	case ruleString, ruleNumber:
+// addShape adds what is wrong with the form of a value.
+func (errs *fieldErrors) addShape(field string, r rule, value []byte) {
+	if r == ruleString || r == ruleNumber {
 		errs.add(field, r, kindWords[kindOf(value)])
-	default:
-		errs.add(field, r)
+		return
 	}
+	errs.add(field, r)
 }
 
 // about tells whether something is said about the field already.
