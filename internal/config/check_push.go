@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 )
 
@@ -18,8 +19,8 @@ func (k *checker) push() {
 	if p.Retry.Initial > p.Retry.Max {
 		k.bad("push.retry.initial", "%v is longer than push.retry.max (%v); lower it", p.Retry.Initial, p.Retry.Max)
 	}
-	for code, scope := range p.Errcodes {
-		key := fmt.Sprintf("push.errcodes.%d", code)
+	for _, code := range slices.Sorted(maps.Keys(p.Errcodes)) {
+		key, scope := fmt.Sprintf("push.errcodes.%d", code), p.Errcodes[code]
 		switch {
 		case code == 0:
 			k.bad(key, "0 is success and can't mean anything else; remove it")

@@ -106,10 +106,8 @@ func (k *checker) nats() {
 	switch n.URL {
 	case "":
 	case "embedded":
-		for key, other := range map[string]string{"server.listen": k.c.Server.Listen, "server.admin_listen": k.c.Server.AdminListen} {
-			if collide(n.Embedded.Listen, other) {
-				k.bad("nats.embedded.listen", "is the same address as %s; give it a port of its own", key)
-			}
+		if collide(n.Embedded.Listen, k.c.Server.Listen) || collide(n.Embedded.Listen, k.c.Server.AdminListen) {
+			k.bad("nats.embedded.listen", "is an address of server's; give it a port of its own")
 		}
 		if n.Embedded.StoreDir == "" {
 			k.bad("nats.embedded.store_dir", "is empty; name a folder for the streams")

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -163,6 +164,23 @@ accounts:
 	}
 	if got := c.Accounts[0].Secret.Reveal(); got != a.Secret.Reveal() {
 		t.Errorf("secret %q, want %q", got, a.Secret.Reveal())
+	}
+}
+
+// Long lines and long lists are no reason to refuse a file.
+func TestLoadLargeLists(t *testing.T) {
+	const n = 2000
+	var ids, accounts strings.Builder
+	for i := range n {
+		fmt.Fprintf(&ids, "A%d, ", i)
+		fmt.Fprintf(&accounts, "- {delivery_id: A%d, appid: wx%d, secret: s%d, timeout: 5s}\n", i, i, i)
+	}
+	c := load(t, "sources:\n- {name: app, api_key: "+canary+", delivery_ids: ["+ids.String()+"]}\naccounts:\n"+accounts.String())
+	if len(c.Accounts) != n || len(c.Sources[0].DeliveryIDs) != n {
+		t.Fatalf("%d accounts, %d delivery_ids; want %d", len(c.Accounts), len(c.Sources[0].DeliveryIDs), n)
+	}
+	if err := c.Check(); err != nil {
+		t.Error(err)
 	}
 }
 

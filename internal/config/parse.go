@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -14,10 +16,11 @@ import (
 )
 
 // Bounds on a file, far beyond any real one, so that a wrong file (a log, a dump) is refused and not digested: the
-// parser is recursive.
+// parser is recursive, and takes time in the square of a mapping's keys.
 const (
 	maxFileBytes = 1 << 20
 	maxDepth     = 32
+	maxKeys      = 20_000
 )
 
 // kind is what a node is, as far as the decoder tells them apart.
@@ -76,8 +79,8 @@ func parseYAML(file string, data []byte) (root *node, err error) {
 		return nil, f
 	}
 	tokens := lexer.Tokenize(string(data))
-	if tk := tooDeep(tokens); tk != nil {
-		return nil, syntax(file, tk, "is nested too deeply for a configuration")
+	if tk, message := excess(tokens); tk != nil {
+		return nil, syntax(file, tk, message)
 	}
 	doc, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
@@ -113,10 +116,16 @@ func invalidAt(data []byte) int {
 	return at
 }
 
-// tooDeep finds the first token nested beyond maxDepth. In block style every level needs its own column, or its own
-// "- " or "? " on the line.
-func tooDeep(tokens token.Tokens) *token.Token {
-	flow, line, marks := 0, 0, 0
+// Messages of excess and convert.
+const (
+	tooDeep  = "is nested too deeply for a configuration"
+	tooLarge = "has more keys than a configuration; is it the right file?"
+)
+
+// excess finds the first token beyond the bounds, and says which. In block style every level needs its own column,
+// or its own "- " or "? " on the line.
+func excess(tokens token.Tokens) (*token.Token, string) {
+	flow, line, marks, keys := 0, 0, 0, 0
 	for _, tk := range tokens {
 		if tk.Position.Line != line {
 			line, marks = tk.Position.Line, 0
@@ -128,12 +137,17 @@ func tooDeep(tokens token.Tokens) *token.Token {
 			flow--
 		case token.SequenceEntryType, token.MappingKeyType:
 			marks++
+		case token.MappingValueType:
+			keys++
 		}
-		if flow+marks > maxDepth || marks > 0 && tk.Position.Column > 16*maxDepth {
-			return tk
+		switch {
+		case flow+marks > maxDepth:
+			return tk, tooDeep
+		case keys > maxKeys:
+			return tk, tooLarge
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // syntaxOf turns the parser's error into a finding. Its own text quotes the lines around, which may hold secrets.
@@ -145,11 +159,21 @@ func syntaxOf(file string, err error) *Finding {
 }
 
 func syntax(file string, tk *token.Token, message string) *Finding {
-	f := &Finding{File: file, Message: message}
+	f := &Finding{File: file, Message: oneLine(message)}
 	if tk.Position != nil {
 		f.Line, f.Column = max(1, tk.Position.Line), max(1, tk.Position.Column)
 	}
 	return f
+}
+
+// oneLine makes what the parser says fit on one line.
+func oneLine(message string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, message)
 }
 
 // oneDocument takes the only document of a file.
@@ -177,7 +201,7 @@ func oneDocument(file string, doc *ast.File) (*node, error) {
 func convert(from ast.Node, depth int) (*node, error) {
 	tk := from.GetToken()
 	if depth > maxDepth {
-		return nil, refuse(tk, "is nested too deeply for a configuration")
+		return nil, refuse(tk, tooDeep)
 	}
 	at := origin{line: tk.Position.Line}
 	switch n := from.(type) {
@@ -238,10 +262,15 @@ func convertMap(values []*ast.MappingValueNode, at origin, depth int) (*node, er
 // convertKey takes a plain key: text or a number.
 func convertKey(from ast.MapKeyNode) (*node, error) {
 	key, err := convert(from, 0)
-	if err == nil && key.kind != textNode && key.kind != numberNode {
-		err = refuse(from.GetToken(), fmt.Sprintf("is %s where a key belongs", key.kind))
+	switch {
+	case err != nil:
+		return nil, err
+	case key.kind != textNode && key.kind != numberNode:
+		return nil, refuse(from.GetToken(), fmt.Sprintf("is %s where a key belongs", key.kind))
+	case strings.ContainsFunc(key.text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return nil, refuse(from.GetToken(), "is no key: it holds a character that can't be printed")
 	}
-	return key, err
+	return key, nil
 }
 
 func refuse(tk *token.Token, message string) error {
