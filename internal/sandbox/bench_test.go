@@ -1,3 +1,5 @@
+//go:build unix
+
 package sandbox
 
 import (
@@ -16,8 +18,8 @@ import (
 	"time"
 )
 
-// BenchmarkServer measures pushes through net/http over 256 kept connections on loopback. The client is a bare one:
-// what it costs is measured by BenchmarkClientAlone and printed for subtraction.
+// BenchmarkServer measures pushes through net/http over 256 kept connections on loopback. The client is a bare
+// one; what it and the kernel cost is about what BenchmarkRaw shows.
 func BenchmarkServer(b *testing.B) {
 	s := New(Options{Seed: 1, Open: true, CountOnly: true})
 	server := httptest.NewServer(s)

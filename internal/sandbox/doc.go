@@ -9,8 +9,8 @@
 //	/cgi-bin/token                          access_token, basic        token_api.go, token.go
 //	/cgi-bin/stable_token                   access_token, stable
 //	/cgi-bin/express/delivery/path/update   one node of one waybill    update.go
-//	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go
-//	/_sandbox/nodes                         what arrived               nodes_api.go, ledger.go
+//	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
+//	/_sandbox/nodes                         what arrived               nodes_api.go, nodes.go, stats.go, ledger.go
 //	/_sandbox/orders                        makes waybills known       orders_api.go, waybill.go
 //	/                                       a page that says this      page.go
 //

@@ -2,71 +2,9 @@ package sandbox
 
 import (
 	"hash/maphash"
-	"maps"
 	"sync"
 	"time"
 )
-
-// Arrival is a push that was applied, in the order of arrival.
-type Arrival struct {
-	N          uint64    `json:"n"` // Counts from 1, over all waybills.
-	At         time.Time `json:"at"`
-	AppID      string    `json:"appid"`
-	DeliveryID string    `json:"delivery_id,omitempty"`
-	WaybillID  string    `json:"waybill_id"`
-	ActionTime int64     `json:"action_time"`
-	ActionType int64     `json:"action_type"`
-	ActionMsg  string    `json:"action_msg"`
-	// Repeat says that the waybill had this node already: the customer does not see it twice.
-	Repeat bool `json:"repeat"`
-	// Unanswered says that the client got no answer that it could read.
-	Unanswered bool `json:"unanswered"`
-	// Escaped says that the body held \u escapes. Upstream's pages ask for plain UTF-8.
-	Escaped bool `json:"escaped,omitempty"`
-}
-
-// Node is a line of the trace that the customer sees.
-type Node struct {
-	ActionTime int64  `json:"action_time"`
-	ActionType int64  `json:"action_type"`
-	ActionMsg  string `json:"action_msg"`
-}
-
-// View is what is known of a waybill.
-type View struct {
-	WaybillID string    `json:"waybill_id"`
-	Known     bool      `json:"known"`
-	Arrivals  []Arrival `json:"arrivals"`
-	Nodes     []Node    `json:"nodes"` // As they arrived, each once. Upstream does not say that it sorts.
-}
-
-// Page is a part of all arrivals.
-type Page struct {
-	Arrivals  []Arrival `json:"arrivals"`
-	Next      uint64    `json:"next"`      // What to ask for next, as since.
-	Forgotten uint64    `json:"forgotten"` // Arrivals asked for that are no longer kept.
-}
-
-// Stats counts since the start, or since Clear.
-type Stats struct {
-	Seed          uint64            `json:"seed"`
-	Pushes        uint64            `json:"pushes"`          // Requests to updatePath, whatever became of them.
-	Applied       uint64            `json:"applied"`         // Those that count, repeats among them.
-	Repeats       uint64            `json:"repeats"`         // Applied ones that the waybill had already.
-	Unanswered    uint64            `json:"unanswered"`      // Applied ones without an answer that could be read.
-	Waybills      int               `json:"waybills"`        // Known now.
-	Errcodes      map[int]uint64    `json:"errcodes"`        // Answers to pushes; 0 is success.
-	Faults        map[string]uint64 `json:"faults"`          // What else befell pushes.
-	InFlight      int               `json:"in_flight"`       // Pushes in the sandbox now.
-	MaxPerWaybill int               `json:"max_per_waybill"` // Pushes of one waybill that were under way together, at most.
-	Overlaps      uint64            `json:"overlaps"`        // Pairs of pushes of one waybill that were under way together.
-	TokenFetches  uint64            `json:"token_fetches"`
-	Forced        uint64            `json:"forced"` // Those of them that asked for force_refresh, granted or not.
-	TokenErrors   map[int]uint64    `json:"token_errcodes"`
-	TokenFaults   map[string]uint64 `json:"token_faults"`
-	Redirected    uint64            `json:"redirected"` // Requests that followed a redirect.
-	Escaped       uint64            `json:"escaped"`    // Applied ones whose body held \u escapes.
-}
 
 // kept is an arrival in memory.
 type kept struct {
@@ -110,48 +48,6 @@ func (l *ledger) reset() {
 	l.stats = Stats{
 		Seed: l.opts.Seed, Errcodes: map[int]uint64{}, Faults: map[string]uint64{},
 		TokenErrors: map[int]uint64{}, TokenFaults: map[string]uint64{},
-	}
-}
-
-func (l *ledger) pushed() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Pushes++
-	l.inFlight++
-}
-
-// lost counts a push that was not even read.
-func (l *ledger) lost(why string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Pushes++
-	l.stats.Faults[why]++
-}
-
-func (l *ledger) forced() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Forced++
-}
-
-func (l *ledger) redirected() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.Redirected++
-}
-
-// tokenAnswered counts a request for an access_token.
-func (l *ledger) tokenAnswered(no *refusal, f fault) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.stats.TokenFetches++
-	switch {
-	case f.spoils():
-		l.stats.TokenFaults[string(f)]++
-	case no != nil:
-		l.stats.TokenErrors[no.code]++
-	default:
-		l.stats.TokenErrors[codeOK]++
 	}
 }
 
@@ -274,28 +170,6 @@ func (l *ledger) addOrder(o Order) Order {
 	}
 	w.appID = "" // An order made it known, whatever came first.
 	return w.Order
-}
-
-// arrival is kept arrival n in full.
-func (l *ledger) arrival(n uint64) Arrival {
-	k := l.kept(n)
-	return Arrival{
-		N: n, At: time.Unix(0, k.at).UTC(), AppID: k.appID, DeliveryID: k.w.DeliveryID, WaybillID: k.w.WaybillID,
-		ActionTime: k.node.ActionTime, ActionType: k.node.ActionType, ActionMsg: k.node.ActionMsg,
-		Repeat: k.repeat, Unanswered: k.unanswered, Escaped: k.escaped,
-	}
-}
-
-// Stats counts what happened.
-func (s *Sandbox) Stats() Stats {
-	l := s.ledger
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	out := l.stats
-	out.Waybills, out.InFlight = len(l.waybills.queue), l.inFlight
-	out.Errcodes, out.Faults = maps.Clone(out.Errcodes), maps.Clone(out.Faults)
-	out.TokenErrors, out.TokenFaults = maps.Clone(out.TokenErrors), maps.Clone(out.TokenFaults)
-	return out
 }
 
 // Clear forgets what arrived, the counts, and the waybills that only a push made known. Orders, access_tokens and

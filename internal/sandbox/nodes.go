@@ -3,7 +3,48 @@ package sandbox
 import (
 	"cmp"
 	"slices"
+	"time"
 )
+
+// Arrival is a push that was applied, in the order of arrival.
+type Arrival struct {
+	N          uint64    `json:"n"` // Counts from 1, over all waybills.
+	At         time.Time `json:"at"`
+	AppID      string    `json:"appid"`
+	DeliveryID string    `json:"delivery_id,omitempty"`
+	WaybillID  string    `json:"waybill_id"`
+	ActionTime int64     `json:"action_time"`
+	ActionType int64     `json:"action_type"`
+	ActionMsg  string    `json:"action_msg"`
+	// Repeat says that the waybill had this node already: the customer does not see it twice.
+	Repeat bool `json:"repeat"`
+	// Unanswered says that the client got no answer that it could read.
+	Unanswered bool `json:"unanswered"`
+	// Escaped says that the body held \u escapes. Upstream's pages ask for plain UTF-8.
+	Escaped bool `json:"escaped,omitempty"`
+}
+
+// Node is a line of the trace that the customer sees.
+type Node struct {
+	ActionTime int64  `json:"action_time"`
+	ActionType int64  `json:"action_type"`
+	ActionMsg  string `json:"action_msg"`
+}
+
+// View is what is known of a waybill.
+type View struct {
+	WaybillID string    `json:"waybill_id"`
+	Known     bool      `json:"known"`
+	Arrivals  []Arrival `json:"arrivals"`
+	Nodes     []Node    `json:"nodes"` // As they arrived, each once. Upstream does not say that it sorts.
+}
+
+// Page is a part of all arrivals.
+type Page struct {
+	Arrivals  []Arrival `json:"arrivals"`
+	Next      uint64    `json:"next"`      // What to ask for next, as since.
+	Forgotten uint64    `json:"forgotten"` // Arrivals asked for that are no longer kept.
+}
 
 // Nodes is what is known of a waybill, of all companies that use its number.
 func (s *Sandbox) Nodes(waybillID string) View { return s.ledger.view(waybillID, "") }
@@ -56,4 +97,14 @@ func (l *ledger) trace(w *waybill) []Node {
 		}
 	}
 	return out
+}
+
+// arrival is kept arrival n in full.
+func (l *ledger) arrival(n uint64) Arrival {
+	k := l.kept(n)
+	return Arrival{
+		N: n, At: time.Unix(0, k.at).UTC(), AppID: k.appID, DeliveryID: k.w.DeliveryID, WaybillID: k.w.WaybillID,
+		ActionTime: k.node.ActionTime, ActionType: k.node.ActionType, ActionMsg: k.node.ActionMsg,
+		Repeat: k.repeat, Unanswered: k.unanswered, Escaped: k.escaped,
+	}
 }

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"unicode"
@@ -20,7 +21,7 @@ func (o *Order) validate() error {
 	bad := func(c rune) bool { return unicode.IsSpace(c) || unicode.IsControl(c) }
 	switch n := utf8.RuneCountInString(o.WaybillID); {
 	case n == 0:
-		return fmt.Errorf("waybill_id is missing")
+		return errors.New("waybill_id is missing")
 	case n > 64 || strings.ContainsFunc(o.WaybillID, bad):
 		return fmt.Errorf("waybill_id %q: 1 to 64 characters without spaces", o.WaybillID)
 	case len(o.Token) > 256:
