@@ -68,7 +68,7 @@ func orList(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// unique refuses values that entries of a list share. what tells the value in words: a secret's is never shown.
+// unique finds values that entries of a list share: value to the key that has it.
 type unique map[string]string
 
 // claim notes that key has the value, and returns the key that had it first; empty if none had.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
@@ -237,7 +238,7 @@ func setScalar(v reflect.Value, text string) error {
 func setPrefix(target *netip.Prefix, text string) error {
 	p, err := netip.ParsePrefix(text)
 	if err != nil {
-		return fmt.Errorf("is no network in CIDR form, for example 10.0.0.0/8; for one address write /32, or /128 for IPv6")
+		return errors.New("is no network in CIDR form, for example 10.0.0.0/8; for one address write /32, or /128 for IPv6")
 	}
 	*target = p.Masked()
 	return nil
