@@ -1,0 +1,275 @@
+package bench
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// Options says what is measured and for how long.
+type Options struct {
+	// Spawn makes the command that runs Serve on its standard input and output in a process of its own. nil: all runs
+	// in this process, and its figures of CPU and memory are those of the load too.
+	Spawn func(ctx context.Context) *exec.Cmd
+	// Dir is where stores are made and deleted again; "": the system's folder for temporary files. It should be on
+	// the disk that the service will use.
+	Dir string
+	// Only names the measurements to make (see Names); empty: all.
+	Only []string
+	// Rounds is how often each is made, in turn with its ceiling; 0: 3. The median counts.
+	Rounds int
+	// For is how long each takes, beside its warm-up; 0: 5 s.
+	For time.Duration
+	// Pending is how many pushes the measurement backlog leaves pending; 0: 1,000,000.
+	Pending int
+	// Profile is a folder for CPU profiles of what is measured; "": none are made.
+	Profile string
+	// Say is told how far it is; nil: nobody is.
+	Say func(string)
+}
+
+// measurement fills in one figure or more.
+type measurement struct {
+	name string
+	run  func(b *bench, ctx context.Context) error
+}
+
+// measurements are all there are, in the order in which they are made.
+func measurements() []measurement {
+	return []measurement{
+		{"single", (*bench).single},
+		{"batch", (*bench).batches},
+		{"push", (*bench).pushes},
+		{"pipe", (*bench).pipe},
+		{"latency", (*bench).latency},
+		{"backlog", (*bench).backlog},
+	}
+}
+
+// Names lists the measurements for Options.Only.
+func Names() []string {
+	var names []string
+	for _, m := range measurements() {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// bench is one run.
+type bench struct {
+	o          Options
+	dir        string // Of this run; deleted at its end.
+	key, admin string // The source's, and the operator's.
+	report     *Report
+	stores     int // How many were made.
+}
+
+// Run measures. What was measured before an error is in the report beside it. Events that were lost, repeated or out
+// of order are an error; an aim that was missed is not.
+func Run(ctx context.Context, o Options) (report *Report, err error) {
+	o.Rounds = cmp.Or(o.Rounds, 3)
+	o.For = cmp.Or(o.For, 5*time.Second)
+	o.Pending = cmp.Or(o.Pending, 1_000_000)
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(o.Dir, "carrier-bench-")
+	if err != nil {
+		return nil, fmt.Errorf("%w; give another folder for the store", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	b := &bench{o: o, dir: dir, key: rand.Text(), admin: rand.Text() + rand.Text(), report: &Report{}}
+	if b.report.Machine, err = probeMachine(dir); err != nil {
+		return nil, err
+	}
+	for _, m := range measurements() {
+		if len(o.Only) > 0 && !slices.Contains(o.Only, m.name) {
+			continue
+		}
+		if err := m.run(b, ctx); err != nil {
+			return b.report, fmt.Errorf("measuring %s: %w", m.name, err)
+		}
+	}
+	return b.report, nil
+}
+
+func (o *Options) check() error {
+	for _, name := range o.Only {
+		if !slices.Contains(Names(), name) {
+			return fmt.Errorf("there is no measurement %q; there are %v", name, Names())
+		}
+	}
+	if o.Rounds < 1 || o.For < 0 || o.Pending < 1 {
+		return fmt.Errorf("rounds (%d) and pending pushes (%d) must be at least 1, the time of a measurement (%v) above 0",
+			o.Rounds, o.Pending, o.For)
+	}
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) {
+	if b.o.Say != nil {
+		b.o.Say(fmt.Sprintf(format, args...))
+	}
+}
+
+// warmUp is how long a measurement runs before it counts.
+func (b *bench) warmUp() time.Duration { return min(b.o.For/4, time.Second) }
+
+// contest measures a figure in turn with its ceiling, round by round, so that what else the machine does hits both
+// alike. Each begins every other round.
+func (b *bench) contest(ctx context.Context, f *Figure, figure, ceiling func(ctx context.Context) (float64, error)) error {
+	order := []func(context.Context) (float64, error){figure, ceiling}
+	for round := range b.o.Rounds {
+		b.say("%s: round %d of %d", f.Name, round+1, b.o.Rounds)
+		var got [2]float64
+		for i := range order {
+			which := (i + round + 1) % len(order)
+			var err error
+			if got[which], err = order[which](ctx); err != nil {
+				return err
+			}
+		}
+		f.add(got[0], got[1])
+	}
+	b.report.Figures = append(b.report.Figures, f)
+	return nil
+}
+
+// newStore names a folder for a store.
+func (b *bench) newStore() string {
+	b.stores++
+	return filepath.Join(b.dir, fmt.Sprintf("store-%d", b.stores))
+}
+
+// startService starts the service on a store.
+func (b *bench) startService(ctx context.Context, folder, upstream string, concurrency int) (*part, error) {
+	return start(ctx, b.o.Spawn, role{
+		Kind: kindService, Folder: folder, Upstream: upstream, Concurrency: concurrency, APIKey: b.key, AdminToken: b.admin,
+	})
+}
+
+// startPaused starts the service on a new store and pauses its account: events are taken, and nothing is pushed.
+func (b *bench) startPaused(ctx context.Context, upstream string, concurrency int) (*part, error) {
+	p, err := b.startService(ctx, b.newStore(), upstream, concurrency)
+	if err != nil {
+		return nil, err
+	}
+	if err := b.act(ctx, p, "pause"); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return p, nil
+}
+
+// act pauses or resumes the account.
+func (b *bench) act(ctx context.Context, p *part, what string) error {
+	url := fmt.Sprintf("http://%s/admin/v1/accounts/%s/%s", p.Admin, deliveryID, what)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewBufferString(`{"reason":"carrier bench"}`))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+b.admin)
+	req.Header.Set("Content-Type", "application/json")
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s of the account: %w", what, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode >= http.StatusMultipleChoices {
+		answer, _ := io.ReadAll(io.LimitReader(resp.Body, 400)) // It only explains.
+		return fmt.Errorf("%s of the account: HTTP %d, %s", what, resp.StatusCode, answer)
+	}
+	return nil
+}
+
+// newLoad makes a load of what a part takes.
+func (b *bench) newLoad(p *part, r *roll, conns, batch int) *load {
+	return &load{addr: p.Events, key: b.key, roll: r, conns: conns, batch: batch}
+}
+
+// span is a stretch of time in which something was counted.
+type span struct {
+	took  time.Duration
+	count uint64
+	cpu   float64 // Seconds of the part's process.
+}
+
+func (s span) rate() float64 { return float64(s.count) / s.took.Seconds() }
+
+// micros is CPU microseconds for each that was counted.
+func (s span) micros() float64 { return s.cpu * 1e6 / float64(max(s.count, 1)) }
+
+// during runs work, and counts while it does: from the end of the warm-up on, for as long as is measured. label names
+// the profile.
+func (b *bench) during(ctx context.Context, p *part, label string, count func() uint64, work func(context.Context) error) (span, error) {
+	var s span
+	g, working := errgroup.WithContext(ctx)
+	working, stop := context.WithCancel(working)
+	if work != nil {
+		g.Go(func() error { return work(working) })
+	}
+	g.Go(func() (err error) {
+		defer stop()
+		if sleep(working, b.warmUp()) {
+			s, err = b.count(working, p, label, count)
+		}
+		return err
+	})
+	if err := errors.Join(g.Wait(), ctx.Err()); err != nil {
+		return s, err
+	}
+	if s.count == 0 {
+		return s, errors.New("nothing happened at all while it was measured; let it run longer")
+	}
+	return s, nil
+}
+
+func (b *bench) count(ctx context.Context, p *part, label string, count func() uint64) (s span, err error) {
+	if b.o.Profile != "" && label != "" {
+		if err := p.profile(filepath.Join(b.o.Profile, label+".cpu")); err != nil {
+			return s, err
+		}
+		defer func() { err = errors.Join(err, p.profile("")) }()
+	}
+	before, err := p.usage()
+	if err != nil {
+		return s, err
+	}
+	start, from := time.Now(), count()
+	sleep(ctx, b.o.For)
+	s.took, s.count = time.Since(start), count()-from
+	after, err := p.usage()
+	s.cpu = after.CPUSeconds - before.CPUSeconds
+	return s, err
+}
+
+// quiet waits until a part has nothing to do any more, at most for a while: what it still does for one measurement
+// must not be paid by the next.
+func (b *bench) quiet(ctx context.Context, p *part) error {
+	const (
+		step = 200 * time.Millisecond
+		most = 10 * time.Second
+		idle = 0.05 // Of one CPU.
+	)
+	before, err := p.usage()
+	for waited := time.Duration(0); err == nil && waited < most && sleep(ctx, step); waited += step {
+		var now usage
+		if now, err = p.usage(); now.CPUSeconds-before.CPUSeconds < idle*step.Seconds() {
+			return err
+		}
+		before = now
+	}
+	return errors.Join(err, ctx.Err())
+}

@@ -1,0 +1,134 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+)
+
+// window is how many waybills a connection has under way.
+const window = 100
+
+// load sends events, as fast as they are answered unless it is told otherwise.
+type load struct {
+	addr, key string
+	conns     int
+	batch     int // Events a request: 1, or window.
+	roll      *roll
+	book      *book         // Notes what was accepted; nil: nobody does.
+	lead      int64         // How many events may be accepted and not arrived; 0: any number. Needs a book.
+	pace      *rate.Limiter // Events a second over all connections; nil: as many as go.
+
+	accepted atomic.Uint64
+}
+
+// run sends until ctx ends or the roll does, and then lets the requests under way be answered. An answer that is not
+// what the events deserve is an error: figures of refusals would mean nothing.
+func (l *load) run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for range l.conns {
+		g.Go(func() error { return l.drive(ctx) })
+	}
+	return g.Wait()
+}
+
+// drive is one connection.
+func (l *load) drive(ctx context.Context) error {
+	w, err := l.dial(ctx)
+	if err != nil {
+		return ended(ctx, err)
+	}
+	defer w.close()
+	var body []byte
+	for ctx.Err() == nil {
+		first, n := l.roll.take(window)
+		if n == 0 {
+			return nil
+		}
+		for i := range steps * int(n) / min(l.batch, int(n)) {
+			step, at, size := l.part(i, int(n))
+			if !l.hold(ctx, size) {
+				return nil
+			}
+			body = body[:0]
+			for k := range size {
+				body = append(l.roll.appendEvent(body, first+uint64(at+k), step), '\n')
+			}
+			if err := l.send(w, body, size); err != nil {
+				return err
+			}
+			if l.book != nil {
+				l.book.accept(first+uint64(at), size, step)
+			}
+			l.accepted.Add(uint64(size))
+		}
+	}
+	return nil
+}
+
+// part says what request number i is of a window of n waybills: which step of which waybills.
+func (l *load) part(i, n int) (step, at, size int) {
+	size = min(l.batch, n)
+	return i * size / n, i * size % n, size
+}
+
+func (l *load) dial(ctx context.Context) (*wire, error) {
+	if l.batch == 1 {
+		return dial(ctx, l.addr, "/v1/events", "application/json", l.key)
+	}
+	return dial(ctx, l.addr, "/v1/events/batch", "application/x-ndjson", l.key)
+}
+
+// hold waits until n more events may be sent; false if ctx ended first.
+func (l *load) hold(ctx context.Context, n int) bool {
+	if l.pace != nil && l.pace.WaitN(ctx, n) != nil {
+		return false
+	}
+	for l.lead > 0 && l.book.waits() >= l.lead {
+		if !sleep(ctx, time.Millisecond) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// send sends one request and checks that all its events were accepted.
+func (l *load) send(w *wire, body []byte, n int) error {
+	status, answer, err := w.post(body)
+	if err != nil {
+		return fmt.Errorf("sending events: %w", err)
+	}
+	if l.batch == 1 && status == http.StatusAccepted && bytes.Contains(answer, []byte(`"verdict":"accepted"`)) {
+		return nil
+	}
+	if l.batch > 1 && status == http.StatusOK && bytes.Contains(answer, fmt.Appendf(nil, `"accepted":%d,`, n)) {
+		return nil
+	}
+	return fmt.Errorf("the service did not accept all of %d events: HTTP %d, %.400s", n, status, answer)
+}
+
+// sleep waits for d; false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// ended makes the end of ctx no error.
+func ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
