@@ -58,7 +58,7 @@ type Sandbox struct {
 
 // New makes a sandbox. It starts nothing and panics only for options that no operator can cause.
 func New(o Options) *Sandbox {
-	o.Seed = cmp.Or(o.Seed, rand.Uint64())
+	o.Seed = cmp.Or(o.Seed, rand.Uint64N(1<<53)) // What JSON readers take for exact.
 	o.TokenLife = cmp.Or(o.TokenLife, 7200*time.Second)
 	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 1024)
 	o.MaxNodes = cmp.Or(o.MaxNodes, 200_000)
