@@ -106,7 +106,7 @@ func TestRawConnections(t *testing.T) {
 			}
 			fmt.Fprint(conn, tt.request)
 			_ = conn.(*net.TCPConn).CloseWrite() // It may have been closed already.
-			got, _ := io.ReadAll(conn) // It may be reset after what could not be read.
+			got, _ := io.ReadAll(conn)           // It may be reset after what could not be read.
 			if n := bytes.Count(got, okBody); n != tt.answers || n == 0 && len(got) != 0 {
 				t.Errorf("%d answers in %q, want %d", n, got, tt.answers)
 			}
