@@ -1,0 +1,130 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"carrier/internal/app"
+	"carrier/internal/app/apptest"
+	"carrier/internal/config"
+	"carrier/internal/sandbox"
+	"carrier/internal/telemetry"
+)
+
+const (
+	soon  = 10 * time.Second // For what takes milliseconds on an idle machine.
+	later = 60 * time.Second // For what takes seconds there.
+)
+
+// service is the whole product in this process.
+type service struct {
+	*apptest.Client
+	log  *logBuffer
+	stop func() // Stops it as SIGTERM would; it may be called again.
+}
+
+// start runs the service with a configuration read from a file, as the command does, and stops it at the end of the
+// test. A service that does not stop without an error fails the test.
+func start(t *testing.T, s *apptest.Settings) *service {
+	t.Helper()
+	cfg, err := config.Load(s.File(t), nil)
+	if err == nil {
+		err = cfg.Check()
+	}
+	if err != nil {
+		t.Fatalf("the configuration: %v", err)
+	}
+	log := &logBuffer{}
+	a, err := app.New(t.Context(), app.Options{
+		Config: cfg, Log: telemetry.NewLogger(log, cfg.Log.Level, cfg.Log.Format), Version: "test",
+	})
+	if err != nil {
+		t.Fatalf("starting the service: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error, 1)
+	client := s.Client(t, a.Addr(), a.AdminAddr())
+	go func() { done <- a.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		// An idle connection of ours is no reason for the service to wait.
+		client.HTTP.CloseIdleConnections()
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("the service ended with an error: %v", err)
+			}
+		case <-time.After(later):
+			t.Errorf("the service did not stop within %v", later)
+		}
+	})
+	t.Cleanup(func() {
+		stop()
+		if t.Failed() {
+			t.Logf("the service's log ends with:\n%s", log.tail(30))
+		}
+	})
+	return &service{Client: client, log: log, stop: stop}
+}
+
+// logBuffer keeps what is logged. It is safe for concurrent use.
+type logBuffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *logBuffer) tail(n int) string {
+	lines := strings.Split(strings.TrimSpace(l.String()), "\n")
+	return strings.Join(lines[max(0, len(lines)-n):], "\n")
+}
+
+// sf is one account on an upstream.
+func sf(u *apptest.Upstream) apptest.Account {
+	return apptest.Account{DeliveryID: "SF", BaseURL: u.URL}
+}
+
+// scan is an event of a waybill of SF's; n makes its id, its text and its time.
+func scan(waybill string, n, action int) apptest.Event {
+	return apptest.Event{
+		ID: fmt.Sprintf("%s-%d", waybill, n), DeliveryID: "SF", WaybillID: waybill, ActionType: action,
+		ActionTime: base + int64(n)*60, ActionMsg: fmt.Sprintf("扫描 %d of %s", n, waybill), Token: "token-" + waybill,
+	}
+}
+
+// base is a time long past, in Unix seconds: no test depends on the clock by it.
+const base = 1_700_000_000
+
+// story are scans of a waybill in order.
+func story(waybill string, actions ...int) []apptest.Event {
+	events := make([]apptest.Event, len(actions))
+	for i, a := range actions {
+		events[i] = scan(waybill, i+1, a)
+	}
+	return events
+}
+
+// trace is what upstream must have of a waybill.
+func trace(events ...apptest.Event) []sandbox.Node {
+	nodes := make([]sandbox.Node, len(events))
+	for i, e := range events {
+		nodes[i] = sandbox.Node{ActionTime: e.ActionTime, ActionType: int64(e.ActionType), ActionMsg: e.ActionMsg}
+	}
+	return nodes
+}
