@@ -44,7 +44,7 @@ func (s *storeCheck) Run(ctx context.Context, w *world) error {
 
 // checkFolder verifies a store and says what it holds.
 func checkFolder(ctx context.Context, w *world, folder string) error {
-	report, err := pebble.CheckDir(ctx, folder)
+	report, err := pebble.CheckDir(ctx, folder, pebble.Options{})
 	if err != nil {
 		return err
 	}
@@ -80,7 +80,7 @@ func (s *storeBackup) Run(ctx context.Context, w *world) error {
 	if token != "" {
 		err = s.online(ctx, w, token)
 	} else {
-		err = s.offline(ctx, w)
+		err = s.offline(w)
 	}
 	if err != nil {
 		return err
@@ -90,12 +90,12 @@ func (s *storeBackup) Run(ctx context.Context, w *world) error {
 }
 
 // offline copies a folder that no service uses.
-func (s *storeBackup) offline(ctx context.Context, w *world) error {
+func (s *storeBackup) offline(w *world) error {
 	folder, err := s.folder(w)
 	if err != nil {
 		return err
 	}
-	if err := pebble.BackupDir(ctx, folder, s.To); err != nil {
+	if err := pebble.BackupDir(folder, s.To); err != nil {
 		return fmt.Errorf("%w; for a running service, give its admin token (CARRIER_ADMIN_TOKEN or --token-file)", err)
 	}
 	return nil

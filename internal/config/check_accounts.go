@@ -148,7 +148,7 @@ func (k *checker) sourceSecrets(at string, s Source, apiKeys unique) {
 		k.bad(at, "has neither api_key nor signing_secret, so anybody could send in its name; give it one (or the ..._file twin)")
 	}
 	if s.APIKey != "" {
-		k.bearer(at+".api_key", s.APIKey, minAPIKey)
+		k.bearer(at+".api_key", s.APIKey, minAPIKey, k.c.Server.Listen)
 		if first := apiKeys.claim(s.APIKey.Reveal(), at+".api_key"); first != "" {
 			k.bad(at+".api_key", "is the same as %s; give each source its own", first)
 		}
@@ -158,9 +158,10 @@ func (k *checker) sourceSecrets(at string, s Source, apiKeys unique) {
 	}
 }
 
-// bearer checks a secret that travels in an Authorization header.
-func (k *checker) bearer(key string, value Secret, shortest int) {
-	if len(value) < shortest {
+// bearer checks a secret that travels in an Authorization header to a listener. A short one is refused where other
+// machines can try it; on loopback, where one tries things out, it is only warned of.
+func (k *checker) bearer(key string, value Secret, shortest int, listener string) {
+	if len(value) < shortest && reachable(listener) {
 		k.bad(key, "is shorter than %d characters and could be guessed; make one with: openssl rand -hex 32", shortest)
 	}
 	if strings.ContainsFunc(value.Reveal(), func(r rune) bool { return r <= ' ' || r >= 0x7f }) {

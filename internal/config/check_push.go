@@ -80,7 +80,7 @@ func (k *checker) admin() {
 			k.bad(at+".token", "is missing; give token or token_file")
 			continue
 		}
-		k.bearer(at+".token", t.Token, minAdminToken)
+		k.bearer(at+".token", t.Token, minAdminToken, k.c.Server.AdminListen)
 		if first := secrets.claim(t.Token.Reveal(), at+".token"); first != "" {
 			k.bad(at+".token", "is the same as %s; make one of its own with: openssl rand -hex 32", first)
 		}

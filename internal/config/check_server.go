@@ -36,6 +36,12 @@ func (k *checker) listen(key, address string) (open bool) {
 	return !isLoopback(host)
 }
 
+// reachable tells whether other machines can reach an address to listen on.
+func reachable(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err != nil || !isLoopback(host)
+}
+
 // collide tells whether two addresses can't be listened on at once. Port 0 is any free one.
 func collide(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)

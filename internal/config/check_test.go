@@ -78,7 +78,7 @@ func TestCheckRefuses(t *testing.T) {
 			want: []string{"c.yaml:4: sources[1].api_key: is the same as sources[0].api_key; give each source its own"}},
 		{name: "source without credentials", yaml: "sources:\n- name: app\n",
 			want: []string{"c.yaml:2: sources[0]: has neither api_key nor signing_secret, so anybody could send in its name; give it one (or the ..._file twin)"}},
-		{name: "short key", yaml: "sources:\n- name: app\n  api_key: CANARY-01234567\n",
+		{name: "short key", yaml: "sources:\n- name: app\n  api_key: CANARY-01234567\nserver: {listen: \":8080\"}\n",
 			want: []string{"c.yaml:3: sources[0].api_key: is shorter than 16 characters and could be guessed; make one with: openssl rand -hex 32"}},
 		{name: "key that no header can carry", yaml: "sources:\n- name: app\n  api_key: " + canary + "é\n",
 			want: []string{"c.yaml:3: sources[0].api_key: holds a space or a character outside ASCII, which no HTTP header can carry; make one with: openssl rand -hex 32"}},
@@ -249,7 +249,7 @@ func TestCheckRefuses(t *testing.T) {
 			want: []string{"c.yaml:2: push.breaker.failure_ratio: must be above 0 and at most 1, not 1.01"}},
 
 		// Admin and log.
-		{name: "short admin token", yaml: "admin:\n  tokens:\n  - name: ops\n    role: operator\n    token: " + canary + "-" + canary[:13] + "\n",
+		{name: "short admin token", yaml: "admin:\n  tokens:\n  - name: ops\n    role: operator\n    token: " + canary + "-" + canary[:13] + "\nserver: {admin_listen: \":8081\"}\n",
 			want: []string{"c.yaml:5: admin.tokens[0].token: is shorter than 32 characters and could be guessed; make one with: openssl rand -hex 32"}},
 		{name: "admin token without anything", yaml: "admin:\n  tokens:\n  - {}\n",
 			want: []string{

@@ -24,6 +24,14 @@ func (c *Config) Warnings() []string {
 		add(s.APIKey != "" && s.SigningSecret != "",
 			index("sources", i)+".api_key: is not used, because signing_secret is set; remove one of them")
 	}
+	for i, s := range c.Sources {
+		add(s.APIKey != "" && len(s.APIKey) < minAPIKey,
+			index("sources", i)+".api_key: is short and could be guessed; make one with: openssl rand -hex 32")
+	}
+	for i, t := range c.Admin.Tokens {
+		add(len(t.Token) < minAdminToken,
+			index("admin.tokens", i)+".token: is short and could be guessed; make one with: openssl rand -hex 32")
+	}
 	for i, a := range c.Accounts {
 		w = append(w, a.warnings(index("accounts", i))...)
 	}

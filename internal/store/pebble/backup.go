@@ -42,3 +42,21 @@ func (s *Store) backup(dir string) error {
 	}
 	return home.writeMarker(s.instance)
 }
+
+// BackupDir copies a store that no process has open into the folder to, which must not exist. It writes nothing to dir.
+func BackupDir(dir, to string) (err error) {
+	s := newStore(dir, Options{}.withDefaults())
+	s.readOnly = true
+	if err := s.openFiles(); err != nil {
+		return fmt.Errorf("store %s: %w", dir, err)
+	}
+	defer func() { err = errors.Join(err, s.release()) }()
+	if err := os.Mkdir(to, 0o700); err != nil {
+		return fmt.Errorf("back up store %s: %w", dir, err)
+	}
+	home := newHome(s.opts.FS, to)
+	if err := os.CopyFS(home.database, os.DirFS(newHome(s.opts.FS, dir).database)); err != nil {
+		return errors.Join(fmt.Errorf("back up store %s to %s: %w", dir, to, err), os.RemoveAll(to))
+	}
+	return home.writeMarker(s.instance)
+}
