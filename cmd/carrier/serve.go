@@ -54,7 +54,8 @@ func (s *serveCommand) Run(ctx context.Context, w *world) error {
 }
 
 func serve(ctx context.Context, c *config.Config, log *slog.Logger) error {
-	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: version().Version})
+	b := version()
+	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: b.Version, Revision: b.Commit})
 	if err != nil {
 		return err
 	}

@@ -26,9 +26,10 @@ import (
 
 // Options is what the outside world gives.
 type Options struct {
-	Config  *config.Config
-	Log     *slog.Logger
-	Version string // For the User-Agent and carrier_build_info.
+	Config   *config.Config
+	Log      *slog.Logger
+	Version  string // For the User-Agent and carrier_build_info.
+	Revision string // The commit, for carrier_build_info.
 }
 
 // App is the service, built and not yet running.
@@ -50,7 +51,7 @@ const intakeGrace = 3 * time.Second
 
 // New builds the service: it opens the listeners and the store, and takes nothing in yet. Close it if Run is not called.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, log: o.Log, metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version})}
+	a := &App{cfg: o.Config, log: o.Log, metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version, Revision: o.Revision})}
 	if err := a.build(ctx, o); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
