@@ -91,8 +91,11 @@ func (h *home) identify(db *cdb.DB) (string, error) {
 			"run that version, or restore an older backup", version, format)
 	case version == 0 && h.exists && !isEmpty(db):
 		return "", fmt.Errorf("%s holds a database that is not carrier's: use another store.url", h.database)
+	case version == 0 && h.found != "":
+		return "", fmt.Errorf("INSTANCE says that a store (%s) belongs here, but the database is empty: it was damaged. "+
+			"Move the folder aside and restore a backup", h.found)
 	case version == 0:
-		return h.found, h.create(db)
+		return h.create(db)
 	case h.found == "" && fresh(db):
 		// The process ended between making the database and writing INSTANCE.
 		return name, h.writeMarker(name)
@@ -126,18 +129,18 @@ func readIdentity(db cdb.Reader) (version byte, name string, err error) {
 }
 
 // create names a new store, in the database first: that way round, a crash in between is told from a loss.
-func (h *home) create(db *cdb.DB) error {
-	h.found = newName()
+func (h *home) create(db *cdb.DB) (name string, err error) {
+	name = newName()
 	b := db.NewBatch()
-	err := errors.Join(
+	err = errors.Join(
 		b.Set(metaFormat, []byte{format}, nil),
-		b.Set(metaInstance, []byte(h.found), nil),
+		b.Set(metaInstance, []byte(name), nil),
 		b.Commit(cdb.Sync),
 	)
 	if err != nil {
-		return fmt.Errorf("write the new store's name: %w", err)
+		return "", fmt.Errorf("write the new store's name: %w", err)
 	}
-	return h.writeMarker(h.found)
+	return name, h.writeMarker(name)
 }
 
 // writeMarker writes INSTANCE so that it is whole or not there after a crash.

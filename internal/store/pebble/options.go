@@ -88,7 +88,7 @@ func (o *Options) engineOptions(log *engineLog, cache *cdb.Cache) *cdb.Options {
 		MaxOpenFiles:                512,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      log,
-		EventListener:               &cdb.EventListener{BackgroundError: log.background},
+		EventListener:               &cdb.EventListener{BackgroundError: log.background, DataCorruption: log.damage},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].BlockSize = 16 << 10

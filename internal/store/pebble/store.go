@@ -102,7 +102,12 @@ func (s *Store) release() error {
 	if s.failed.Load() != nil {
 		return fmt.Errorf("store %s: closed after a failed write: %w", s.dir, *s.failed.Load())
 	}
-	err := s.db.Close()
+	var err error
+	if !s.readOnly {
+		// Tables have checksums throughout, and the next start has no log to read.
+		err = s.db.Flush()
+	}
+	err = errors.Join(err, s.db.Close())
 	s.cache.Unref()
 	return errors.Join(err, s.lock.Close())
 }

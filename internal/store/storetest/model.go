@@ -1,5 +1,382 @@
 package storetest
 
-import "testing"
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
 
-func runModel(t *testing.T, open Opener) { _, _ = t, open }
+	"pgregory.net/rapid"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// runModel does random things to a store and to a model that keeps everything in plain maps and decides with whole
+// timelines, and compares the two after each step.
+func runModel(t *testing.T, open Opener) {
+	runs := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		runs++
+		m := newModel(t, open, fmt.Sprintf("model-%d", runs))
+		defer m.close()
+		m.T = rt
+		rt.Repeat(map[string]func(*rapid.T){
+			"apply":  m.apply,
+			"repeat": m.repeat,
+			"token":  m.token,
+			"settle": m.settle,
+			"late":   m.settleEnded,
+			"replay": m.replay,
+			"pass":   m.pass,
+			"reopen": m.reopen,
+			"":       m.compare,
+		})
+		m.compareAll()
+	})
+}
+
+// modelPush is what the model knows of a push.
+type modelPush struct {
+	waybill    state.Waybill
+	ord        int // The model's own count of acceptance.
+	status     store.Status
+	reason     string
+	attempts   int
+	tokenUntil time.Time // Zero: it waits for no Token.
+	received   time.Time
+}
+
+type sent struct {
+	event   state.Event
+	seq     uint64
+	verdict state.Verdict
+}
+
+type model struct {
+	*rapid.T
+	t     *testing.T
+	open  Opener
+	home  string
+	opts  Options
+	clock *clock
+	store Engine
+
+	sent      []sent
+	timelines map[state.Waybill]state.Timeline
+	received  map[uint64]time.Time
+	tokens    map[state.Waybill]string
+	parked    map[state.Waybill]bool
+	pushes    map[uint64]*modelPush
+	verdicts  map[state.Verdict]int64
+	accepted  int
+}
+
+func newModel(t *testing.T, open Opener, home string) *model {
+	c := &clock{now: time.UnixMilli(1_800_000_000_000)}
+	m := &model{
+		t: t, open: open, home: home, clock: c,
+		opts:      Options{Machine: state.Machine{ReorderWindow: window}, NoTokenWait: noTokenWait, Now: c.Now},
+		timelines: map[state.Waybill]state.Timeline{}, received: map[uint64]time.Time{},
+		tokens: map[state.Waybill]string{}, parked: map[state.Waybill]bool{}, pushes: map[uint64]*modelPush{},
+		verdicts: map[state.Verdict]int64{},
+	}
+	m.store = open(t, home, m.opts)
+	return m
+}
+
+func (m *model) close() {
+	if err := m.store.Close(); err != nil {
+		m.t.Errorf("Close: %v", err)
+	}
+}
+
+var modelWaybills = rapid.SampledFrom([]state.Waybill{waybill("1"), waybill("2"), {DeliveryID: "YTO", WaybillID: "1"}})
+
+func (m *model) draw(t *rapid.T) state.Event {
+	w := modelWaybills.Draw(t, "waybill")
+	return state.Event{
+		ID: fmt.Sprintf("scan-%d", len(m.sent)), Source: sender, DeliveryID: w.DeliveryID, WaybillID: w.WaybillID,
+		Type:  rapid.SampledFrom(state.ActionTypes[:]).Draw(t, "type"),
+		Time:  rapid.Int64Range(1, 12).Draw(t, "time"),
+		Msg:   rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "msg"),
+		Token: rapid.SampledFrom([]string{"", "", "", "A", "B"}).Draw(t, "token"),
+	}
+}
+
+// apply sends one to four new events in one call.
+func (m *model) apply(t *rapid.T) {
+	var events []state.Event
+	first := len(m.sent)
+	for range rapid.IntRange(1, 4).Draw(t, "events") {
+		events = append(events, m.draw(t))
+		m.sent = append(m.sent, sent{event: events[len(events)-1]})
+	}
+	results, err := m.store.Apply(context.Background(), events)
+	if err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+	for i := range results {
+		m.expect(t, &m.sent[first+i], results[i])
+	}
+}
+
+// expect decides an event as the model would, and compares.
+func (m *model) expect(t *rapid.T, s *sent, r store.Result) {
+	w := s.event.Waybill()
+	m.newToken(w, s.event.Token)
+	e := state.Entry{Seq: r.Seq, Type: s.event.Type, Time: s.event.Time}
+	for _, b := range []byte(s.event.Msg) { // The texts are single letters: any number per letter tells them apart.
+		e.MsgHash = uint64(b)
+	}
+	after, d := m.opts.Machine.Decide(slices.Clone(m.timelines[w]), e, m.clock.Now().UnixMilli())
+	m.timelines[w] = after
+	m.received[r.Seq] = m.clock.Now()
+	m.verdicts[d.Entry.Verdict]++
+	s.seq, s.verdict = r.Seq, d.Entry.Verdict
+	if r.Verdict != d.Entry.Verdict || r.Reason != d.Entry.Reason || r.Stage != d.Stage || r.Late != d.Entry.Late || r.Gap != d.Entry.Gap {
+		t.Fatalf("%+v is decided as %+v, and the model says %+v", s.event, r, d)
+	}
+	if r.From != d.From || !slices.Equal(r.Allowed, d.Allowed) || r.Cause != d.Cause {
+		t.Fatalf("%+v: from %s, allowed %v, cause %d; the model says %+v", s.event, r.From, r.Allowed, r.Cause, d)
+	}
+	m.accept(w, append([]state.Entry{d.Entry}, d.Changed...))
+}
+
+// accept makes pushes of what was accepted, in that order.
+func (m *model) accept(w state.Waybill, entries []state.Entry) {
+	for _, e := range entries {
+		if e.Verdict != state.Accepted {
+			continue
+		}
+		m.accepted++
+		p := &modelPush{waybill: w, ord: m.accepted, status: store.Pending, received: m.received[e.Seq]}
+		if m.tokens[w] == "" {
+			p.tokenUntil = p.received.Add(noTokenWait)
+		}
+		m.pushes[e.Seq] = p
+	}
+}
+
+func (m *model) newToken(w state.Waybill, token string) bool {
+	if token == "" || token == m.tokens[w] {
+		return false
+	}
+	m.tokens[w] = token
+	m.parked[w] = false
+	for _, p := range m.pushes {
+		if p.waybill != w {
+			continue
+		}
+		p.tokenUntil = time.Time{}
+		if p.status == store.Failed && (p.reason == store.ReasonToken || p.reason == store.ReasonNoToken) {
+			p.status, p.reason = store.Pending, ""
+		}
+	}
+	return true
+}
+
+// repeat sends a known event again, perhaps with other content.
+func (m *model) repeat(t *rapid.T) {
+	if len(m.sent) == 0 {
+		t.Skip("nothing was sent")
+	}
+	s := m.sent[rapid.IntRange(0, len(m.sent)-1).Draw(t, "which")]
+	want := state.Duplicate
+	if rapid.Bool().Draw(t, "changed") {
+		want = state.Conflict
+		s.event.Msg += "!"
+	}
+	results, err := m.store.Apply(context.Background(), []state.Event{s.event})
+	if err != nil {
+		t.Fatalf("Apply: %v", err)
+	}
+	r := results[0]
+	if r.Verdict != want || r.Seq != s.seq || want == state.Duplicate && r.Original != s.verdict {
+		t.Fatalf("%+v again is %+v, want %s of %+v", s.event, r, want, s)
+	}
+}
+
+func (m *model) token(t *rapid.T) {
+	w := modelWaybills.Draw(t, "waybill")
+	token := rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "token")
+	changed, err := m.store.PutToken(context.Background(), w, token)
+	if err != nil {
+		t.Fatalf("PutToken: %v", err)
+	}
+	if want := m.newToken(w, token); changed != want {
+		t.Fatalf("PutToken(%s, %s): changed %v, want %v", w, token, changed, want)
+	}
+}
+
+// choose picks a push that is pending, or one that is not.
+func (m *model) choose(t *rapid.T, pending bool) (uint64, *modelPush) {
+	var from []uint64
+	for seq, p := range m.pushes {
+		if (p.status == store.Pending) == pending {
+			from = append(from, seq)
+		}
+	}
+	if len(from) == 0 {
+		t.Skip("there is none")
+	}
+	slices.Sort(from)
+	seq := rapid.SampledFrom(from).Draw(t, "push")
+	return seq, m.pushes[seq]
+}
+
+func (m *model) put(o store.Outcome) error {
+	done := make(chan error, 1)
+	m.store.Settle(o, func(err error) { done <- err })
+	return <-done
+}
+
+func (m *model) settle(t *rapid.T) {
+	seq, p := m.choose(t, true)
+	o := store.Outcome{
+		Seq: seq, Waybill: p.waybill, Attempt: &store.Attempt{At: m.clock.Now(), Errcode: new(1), Scope: "x"},
+		Status: rapid.SampledFrom(store.Statuses()).Draw(t, "status"),
+	}
+	if o.Status == store.Failed || o.Status == store.Discarded {
+		o.Reason = rapid.SampledFrom([]string{store.ReasonToken, store.ReasonRefused}).Draw(t, "reason")
+		o.Park = o.Status == store.Failed && o.Reason == store.ReasonToken
+	}
+	if err := m.put(o); err != nil {
+		t.Fatalf("Settle(%d): %v", seq, err)
+	}
+	p.status, p.reason = o.Status, o.Reason
+	p.attempts = min(p.attempts+1, store.MaxAttempts)
+	if o.Status != store.Pending {
+		p.tokenUntil = time.Time{}
+	}
+	m.parked[p.waybill] = m.parked[p.waybill] || o.Park
+}
+
+func (m *model) settleEnded(t *rapid.T) {
+	seq, p := m.choose(t, false)
+	o := store.Outcome{Seq: seq, Waybill: p.waybill, Status: store.Delivered, Attempt: &store.Attempt{At: m.clock.Now()}, Park: true}
+	if err := m.put(o); err != nil {
+		t.Fatalf("Settle(%d): %v", seq, err)
+	}
+	p.attempts = min(p.attempts+1, store.MaxAttempts)
+}
+
+func (m *model) replay(t *rapid.T) {
+	if len(m.sent) == 0 {
+		t.Skip("nothing was sent")
+	}
+	seq := m.sent[rapid.IntRange(0, len(m.sent)-1).Draw(t, "which")].seq
+	force := rapid.Bool().Draw(t, "force")
+	_, err := m.store.Replay(context.Background(), seq, force)
+	p := m.pushes[seq]
+	if p == nil || p.status == store.Pending || p.status == store.Delivered && !force {
+		if !errors.Is(err, store.ErrState) {
+			t.Fatalf("Replay(%d, %v): %v, want ErrState", seq, force, err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatalf("Replay(%d, %v): %v", seq, force, err)
+	}
+	p.status, p.reason = store.Pending, ""
+	if m.tokens[p.waybill] == "" {
+		p.tokenUntil = m.clock.Now().Add(noTokenWait)
+	}
+	m.parked[p.waybill] = false
+}
+
+// pass lets time go by.
+func (m *model) pass(t *rapid.T) {
+	m.clock.advance(rapid.SampledFrom([]time.Duration{0, time.Second, window / 2, window, noTokenWait}).Draw(t, "time"))
+	if err := m.store.Tick(context.Background()); err != nil {
+		t.Fatalf("Tick: %v", err)
+	}
+	now := m.clock.Now()
+	for w, timeline := range m.timelines {
+		if at := timeline.NextDeadline(); at != 0 && at <= now.UnixMilli() {
+			m.accept(w, m.opts.Machine.Expire(timeline, now.UnixMilli()))
+		}
+	}
+	for _, p := range m.pushes {
+		if !p.tokenUntil.IsZero() && !p.tokenUntil.After(now) {
+			p.status, p.reason, p.tokenUntil = store.Failed, store.ReasonNoToken, time.Time{}
+		}
+	}
+}
+
+func (m *model) reopen(*rapid.T) {
+	m.close()
+	m.store = m.open(m.t, m.home, m.opts)
+}
+
+// compare compares what a dispatcher sees of one waybill, and the counters.
+func (m *model) compare(t *rapid.T) {
+	m.compareLane(modelWaybills.Draw(t, "look at"))
+	counts := map[string]map[store.Status]int64{account: {}, "YTO": {}}
+	for _, p := range m.pushes {
+		counts[p.waybill.DeliveryID][p.status]++
+	}
+	st := m.store.Stats()
+	for delivery, want := range counts {
+		for _, status := range store.Statuses() {
+			if got := st.Pushes[delivery][status]; got != want[status] {
+				t.Fatalf("account %s counts %d %s, want %d", delivery, got, status, want[status])
+			}
+		}
+	}
+	for v, want := range m.verdicts {
+		if st.Events[v] != want {
+			t.Fatalf("%d events are counted as %s, want %d", st.Events[v], v, want)
+		}
+	}
+}
+
+func (m *model) compareLane(w state.Waybill) {
+	lane, err := m.store.Lane(context.Background(), w)
+	if err != nil {
+		m.Fatalf("Lane(%s): %v", w, err)
+	}
+	var want []uint64
+	for seq, p := range m.pushes {
+		if p.waybill == w && p.status == store.Pending {
+			want = append(want, seq)
+		}
+	}
+	slices.SortFunc(want, func(a, b uint64) int { return cmp.Compare(m.pushes[a].ord, m.pushes[b].ord) })
+	if got := seqs(lane.Pushes); !slices.Equal(got, want) {
+		m.Fatalf("Lane(%s) is %v, want %v", w, got, want)
+	}
+	if lane.Token != m.tokens[w] || lane.Parked != m.parked[w] {
+		m.Fatalf("Lane(%s): token %q, parked %v; want %q, %v", w, lane.Token, lane.Parked, m.tokens[w], m.parked[w])
+	}
+}
+
+// compareAll compares everything that can be read.
+func (m *model) compareAll() {
+	for seq, want := range m.pushes {
+		p, err := m.store.Push(context.Background(), seq)
+		if err != nil || p.Status != want.status || p.Reason != want.reason || len(p.Attempts) != want.attempts {
+			m.Fatalf("push %d is %+v (%v), want %+v", seq, p, err, want)
+		}
+	}
+	for w, timeline := range m.timelines {
+		m.compareLane(w)
+		story, err := m.store.Waybill(context.Background(), w)
+		if err != nil || story.Stage != timeline.Stage() || len(story.Timeline) != len(timeline) {
+			m.Fatalf("waybill %s is %+v (%v), want stage %s and %d events", w, story, err, timeline.Stage(), len(timeline))
+		}
+		for i, e := range timeline {
+			got := story.Timeline[i].Event
+			if got.Seq != e.Seq || got.Verdict != e.Verdict || got.Reason != e.Reason || got.Late != e.Late || got.Gap != e.Gap {
+				m.Fatalf("waybill %s, event %d is %+v, want %+v", w, i, got, e)
+			}
+		}
+	}
+	report, err := m.store.Check(context.Background())
+	if err != nil || len(report.Problems) > 0 {
+		m.Fatalf("Check: %v, %v", report.Problems, err)
+	}
+}
