@@ -63,7 +63,7 @@ func (s *Store) openFiles() (err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
-	s.cache = cdb.NewCache(s.opts.CacheBytes)
+	s.cache = cdb.NewCache(s.opts.cacheSize())
 	log := &engineLog{log: s.opts.Logger, fatal: s.fail}
 	opts := s.opts.engineOptions(log, s.cache)
 	opts.Lock, opts.ReadOnly = s.lock, s.readOnly

@@ -72,6 +72,11 @@ func (o Options) withDefaults() Options {
 // (FormatWALSyncChunks) and with checksums over the whole of a table's footer.
 const formatMajor = cdb.FormatTableFormatV6
 
+// cacheSize is CacheBytes and what the memtables take off it: the engine below counts the active one and the one that
+// is flushed or kept for reuse as part of its cache. Without them, the defaults left no room for blocks at all, and
+// every read of a filter or an index went to the file: measured, a push of a backlog cost 145 us of CPU instead of 68.
+func (o *Options) cacheSize() int64 { return o.CacheBytes + 2*int64(o.MemtableBytes) }
+
 // engineOptions are what the engine below is opened with. Measured on 2 cores: the small memtables and the small cache
 // cost about a tenth of the throughput of ones four times as large, and save 150 MiB.
 func (o *Options) engineOptions(log *engineLog, cache *cdb.Cache) *cdb.Options {
