@@ -15,8 +15,11 @@ type Bar struct {
 	waiting bool
 }
 
-// NewBar makes a Bar for an input of size bytes; -1 if that is not known.
+// NewBar makes a Bar for an input of size bytes; 0 or below if that is not known.
 func NewBar(w io.Writer, size int64) *Bar {
+	if size <= 0 {
+		size = -1
+	}
 	return &Bar{bar: progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetDescription("sending"),

@@ -71,7 +71,10 @@ func unknownColumn(name string) error {
 		return fmt.Errorf("there is no column of the name that begins %q; there are %s", name[:most], strings.Join(columnNames, ", "))
 	}
 	near := slices.MinFunc(columnNames, func(a, b string) int { return distance(name, a) - distance(name, b) })
-	return fmt.Errorf("there is no column %q; did you mean %s? (there are %s)", name, near, strings.Join(columnNames, ", "))
+	if distance(name, near) > max(1, len(name)/3) {
+		return fmt.Errorf("there is no column %q; there are %s", name, strings.Join(columnNames, ", "))
+	}
+	return fmt.Errorf("there is no column %q; did you mean %s?", name, near)
 }
 
 func missingColumns(names []string) error {
