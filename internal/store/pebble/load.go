@@ -48,7 +48,7 @@ func (x *tx) load(w *waybill) error {
 	if w.flags, err = readFlags(x.s.db, w.name); err != nil {
 		return err
 	}
-	w.open, err = x.countOpen(t)
+	w.open, err = x.countOpen(w, t)
 	return err
 }
 
@@ -61,13 +61,13 @@ func (w *waybill) adopt(t state.Timeline) {
 }
 
 // countOpen counts the pushes of a timeline that are pending.
-func (x *tx) countOpen(t state.Timeline) (int, error) {
+func (x *tx) countOpen(w *waybill, t state.Timeline) (int, error) {
 	n := 0
 	for i := range t {
 		if t[i].Ord == 0 {
 			continue
 		}
-		rec, err := x.push(t[i].Seq, t[i].Ord)
+		rec, err := x.push(w.name, t[i].Seq, t[i].Ord)
 		if err != nil {
 			return 0, err
 		}
@@ -79,9 +79,12 @@ func (x *tx) countOpen(t state.Timeline) (int, error) {
 }
 
 // push reads the push of an accepted event as it is within this commit.
-func (x *tx) push(seq, ord uint64) (pushRecord, error) {
+func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 	if rec, ok := x.pushes[seq]; ok {
 		return rec, nil
+	}
+	if x.w.untried.has(seq, w) {
+		return pushRecord{status: store.Pending, ord: ord}, nil
 	}
 	return readPush(x.s.db, seq, ord)
 }
@@ -89,6 +92,7 @@ func (x *tx) push(seq, ord uint64) (pushRecord, error) {
 // savePush writes a push.
 func (x *tx) savePush(seq uint64, rec pushRecord) {
 	x.pushes[seq] = rec
+	x.w.untried.remove(seq)
 	x.key = seqKey(x.key[:0], tablePushes, seq)
 	x.value = encodePush(x.value[:0], &rec)
 	x.set(x.key, x.value)

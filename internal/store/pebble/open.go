@@ -40,6 +40,7 @@ func newStore(dir string, o Options) *Store {
 		totals: newCounters(), oldest: map[string]time.Time{},
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
+	s.w.untried = newUntried(s.w.seed)
 	s.keeper.hints = map[string]uint64{}
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}

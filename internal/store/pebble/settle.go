@@ -94,26 +94,17 @@ func (x *tx) existing(w state.Waybill, seq uint64) (rec pushRecord, err error) {
 	if rec, ok := x.pushes[seq]; ok {
 		return rec, nil
 	}
-	found, err := x.get(seqKey(nil, tablePushes, seq), func(v []byte) error {
-		rec, err = decodePush(v)
-		return err
-	})
-	if found || err != nil {
-		return rec, err
+	if x.w.untried.has(seq, w) {
+		return pushRecord{status: store.Pending, ord: seq}, nil
 	}
-	// Never tried before: only the timeline tells whether there is such a push.
-	found, err = x.get(timelineKey(nil, w, seq), func(v []byte) error {
-		e, err := decodeEntry(seq, v)
-		rec = pushRecord{status: store.Pending, ord: e.Ord}
-		return err
-	})
+	r, found, err := readRow(x.s.db, seq)
 	switch {
 	case err != nil:
 		return rec, err
-	case !found:
+	case !found, r.event.event.Waybill() != w:
 		return rec, store.ErrNotFound
-	case rec.ord == 0:
+	case !r.hasPush:
 		return rec, fmt.Errorf("the event has no push: %w", store.ErrState)
 	}
-	return rec, nil
+	return r.push, nil
 }

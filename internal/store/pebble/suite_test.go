@@ -11,10 +11,10 @@ import (
 	"carrier/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
 // TestSuite runs what every engine must pass, on a file system in memory.
 func TestSuite(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	var mu sync.Mutex
 	disks := map[testing.TB]*vfs.MemFS{}
 	storetest.Run(t, func(t testing.TB, home string, o storetest.Options) storetest.Engine {

@@ -75,6 +75,8 @@ func (x *tx) expect(at int64) {
 func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural bool) store.Push {
 	if w.token == "" || !natural {
 		x.list(w, seq, pushRecord{status: store.Pending, ord: ord}, rec.receivedAt)
+	} else {
+		x.w.untried.add(seq, w.name)
 	}
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)

@@ -96,7 +96,7 @@ func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 		if t[i].Ord == 0 {
 			continue
 		}
-		rec, err := x.push(t[i].Seq, t[i].Ord)
+		rec, err := x.push(w.name, t[i].Seq, t[i].Ord)
 		if err != nil {
 			return nil, err
 		}

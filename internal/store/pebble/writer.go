@@ -44,6 +44,7 @@ type writer struct {
 	batch    uint64 // Counts batches.
 	ids      filter
 	waybills filter
+	untried  untried
 	cache    *cache
 	seed     maphash.Seed
 	free     chan *tx

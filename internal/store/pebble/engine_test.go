@@ -1,0 +1,206 @@
+package pebble
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// TestDeadlinesByThemselves sees that the background does what the suite asks Tick for, at the very moment.
+func TestDeadlinesByThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(t, vfs.NewMem())
+		o.NoTokenWait = time.Hour
+		o.Retention = 48 * time.Hour
+		s := mustOpen(t, "data", o)
+		w := state.Waybill{DeliveryID: "SF", WaybillID: "1"}
+		e := scanOf("1", 0)
+		e.Type, e.Token = state.Signed, ""
+		r := mustApply(t, s, e)
+		if r[0].Verdict != state.Held {
+			t.Fatalf("%+v, want held", r[0])
+		}
+		open := func(want int) {
+			t.Helper()
+			synctest.Wait()
+			lane, err := s.Lane(t.Context(), w)
+			if err != nil || len(lane.Pushes) != want {
+				t.Errorf("%d pushes are open (%v), want %d", len(lane.Pushes), err, want)
+			}
+		}
+		time.Sleep(2*time.Minute - time.Millisecond)
+		open(0)
+		time.Sleep(2 * time.Millisecond)
+		open(1)
+		time.Sleep(58*time.Minute - 2*time.Millisecond)
+		open(1)
+		time.Sleep(2 * time.Millisecond)
+		open(0)
+		p, err := s.Push(t.Context(), r[0].Seq)
+		if err != nil || p.Status != store.Failed || p.Reason != store.ReasonNoToken {
+			t.Errorf("push: %+v, %v", p, err)
+		}
+		if err := settleNow(s, store.Outcome{Seq: r[0].Seq, Waybill: w, Status: store.Discarded}); err != nil {
+			t.Errorf("Settle: %v", err)
+		}
+		time.Sleep(60 * time.Hour)
+		synctest.Wait()
+		if _, err := s.Waybill(t.Context(), w); !errors.Is(err, store.ErrNotFound) {
+			t.Errorf("after the retention: %v, want ErrNotFound", err)
+		}
+		mustClose(t, s)
+	})
+}
+
+// TestCheckNotices breaks one thing kept twice after the other.
+func TestCheckNotices(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		damage func(b *cdb.Batch) error
+		want   string
+	}{
+		{"an event is altered", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableEvents, 1), []byte("x"), nil) }, "event 1"},
+		{"an id is gone", func(b *cdb.Batch) error { return b.Delete(idKey(nil, "app\x00a-0"), nil) }, "its id is not known"},
+		{"an id too many", func(b *cdb.Batch) error { return b.Set(idKey(nil, "app\x00z"), encodeID(nil, 1, contentHash{}), nil) }, "table d"},
+		{"an id of another event", func(b *cdb.Batch) error { return b.Set(idKey(nil, "app\x00a-0"), encodeID(nil, 2, contentHash{}), nil) }, "leads to event 2"},
+		{"a timeline is gone", func(b *cdb.Batch) error {
+			return b.Delete(timelineKey(nil, state.Waybill{DeliveryID: "SF", WaybillID: "a"}, 1), nil)
+		}, "not in its waybill's timeline"},
+		{"a push is gone", func(b *cdb.Batch) error { return b.Delete(seqKey(nil, tablePushes, 1), nil) }, "counters by status"},
+		{"a push too many", func(b *cdb.Batch) error {
+			return b.Set(seqKey(nil, tablePushes, 99), encodePush(nil, &pushRecord{}), nil)
+		}, "table r"},
+		{"a failed one is not listed", func(b *cdb.Batch) error { return b.Delete(seqKey(nil, tableFailed, 3), nil) }, "push 3"},
+		{"a queued one is not listed", func(b *cdb.Batch) error { return b.Delete(seqKey(nil, tableQueued, 4), nil) }, "push 4 is missing"},
+		{"one that is listed and not open", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableQueued, 1), []byte("SF\x00a"), nil) }, "table q"},
+		{"a held one is not listed", func(b *cdb.Batch) error {
+			return b.DeleteRange([]byte{tableHeld}, []byte{tableHeld + 1}, nil)
+		}, "held event 6"},
+		{"a wait for a Token is not listed", func(b *cdb.Batch) error {
+			return b.DeleteRange([]byte{tableNoToken}, []byte{tableNoToken + 1}, nil)
+		}, "push 5"},
+		{"a mark above an open push", func(b *cdb.Batch) error { return b.Set(metaLow, []byte{0, 0, 0, 0, 0, 0, 0, 9}, nil) }, "below the low-water mark"},
+		{"a counter of pushes", func(b *cdb.Batch) error {
+			return b.Set(counterKey(nil, "p/pending/SF"), []byte{0, 0, 0, 0, 0, 0, 0, 9}, nil)
+		}, "counters by status"},
+		{"a counter of events", func(b *cdb.Batch) error {
+			return b.Set(counterKey(nil, "e/accepted"), []byte{0, 0, 0, 0, 0, 0, 0, 1}, nil)
+		}, "counter of accepted"},
+		{"the counter of held events", func(b *cdb.Batch) error { return b.Set(counterKey(nil, "held"), []byte{0, 0, 0, 0, 0, 0, 0, 9}, nil) }, "counter of held"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := mustOpen(t, "data", options(t, vfs.NewMem()))
+			oneOfEach(t, s)
+			mustCheck(t, s)
+			b := s.db.NewBatch()
+			if err := errors.Join(c.damage(b), b.Commit(cdb.Sync)); err != nil {
+				t.Fatal(err)
+			}
+			report, err := s.Check(t.Context())
+			if err != nil {
+				t.Fatalf("Check: %v", err)
+			}
+			if !strings.Contains(strings.Join(report.Problems, "\n"), c.want) {
+				t.Errorf("Check says %q, want something with %q", report.Problems, c.want)
+			}
+		})
+	}
+}
+
+// oneOfEach makes events 1 to 7: delivered, natural and tried, failed, replayed, without a Token, held, untried.
+func oneOfEach(t *testing.T, s *Store) {
+	t.Helper()
+	noToken, held := scanOf("b", 0), scanOf("c", 0)
+	noToken.Token, held.Token, held.Type = "", "", state.Signed
+	mustApply(t, s, scanOf("a", 0), scanOf("a", 1), scanOf("a", 2), scanOf("a", 3), noToken, held, scanOf("a", 4))
+	w := state.Waybill{DeliveryID: "SF", WaybillID: "a"}
+	for seq, status := range []store.Status{1: store.Delivered, 2: store.Pending, 3: store.Failed, 4: store.Failed} {
+		if seq == 0 {
+			continue
+		}
+		o := store.Outcome{Seq: uint64(seq), Waybill: w, Status: status, Attempt: &store.Attempt{Errcode: new(1)}}
+		if err := settleNow(s, o); err != nil {
+			t.Fatalf("Settle(%d): %v", seq, err)
+		}
+	}
+	if _, err := s.Replay(t.Context(), 4, false); err != nil {
+		t.Fatalf("Replay: %v", err)
+	}
+}
+
+// TestUnreadableRow sees that a damaged event fails those who ask for it, and nobody else.
+func TestUnreadableRow(t *testing.T) {
+	s := mustOpen(t, "data", options(t, vfs.NewMem()))
+	r := mustApply(t, s, scanOf("a", 0), scanOf("b", 0))
+	if err := s.db.Set(seqKey(nil, tableEvents, r[0].Seq), []byte("damaged"), cdb.Sync); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Lane(t.Context(), state.Waybill{DeliveryID: "SF", WaybillID: "a"}); err == nil || !strings.Contains(err.Error(), "store check") {
+		t.Errorf("Lane with a damaged event: %v", err)
+	}
+	if _, err := s.Push(t.Context(), r[0].Seq); err == nil {
+		t.Error("a damaged event is shown")
+	}
+	_, err := s.Apply(t.Context(), []state.Event{scanOf("b", 1), scanOf("a", 0), scanOf("b", 2)})
+	if err == nil || errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("a duplicate of a damaged event: %v, want an error of unknown outcome", err)
+	}
+	if r := mustApply(t, s, scanOf("b", 1), scanOf("b", 2)); r[0].Verdict != state.Duplicate || r[1].Verdict != state.Accepted {
+		t.Errorf("the same call again, without it: %+v", r)
+	}
+	if lane, err := s.Lane(t.Context(), state.Waybill{DeliveryID: "SF", WaybillID: "b"}); err != nil || len(lane.Pushes) != 3 {
+		t.Errorf("another waybill: %v, %v", lane.Pushes, err)
+	}
+}
+
+// TestStragglers sees that a push that stays open does not hold the mark, and is found all the same.
+func TestStragglers(t *testing.T) {
+	fs := vfs.NewMem()
+	o := options(t, fs)
+	o.maxNatural = 50
+	s := mustOpen(t, "data", o)
+	for i := range 300 {
+		r := mustApply(t, s, scanOf(fmt.Sprint(i), 0))
+		if i%10 != 0 {
+			w := state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(i)}
+			if err := settleNow(s, store.Outcome{Seq: r[0].Seq, Waybill: w, Status: store.Delivered}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Tick(t.Context()); err != nil {
+		t.Fatalf("Tick: %v", err)
+	}
+	if low := s.low.Load(); low < 250 {
+		t.Errorf("the mark is at %d of 300, want it near the end", low)
+	}
+	for range 2 {
+		mustCheck(t, s)
+		found := 0
+		for place, done := (store.Place{}), false; !done; {
+			var page []state.Waybill
+			var err error
+			if page, place, done, err = s.Sweep(t.Context(), "SF", place); err != nil {
+				t.Fatalf("Sweep: %v", err)
+			}
+			found += len(page)
+		}
+		if found != 30 {
+			t.Errorf("the sweep lists %d waybills, want 30", found)
+		}
+		mustClose(t, s)
+		s = mustOpen(t, "data", o)
+	}
+	if s.low.Load() < 250 {
+		t.Errorf("after a restart the mark is at %d", s.low.Load())
+	}
+}

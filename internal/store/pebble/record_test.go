@@ -1,0 +1,174 @@
+package pebble
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+func drawEvent(t *rapid.T) state.Event {
+	return state.Event{
+		ID: rapid.String().Draw(t, "id"), Source: rapid.String().Draw(t, "source"),
+		DeliveryID: rapid.String().Draw(t, "delivery"), WaybillID: rapid.String().Draw(t, "waybill"),
+		Type: state.ActionType(rapid.Int32Min(0).Draw(t, "type")), Time: rapid.Int64().Draw(t, "time"),
+		Msg: rapid.String().Draw(t, "msg"),
+	}
+}
+
+func drawAttempt(t *rapid.T) store.Attempt {
+	a := store.Attempt{
+		At: fromMillis(rapid.Int64Range(1, 1<<45).Draw(t, "at")), Duration: time.Duration(rapid.Int64().Draw(t, "duration")),
+		Errmsg: rapid.String().Draw(t, "errmsg"), RID: rapid.String().Draw(t, "rid"), Scope: rapid.String().Draw(t, "scope"),
+		Unknown: rapid.Bool().Draw(t, "unknown"),
+	}
+	if rapid.Bool().Draw(t, "answered") {
+		a.Errcode = new(rapid.Int().Draw(t, "errcode"))
+	}
+	return a
+}
+
+func TestRecordsComeBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		e := eventRecord{
+			event: drawEvent(t), receivedAt: rapid.Int64().Draw(t, "received"), first: state.Held,
+			reason: state.BehindHeld, flags: rapid.Byte().Draw(t, "flags"),
+		}
+		if got, err := decodeEvent(encodeEvent(nil, &e, encodeBody(nil, &e.event))); err != nil || got != e {
+			t.Fatalf("event: %+v, %v; want %+v", got, err, e)
+		}
+		entry := state.Entry{
+			Seq: rapid.Uint64().Draw(t, "seq"), Ord: rapid.Uint64().Draw(t, "ord"), Type: e.event.Type, Time: e.event.Time,
+			MsgHash: rapid.Uint64().Draw(t, "hash"), Verdict: state.Accepted, Reason: state.RepeatsStage,
+			Until: rapid.Int64().Draw(t, "until"), Late: rapid.Bool().Draw(t, "late"), Gap: rapid.Bool().Draw(t, "gap"),
+			Override: rapid.Bool().Draw(t, "override"),
+		}
+		if got, err := decodeEntry(entry.Seq, encodeEntry(nil, &entry)); err != nil || got != entry {
+			t.Fatalf("entry: %+v, %v; want %+v", got, err, entry)
+		}
+		p := pushRecord{
+			status: store.Failed, queued: rapid.Bool().Draw(t, "queued"), tokenUntil: rapid.Int64().Draw(t, "token"),
+			ord: entry.Ord, tries: rapid.IntMin(0).Draw(t, "tries"), refusals: rapid.IntMin(0).Draw(t, "refusals"),
+			used: time.Duration(rapid.Int64().Draw(t, "used")), nextAt: rapid.Int64().Draw(t, "next"),
+			doneAt: rapid.Int64().Draw(t, "done"), reason: rapid.String().Draw(t, "reason"),
+		}
+		for range rapid.IntRange(0, store.MaxAttempts).Draw(t, "attempts") {
+			p.attempts = append(p.attempts, drawAttempt(t))
+		}
+		got, err := decodePush(encodePush(nil, &p))
+		if err != nil || !reflect.DeepEqual(got, p) {
+			t.Fatalf("push: %+v, %v; want %+v", got, err, p)
+		}
+	})
+}
+
+// TestEveryBitCounts sees that no altered event is taken for a whole one.
+func TestEveryBitCounts(t *testing.T) {
+	e := scanOf("1", 0)
+	e.Token = ""
+	rec := eventRecord{event: e, receivedAt: 1_800_000_000_000, first: state.Accepted, flags: flagNatural}
+	whole := encodeEvent(nil, &rec, encodeBody(nil, &e))
+	for i := range len(whole) * 8 {
+		b := bytes.Clone(whole)
+		b[i/8] ^= 1 << (i % 8)
+		if got, err := decodeEvent(b); err == nil {
+			t.Fatalf("with bit %d flipped it is read as %+v", i, got)
+		}
+	}
+	for n := range whole {
+		if _, err := decodeEvent(whole[:n]); err == nil {
+			t.Fatalf("with %d of %d bytes it is read", n, len(whole))
+		}
+	}
+}
+
+func TestContentHash(t *testing.T) {
+	base := scanOf("1", 0)
+	seen := map[contentHash]string{hashContent(nil, &base): "base"}
+	for name, change := range map[string]func(*state.Event){
+		"delivery": func(e *state.Event) { e.DeliveryID += "x" },
+		"waybill":  func(e *state.Event) { e.WaybillID += "x" },
+		"moved":    func(e *state.Event) { e.DeliveryID, e.WaybillID = "S", "F1" },
+		"type":     func(e *state.Event) { e.Type++ },
+		"time":     func(e *state.Event) { e.Time++ },
+		"msg":      func(e *state.Event) { e.Msg += "x" },
+		"token":    func(e *state.Event) { e.Token += "x" },
+		"no token": func(e *state.Event) { e.Msg, e.Token = e.Msg+e.Token, "" },
+	} {
+		e := base
+		change(&e)
+		h := hashContent(nil, &e)
+		if other, ok := seen[h]; ok {
+			t.Errorf("%s hashes as %s", name, other)
+		}
+		seen[h] = name
+	}
+	e := base
+	e.ID, e.Source = "another", "another"
+	if hashContent(nil, &e) != hashContent(nil, &base) {
+		t.Error("the id is part of the content")
+	}
+}
+
+// FuzzRecords reads any bytes as any record: an error at worst.
+func FuzzRecords(f *testing.F) {
+	e := scanOf("1", 0)
+	f.Add(encodeEvent(nil, &eventRecord{event: e}, encodeBody(nil, &e)))
+	f.Add(encodePush(nil, &pushRecord{status: store.Failed, attempts: []store.Attempt{{Errcode: new(1)}}}))
+	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
+	f.Add(encodeTokens(nil, []token{{1, "T"}}))
+	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
+	f.Add(encodeFailure(nil, failure{1, new(1), "SF"}))
+	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if rec, err := decodeEvent(b); err == nil {
+			if again, err := decodeEvent(encodeEvent(nil, &rec, encodeBody(nil, &rec.event))); err != nil || again != rec {
+				t.Errorf("%+v is written and read as %+v, %v", rec, again, err)
+			}
+		}
+		if rec, err := decodePush(b); err == nil && len(rec.attempts) > store.MaxAttempts {
+			t.Errorf("%d attempts", len(rec.attempts))
+		}
+		_, _ = decodeEntry(1, b)
+		_, _ = decodeTokens(b)
+		_, _ = decodeAccount(b)
+		_, _ = decodeFailure(b)
+		_, _, _ = decodeID(b)
+		_, _, _, _ = pushState(b)
+		_, _ = parseWaybill(b)
+		_, _ = keySeq(b), keyDeadline(b)
+		c := newCounters()
+		_ = c.load(string(b), b)
+	})
+}
+
+func TestKeysKeepTheirOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := rapid.Uint64().Draw(t, "a"), rapid.Uint64().Draw(t, "b")
+		if (a < b) != (bytes.Compare(seqKey(nil, tableEvents, a), seqKey(nil, tableEvents, b)) < 0) {
+			t.Fatalf("%d and %d", a, b)
+		}
+		ms := rapid.Int64Min(0).Draw(t, "ms")
+		key := deadlineKey(nil, tableHeld, ms, a)
+		if keySeq(key) != a || keyDeadline(key) != ms {
+			t.Fatalf("the key of %d at %d is read as %d at %d", a, ms, keySeq(key), keyDeadline(key))
+		}
+		name := rapid.StringMatching(`[!-~]{1,20}`)
+		w := state.Waybill{DeliveryID: name.Draw(t, "delivery"), WaybillID: name.Draw(t, "waybill")}
+		if got, ok := parseWaybill(putWaybill(nil, w)); !ok || got != w {
+			t.Fatalf("%s is read as %s", w, got)
+		}
+		longer := w
+		longer.WaybillID += "0"
+		if prefix := timelinePrefix(nil, w); bytes.HasPrefix(timelineKey(nil, longer, a), prefix) {
+			t.Fatalf("the timeline of %s shows in that of %s", longer, w)
+		} else if end := after(prefix); bytes.Compare(timelineKey(nil, w, 1<<64-1), end) >= 0 {
+			t.Fatalf("the timeline of %s ends too early", w)
+		}
+	})
+}
