@@ -258,21 +258,28 @@ func (s *sendCommand) print(w *world, summary *sender.Summary) error {
 
 // outcome is the command's error: nil only if everything was sent and nothing refused.
 func outcome(ctx context.Context, s *sender.Summary, err error) error {
-	goOn := "; send the file again: what was taken is answered as duplicate"
-	if s.NextLine > 1 {
-		goOn = fmt.Sprintf("; all before line %d is settled, go on with --from-line %d", s.NextLine, s.NextLine)
-	}
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fmt.Errorf("interrupted%s", goOn)
-	case err != nil && s.DryRun:
-		return err
+		return errors.New("interrupted; " + next(s))
 	case err != nil:
-		return fmt.Errorf("%w%s", err, goOn)
+		return fmt.Errorf("%w; %s", err, next(s))
 	case s.Refusals > 0 && s.DryRun:
 		return fmt.Errorf("%d of %d events can't be sent as they are; correct their lines", s.Refusals, s.Events)
 	case s.Refusals > 0:
 		return fmt.Errorf("%d of %d events were refused; correct them and send the file again", s.Refusals, s.Events)
 	}
 	return nil
+}
+
+// next is what to do after a sending that did not come to its end.
+func next(s *sender.Summary) string {
+	switch {
+	case s.DryRun:
+		return "nothing was sent"
+	case s.Events == s.Unanswered:
+		return "no event was answered, so send the file again: what was taken nevertheless is answered as duplicate"
+	case s.NextLine == 0:
+		return "all events are settled"
+	}
+	return fmt.Sprintf("all before line %d is settled, so go on with --from-line %d", s.NextLine, s.NextLine)
 }

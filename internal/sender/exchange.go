@@ -29,6 +29,8 @@ type result struct {
 	Verdict state.Verdict `json:"verdict"`
 	Code    string        `json:"code"`
 	Detail  string        `json:"detail"`
+	// Errors is passed on as it is.
+	Errors json.RawMessage `json:"errors"`
 }
 
 func (r *result) refused() bool {

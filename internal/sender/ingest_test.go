@@ -143,6 +143,9 @@ func TestRefusalsOfTheService(t *testing.T) {
 			t.Errorf("refused is %q, want %q", got, want)
 		}
 	}
+	if got := string(got.Refused[0].Errors); !strings.HasPrefix(got, `[{"field":"action_time","code":"action_time_milliseconds",`) {
+		t.Errorf("the field errors are %s", got)
+	}
 
 	o.Language = "zh"
 	got, err = send(t, t.Context(), o, "no JSON\n")

@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -145,11 +146,11 @@ func TestVerdictsAreCountedAndRefusalsNamed(t *testing.T) {
 		}
 		// The first 20 by line, whichever lane was faster: in each 7 lines numbers 4 to 6 are refused.
 		slices.SortFunc(handed, func(a, b sender.Refused) int { return a.Line - b.Line })
-		if !slices.Equal(got.Refused, handed[:20]) {
+		if !reflect.DeepEqual(got.Refused, handed[:20]) {
 			t.Errorf("listed are\n%+v, want\n%+v", got.Refused, handed[:20])
 		}
 		want := sender.Refused{Line: 4, ID: "e-4", Waybill: "W3", Verdict: state.Rejected, Code: "code_rejected", Message: "because"}
-		if got.Refused[0] != want {
+		if !reflect.DeepEqual(got.Refused[0], want) {
 			t.Errorf("the first is %+v, want %+v", got.Refused[0], want)
 		}
 	})

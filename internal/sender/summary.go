@@ -1,6 +1,7 @@
 package sender
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -26,6 +27,8 @@ type Refused struct {
 	Verdict state.Verdict `json:"verdict"`
 	Code    string        `json:"code"`
 	Message string        `json:"message"`
+	// Errors are the fields that are wrong, as the service lists them; empty if it does not.
+	Errors json.RawMessage `json:"errors,omitempty"`
 }
 
 // refuse says why an item can't be sent.

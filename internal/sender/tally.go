@@ -84,6 +84,7 @@ func (t *tally) answered(b *batch, results []result) error {
 		// All are counted, whether or not they can be handed on: they are settled.
 		failed = cmp.Or(failed, t.refuse(&Refused{
 			Line: e.line, ID: cmp.Or(r.ID, e.id), Waybill: e.waybill, Verdict: r.Verdict, Code: r.Code, Message: r.Detail,
+			Errors: r.Errors,
 		}))
 	}
 	t.progress(t.now())
