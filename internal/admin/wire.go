@@ -234,7 +234,8 @@ func breakerItem(b *pathpush.BreakerSnapshot) BreakerItem {
 func accountItem(s *pathpush.Snapshot, stats *store.Stats, now time.Time) AccountItem {
 	item := AccountItem{
 		DeliveryID: s.DeliveryID, Breaker: breakerItem(&s.Breakers[0]),
-		Paused: s.Paused, PauseReason: s.PauseReason, PausedUntil: instant(s.PausedUntil),
+		// Upstream's words may repeat the push that they answer; whoever it is for, an account's page needs no number.
+		Paused: s.Paused, PauseReason: telemetry.MaskPhones(s.PauseReason), PausedUntil: instant(s.PausedUntil),
 		NextProbeAt: instant(s.NextProbeAt), AccessTokenExpiresAt: instant(s.AccessTokenExpiresAt),
 		Counts: map[store.Status]int64{}, InFlight: s.InFlight, ConcurrencyNow: s.Concurrency,
 	}

@@ -214,7 +214,8 @@ func (a *App) ready() (degraded []string, err error) {
 	for _, s := range a.pusher.Snapshots() {
 		switch {
 		case s.Paused:
-			degraded = append(degraded, fmt.Sprintf("account %s waits: %s", s.DeliveryID, s.PauseReason))
+			// /readyz needs no token, and upstream's words may repeat the push that they answer.
+			degraded = append(degraded, fmt.Sprintf("account %s waits: %s", s.DeliveryID, telemetry.MaskPhones(s.PauseReason)))
 		case s.Breakers[0].State == "open":
 			degraded = append(degraded, fmt.Sprintf("account %s: the breaker of %s is open since %s (%s)",
 				s.DeliveryID, s.Breakers[0].Host, s.Breakers[0].Since.UTC().Format(time.RFC3339), s.Breakers[0].OpenedBy))
