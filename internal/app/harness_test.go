@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -127,4 +129,14 @@ func trace(events ...apptest.Event) []sandbox.Node {
 		nodes[i] = sandbox.Node{ActionTime: e.ActionTime, ActionType: int64(e.ActionType), ActionMsg: e.ActionMsg}
 	}
 	return nodes
+}
+
+// writeFile writes a file of the test's own and returns its path.
+func writeFile(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "carrier.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }

@@ -31,7 +31,8 @@ type Settings struct {
 type Account struct {
 	DeliveryID  string
 	BaseURL     string
-	Secret      string        // Default: a secret.
+	Secret      string        // Default: one of the test's own.
+	TokenMode   string        // Default stable.
 	Concurrency int           // Default 64.
 	Timeout     time.Duration // Default 10s.
 }
@@ -80,6 +81,7 @@ func (s *Settings) YAML() string {
 		line("  - delivery_id: %s", a.DeliveryID)
 		line("    appid: wx%016d", i+1)
 		line("    secret: %q", cmp.Or(a.Secret, "appsecret-"+a.DeliveryID))
+		line("    token_mode: %s", cmp.Or(a.TokenMode, "stable"))
 		line("    base_url: %q", a.BaseURL)
 		line("    concurrency: %d", cmp.Or(a.Concurrency, 64))
 		line("    timeout: %v", cmp.Or(a.Timeout, 10*time.Second))
