@@ -3,6 +3,8 @@ package pebble
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -31,9 +33,7 @@ type due struct {
 // watchDeadlines carries out deadlines as they pass, until the store closes.
 func (s *Store) watchDeadlines() {
 	for {
-		if err := s.expire(context.Background()); err != nil && !s.stopping() {
-			s.opts.Logger.Error("deadlines can't be carried out; trying again", "err", err)
-		}
+		s.deadlineTrouble.note(s, "deadlines can't be carried out; trying again", s.expire(context.Background()))
 		sleep := time.NewTimer(s.sleepTime())
 		select {
 		case <-s.stop:
@@ -77,26 +77,29 @@ func (s *Store) expectDeadline(at int64) {
 // expire carries out what is due: held events whose time is up, pushes that waited in vain for a Token. It returns
 // when all is durable.
 func (s *Store) expire(ctx context.Context) error {
+	var failed map[due]error
 	for {
 		// Before the look at the tables: a deadline that is set while we look wakes us again.
 		s.sleepsUntil.Store(math.MaxInt64)
-		list, next, err := s.dueNow()
+		list, next, err := s.dueNow(failed)
 		if err != nil {
 			return err
 		}
 		if len(list) == 0 {
 			s.sleepsUntil.Store(next)
-			return nil
+			return errors.Join(slices.Collect(maps.Values(failed))...)
 		}
-		op := &expireOp{list: list}
+		op := &expireOp{list: list, failed: failed}
 		if err := s.write(ctx, op, &op.waiter); err != nil {
 			return err
 		}
+		failed = op.failed
 	}
 }
 
-// dueNow lists deadlines that have passed, and the earliest that has not (Unix ms; MaxInt64: there is none).
-func (s *Store) dueNow() (list []due, next int64, err error) {
+// dueNow lists deadlines that have passed, but for those that failed, and the earliest that has not passed (Unix ms;
+// MaxInt64: there is none).
+func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error) {
 	now := s.opts.Now().UnixMilli()
 	next = math.MaxInt64
 	err = s.view(func(db cdb.Reader) error {
@@ -111,7 +114,9 @@ func (s *Store) dueNow() (list []due, next int64, err error) {
 				if !ok {
 					return false, damaged(key, errRecord)
 				}
-				list = append(list, due{table, at, keySeq(key), w})
+				if d := (due{table, at, keySeq(key), w}); failed[d] == nil {
+					list = append(list, d)
+				}
 				return len(list) < dueRows, nil
 			})
 			if err != nil {
@@ -126,6 +131,8 @@ func (s *Store) dueNow() (list []due, next int64, err error) {
 type expireOp struct {
 	waiter
 	list []due
+	// failed are those that can't be carried out. They wait for the next round, and hold up no others.
+	failed map[due]error
 }
 
 func (o *expireOp) rows() int { return len(o.list) }
@@ -136,8 +143,11 @@ func (o *expireOp) run(x *tx) {
 		if d.table == tableNoToken {
 			expire = x.expireNoToken
 		}
-		if o.err = expire(d); o.err != nil {
-			return
+		if err := expire(d); err != nil {
+			if o.failed == nil {
+				o.failed = map[due]error{}
+			}
+			o.failed[d] = fmt.Errorf("the deadline of event %d of %s: %w", d.seq, d.waybill, err)
 		}
 	}
 }

@@ -160,6 +160,41 @@ func TestUnreadableRow(t *testing.T) {
 	if lane, err := s.Lane(t.Context(), state.Waybill{DeliveryID: "SF", WaybillID: "b"}); err != nil || len(lane.Pushes) != 3 {
 		t.Errorf("another waybill: %v, %v", lane.Pushes, err)
 	}
+	waybills, _, _, err := s.Sweep(t.Context(), "SF", store.Place{Phase: sweepEvents})
+	if err != nil || len(waybills) != 1 || waybills[0].WaybillID != "b" {
+		t.Errorf("Sweep: %v, %v, want to pass over the damaged event", waybills, err)
+	}
+	for _, q := range []store.Query{{Limit: 10}, {Limit: 10, Status: store.Pending}} {
+		if page, err := s.Pushes(t.Context(), q); err != nil || len(page.Items) != 3 {
+			t.Errorf("Pushes: %d, %v, want the three whole ones", len(page.Items), err)
+		}
+	}
+}
+
+// TestDamagedDeadline sees that a deadline that can't be carried out holds up no others.
+func TestDamagedDeadline(t *testing.T) {
+	o := options(t, vfs.NewMem())
+	now := time.UnixMilli(1_800_000_000_000)
+	o.Now = func() time.Time { return now }
+	s := mustOpen(t, "data", o)
+	var r []store.Result
+	for i := range 3 {
+		e := scanOf(fmt.Sprint(i), 0)
+		e.Type = state.Signed
+		r = append(r, mustApply(t, s, e)...)
+	}
+	if err := s.db.Set(seqKey(nil, tableEvents, r[0].Seq), []byte("damaged"), cdb.Sync); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Hour)
+	if err := s.Tick(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d of SF/0", r[0].Seq)) {
+		t.Errorf("Tick: %v, want an error that names the event", err)
+	}
+	for _, r := range r[1:] {
+		if p, err := s.Push(t.Context(), r.Seq); err != nil || p.Status != store.Pending {
+			t.Errorf("push %d is %s, %v; want pending", r.Seq, p.Status, err)
+		}
+	}
 }
 
 // TestStragglers sees that a push that stays open does not hold the mark, and is found all the same.

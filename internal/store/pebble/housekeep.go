@@ -41,9 +41,7 @@ func (s *Store) housekeep() {
 		case <-tick.C:
 		}
 		s.disk.look()
-		if err := s.round(context.Background(), n); err != nil && !s.stopping() {
-			s.opts.Logger.Error("housekeeping failed; trying again", "err", err)
-		}
+		s.roundTrouble.note(s, "housekeeping failed; trying again", s.round(context.Background(), n))
 	}
 }
 
@@ -58,4 +56,31 @@ func (s *Store) round(ctx context.Context, n int) error {
 		err = s.prune(ctx)
 	}
 	return err
+}
+
+// trouble logs a failure that comes back each round once, until it changes or ends. It belongs to one goroutine.
+type trouble struct{ last string }
+
+func (t *trouble) note(s *Store, what string, err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != t.last && !s.stopping() {
+		s.opts.Logger.Error(what, "err", err)
+	}
+	t.last = text
+}
+
+// maxReported bounds how many damaged rows are remembered as reported.
+const maxReported = 1000
+
+// reportDamage logs a damaged row, once.
+func (s *Store) reportDamage(err error) {
+	s.reportedMu.Lock()
+	defer s.reportedMu.Unlock()
+	if text := err.Error(); !s.reported[text] && len(s.reported) < maxReported {
+		s.reported[text] = true
+		s.opts.Logger.Error("a row of the store is damaged and passed over", "err", err)
+	}
 }

@@ -68,9 +68,11 @@ func (s *Store) settledUpTo(low uint64) (uint64, []straggler, error) {
 			}
 			open, err := j.openNatural(seq)
 			if err == nil && open && seq < old {
-				var r *row
-				if r, err = j.row(); err == nil {
+				// A damaged event can't be sent anyway, and must not hold the mark.
+				if r := j.row(); r.damage == nil {
 					stragglers = append(stragglers, straggler{seq, r.event.event.Waybill()})
+				} else {
+					s.reportDamage(r.damage)
 				}
 				open = false
 			}

@@ -37,7 +37,7 @@ func newStore(dir string, o Options) *Store {
 		opts: o, dir: dir,
 		ops: make(chan operation, queueLength), acks: make(chan *tx, ackLength),
 		stop: make(chan struct{}), wake: make(chan struct{}, 1),
-		totals: newCounters(), oldest: map[string]time.Time{},
+		totals: newCounters(), oldest: map[string]time.Time{}, reported: map[string]bool{},
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
 	s.w.untried = newUntried(s.w.seed)
@@ -134,7 +134,7 @@ func readNumber(db cdb.Reader, key []byte, otherwise uint64) (uint64, error) {
 func (s *Store) newestReceived() (ms int64, err error) {
 	err = walkBack(s.db, 0, math.MaxUint64, func(r *row) (bool, error) {
 		ms = r.event.receivedAt
-		return false, nil
+		return r.damage != nil, nil
 	})
 	return ms, err
 }

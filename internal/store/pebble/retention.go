@@ -70,6 +70,9 @@ func (s *Store) oldWaybills(from uint64, horizon int64) (old []state.Waybill, ne
 	next = math.MaxUint64
 	err = s.view(func(db cdb.Reader) error {
 		return walk(db, from, math.MaxUint64, func(r *row) (bool, error) {
+			if r.damage != nil {
+				return true, nil
+			}
 			if r.event.receivedAt >= horizon {
 				return false, nil
 			}

@@ -16,6 +16,7 @@ type row struct {
 	event   eventRecord
 	hasPush bool
 	push    pushRecord // Only if hasPush.
+	damage  error      // The row can't be read; then only seq is set. Only walks have such rows.
 }
 
 // open tells whether the row's push is pending.
@@ -53,7 +54,7 @@ func readRow(db cdb.Reader, seq uint64) (r row, found bool, err error) {
 }
 
 // walk calls use with the rows from number from to before number to, in order, until it returns false. use must not
-// keep the row.
+// keep the row. One damaged row does not end the walk: it is handed on as such, so that it hides no others.
 func walk(db cdb.Reader, from, to uint64, use func(*row) (more bool, err error)) error {
 	return walkRows(db, from, to, false, use)
 }
@@ -73,15 +74,11 @@ func walkRows(db cdb.Reader, from, to uint64, back bool, use func(*row) (more bo
 	}
 	defer func() { err = errors.Join(err, j.close()) }()
 	for j.next() {
-		r, err := j.row()
-		if err != nil {
-			return err
-		}
-		if more, err := use(r); err != nil || !more {
+		if more, err := use(j.row()); err != nil || !more {
 			return err
 		}
 	}
-	return nil
+	return j.events.Error()
 }
 
 // join walks the tables l and r side by side.
@@ -139,26 +136,27 @@ func (j *join) next() bool {
 	return j.events.Next()
 }
 
-// row reads the event and its push. The row is valid until the next call.
-func (j *join) row() (*row, error) {
-	r := &j.current
+// row reads the event and its push. It is valid until the next call.
+func (j *join) row() *row {
 	key := j.events.Key()
-	r.seq = keySeq(key)
+	j.current = row{seq: keySeq(key)}
+	r := &j.current
 	value, err := j.events.ValueAndErr()
 	if err == nil {
 		r.event, err = decodeEvent(value)
 	}
 	if err != nil {
-		return nil, damaged(key, err)
+		r.damage = damaged(key, err)
+		return r
 	}
 	value, err = j.pushOf(r.seq)
 	if err == nil {
 		err = r.setPush(value)
 	}
 	if err != nil {
-		return nil, damaged(seqKey(nil, tablePushes, r.seq), err)
+		*r = row{seq: r.seq, damage: damaged(seqKey(nil, tablePushes, r.seq), err)}
 	}
-	return r, nil
+	return r
 }
 
 // pushOf moves the other iterator along, and gives the row of r; nil if there is none.

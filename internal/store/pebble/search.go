@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"cmp"
+	"errors"
 	"math"
 	"slices"
 	"sort"
@@ -76,6 +77,9 @@ func (f *search) all(from uint64, use func(*row) error) error {
 		if !f.visit(r.seq) {
 			return false, nil
 		}
+		if r.damage != nil {
+			return true, nil // A list must not end at a damaged row. Sweeps report it, and Check does.
+		}
 		return true, use(r)
 	})
 }
@@ -99,6 +103,9 @@ func (f *search) these(seqs []uint64, use func(*row) error) error {
 
 func (f *search) one(seq uint64, use func(*row) error) error {
 	r, found, err := readRow(f.db, seq)
+	if errors.Is(err, errRecord) {
+		return nil // As in all.
+	}
 	if err != nil || !found {
 		return err
 	}
@@ -286,7 +293,7 @@ func readEntry(db cdb.Reader, w state.Waybill, seq uint64) (e state.Entry, found
 }
 
 // receivedFrom is the first number whose event was received at or after a moment (Unix ms): a binary search, as
-// received_at never goes back. An event that can't be read counts as earlier; the list itself will tell of it.
+// received_at never goes back.
 func receivedFrom(db cdb.Reader, ms int64) uint64 {
 	newest, err := lastNumber(db)
 	if err != nil {
@@ -295,8 +302,10 @@ func receivedFrom(db cdb.Reader, ms int64) uint64 {
 	n := sort.Search(int(newest)+1, func(i int) bool {
 		at := int64(math.MaxInt64)
 		err := walk(db, uint64(i), math.MaxUint64, func(r *row) (bool, error) {
-			at = r.event.receivedAt
-			return false, nil
+			if r.damage == nil {
+				at = r.event.receivedAt
+			}
+			return r.damage != nil, nil
 		})
 		return err == nil && at >= ms
 	})

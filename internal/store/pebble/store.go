@@ -53,6 +53,11 @@ type Store struct {
 	w      writer // Owned by the writer goroutine.
 	keeper keeper
 
+	deadlineTrouble, roundTrouble trouble // Each of its goroutine.
+
+	reportedMu sync.Mutex
+	reported   map[string]bool // Damaged rows that were logged.
+
 	mu      sync.Mutex // Guards what Stats reads.
 	totals  counters
 	oldest  map[string]time.Time

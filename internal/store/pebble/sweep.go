@@ -23,7 +23,7 @@ const (
 func (s *Store) Sweep(_ context.Context, deliveryID string, from store.Place) (
 	waybills []state.Waybill, next store.Place, done bool, err error,
 ) {
-	list := sweep{delivery: deliveryID, seen: map[string]bool{}}
+	list := sweep{delivery: deliveryID, seen: map[string]bool{}, report: s.reportDamage}
 	low, durable := s.low.Load(), s.durable.Load()
 	err = s.view(func(db cdb.Reader) error {
 		if from.Phase == sweepQueued {
@@ -42,6 +42,7 @@ type sweep struct {
 	waybills []state.Waybill
 	seen     map[string]bool // Waybills on this page.
 	rows     int
+	report   func(error) // Hears of damaged rows, which are passed over.
 }
 
 func (s *sweep) add(w state.Waybill) {
@@ -81,7 +82,9 @@ func (s *sweep) events(db cdb.Reader, from, durable uint64) (next store.Place, d
 			next, done = store.Place{Phase: sweepEvents, Seq: r.seq}, false
 			return false, nil
 		}
-		if r.open() && r.push.tokenUntil == 0 {
+		if r.damage != nil {
+			s.report(r.damage)
+		} else if r.open() && r.push.tokenUntil == 0 {
 			s.add(r.event.event.Waybill())
 		}
 		return true, nil
