@@ -18,7 +18,7 @@ type benchCommand struct {
 	Pending int           `default:"1000000" help:"Pushes left pending when memory is measured (${default})."`
 	Dir     string        `placeholder:"FOLDER" help:"Where the stores are made and deleted again; choose the disk that the service will use. Default: the system's folder for temporary files."`
 	JSON    bool          `help:"Print JSON for machines."`
-	Profile string        `placeholder:"FOLDER" help:"Write CPU profiles of what is measured, for go tool pprof."`
+	Profile string        `placeholder:"FOLDER" help:"Write profiles of what is measured, for go tool pprof."`
 	Part    bool          `hidden:"" help:"Be the process that is measured; standard input says which."`
 }
 

@@ -57,6 +57,11 @@ func (b *bench) pile(ctx context.Context, p *part, folder string) (full usage, e
 	if full, err = p.usage(); err != nil {
 		return full, err
 	}
+	if b.o.Profile != "" {
+		if err := p.heap(filepath.Join(b.o.Profile, "memory.heap")); err != nil {
+			return full, err
+		}
+	}
 	size, err := sizeOf(folder)
 	f := &Figure{Name: "memory", Unit: "MiB", Title: fmt.Sprintf("memory with %d pushes pending, upstream down", b.o.Pending), Aim: atMostValue(256)}
 	f.add(mebibytes(full.RSS), 0)

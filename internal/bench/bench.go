@@ -34,7 +34,7 @@ type Options struct {
 	For time.Duration
 	// Pending is how many pushes the measurement backlog leaves pending; 0: 1,000,000.
 	Pending int
-	// Profile is a folder for CPU profiles of what is measured; "": none are made.
+	// Profile is a folder for profiles of what is measured (CPU; memory in backlog); "": none are made.
 	Profile string
 	// Say is told how far it is; nil: nobody is.
 	Say func(string)

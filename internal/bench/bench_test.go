@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -83,8 +84,10 @@ func TestProcesses(t *testing.T) {
 	if audit := report.Figures[0].Notes[0]; !strings.Contains(audit, " 0 lost, 0 out of order, 0 repeated") {
 		t.Errorf("the pipe's note: %s", audit)
 	}
-	if profile, err := os.Stat(o.Profile + "/pipe.cpu"); err != nil || profile.Size() == 0 {
-		t.Errorf("the profile: %v, %v", profile, err)
+	for _, name := range []string{"pipe.cpu", "memory.heap"} {
+		if profile, err := os.Stat(filepath.Join(o.Profile, name)); err != nil || profile.Size() == 0 {
+			t.Errorf("the profile %s: %v, %v", name, profile, err)
+		}
 	}
 }
 

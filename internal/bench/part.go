@@ -40,6 +40,8 @@ type hello struct {
 type command struct {
 	// Profile begins a CPU profile into that file; "" ends the one that was begun.
 	Profile *string `json:"profile,omitempty"`
+	// Heap writes a profile of the memory in use into that file.
+	Heap string `json:"heap,omitempty"`
 }
 
 // usage is the answer: what the part's process has used so far.
@@ -102,16 +104,28 @@ func obey(orders *json.Decoder, answers *json.Encoder) {
 			return
 		}
 		u := used()
+		var err error
 		if c.Profile != nil {
-			var err error
-			if profile, err = turnProfile(profile, *c.Profile); err != nil {
-				u.Error = err.Error()
-			}
+			profile, err = turnProfile(profile, *c.Profile)
+		}
+		if c.Heap != "" {
+			err = errors.Join(err, writeHeap(c.Heap))
+		}
+		if err != nil {
+			u.Error = err.Error()
 		}
 		if answers.Encode(u) != nil {
 			return
 		}
 	}
+}
+
+func writeHeap(file string) error {
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("heap").WriteTo(f, 0), f.Close())
 }
 
 // turnProfile ends the profile that is under way, if any, and begins the next one, unless its name is empty.
@@ -229,6 +243,12 @@ func (p *part) usage() (usage, error) { return p.command(command{}) }
 // profile begins a CPU profile of the part, or ends it.
 func (p *part) profile(file string) error {
 	_, err := p.command(command{Profile: &file})
+	return err
+}
+
+// heap writes a profile of the part's memory.
+func (p *part) heap(file string) error {
+	_, err := p.command(command{Heap: file})
 	return err
 }
 
