@@ -94,15 +94,17 @@ func (r *Reader) named(err error) error {
 	return fmt.Errorf("%s: %w", r.name, err)
 }
 
-// opening is what the input begins with: at least one character that is no space, if there is one, and all that came
-// with it. It waits for no more than that, so that a pipe's first event is not held back by its second.
+// opening is what the input begins with: at least one character that is no space, unless there are more spaces than
+// anybody has there, and all that came with it. It waits for no more than that, so that a pipe's first event is not held
+// back by its second.
 func opening(r *bufio.Reader) ([]byte, error) {
+	const most = 4 << 10
 	for {
 		_, err := r.Peek(r.Buffered() + 1)
 		start, _ := r.Peek(r.Buffered())
 		text := bytes.TrimSpace(bytes.TrimPrefix(start, byteOrderMark))
 		switch {
-		case errors.Is(err, io.EOF) || errors.Is(err, bufio.ErrBufferFull):
+		case errors.Is(err, io.EOF) || len(start) >= most:
 			return start, nil
 		case err != nil:
 			return nil, fmt.Errorf("reading the first line: %w", err)
