@@ -11,6 +11,7 @@ import (
 // Bar shows progress on a terminal.
 type Bar struct {
 	bar     *progressbar.ProgressBar
+	notices notices
 	drawnAt time.Time
 	waiting bool
 }
@@ -20,7 +21,7 @@ func NewBar(w io.Writer, size int64) *Bar {
 	if size <= 0 {
 		size = -1
 	}
-	return &Bar{bar: progressbar.NewOptions64(size,
+	return &Bar{notices: notices{w: w}, bar: progressbar.NewOptions64(size,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionSetDescription("sending"),
 		progressbar.OptionSetWidth(30),
@@ -41,6 +42,10 @@ func (b *Bar) Show(p Progress) {
 		return
 	}
 	b.waiting, b.drawnAt = waiting, time.Now()
+	if b.notices.fresh(p) { // On a line of its own, above the bar: one that wraps could not be drawn over.
+		b.Clear()
+		b.notices.print()
+	}
 	b.bar.Describe(describe(p))
 	_ = b.bar.Set64(p.Bytes)
 }
@@ -49,24 +54,38 @@ func (b *Bar) Show(p Progress) {
 func (b *Bar) Clear() { _ = b.bar.Clear() }
 
 func describe(p Progress) string {
-	if p.Waiting != nil {
-		return fmt.Sprintf("%d events; again in %s: %s", p.Events, p.Wait.Round(100*time.Millisecond), printable(p.Waiting.Error()))
-	}
-	if p.Refused > 0 {
+	switch {
+	case p.Waiting != nil:
+		return fmt.Sprintf("%d events, trying again in %s", p.Events, p.Wait.Round(100*time.Millisecond))
+	case p.Refused > 0:
 		return fmt.Sprintf("%d events, %d refused", p.Events, p.Refused)
 	}
 	return fmt.Sprintf("%d events", p.Events)
 }
 
-// Notices tells of failures that are waited out, one line for each that is not the same as before, where there is no
-// terminal for a Bar. It is an Options.Progress.
+// Notices tells of failures that are waited out, where there is no terminal for a Bar. It is an Options.Progress.
 func Notices(w io.Writer) func(Progress) {
-	last := ""
+	n := &notices{w: w}
 	return func(p Progress) {
-		if p.Waiting == nil || p.Waiting.Error() == last {
-			return
+		if n.fresh(p) {
+			n.print()
 		}
-		last = p.Waiting.Error()
-		fmt.Fprintf(w, "carrier: %s; trying again\n", printable(last))
 	}
 }
+
+// notices are failures, one line for each that is not the same as the one before.
+type notices struct {
+	w    io.Writer
+	last string
+}
+
+// fresh takes note of a failure, and tells whether it is a new one.
+func (n *notices) fresh(p Progress) bool {
+	if p.Waiting == nil || p.Waiting.Error() == n.last {
+		return false
+	}
+	n.last = p.Waiting.Error()
+	return true
+}
+
+func (n *notices) print() { fmt.Fprintf(n.w, "carrier: %s; trying again\n", printable(n.last)) }

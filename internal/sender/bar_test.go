@@ -27,8 +27,12 @@ func TestBar(t *testing.T) {
 				t.Errorf("size %d: drawn too soon: %q", size, got)
 			}
 			failure := sender.Progress{Events: 6, Waiting: errors.New("503 \x1b[2J"), Wait: 1234 * time.Millisecond}
-			if got := show(failure); !strings.Contains(got, "6 events; again in 1.2s: 503 �[2J") {
+			if got := show(failure); strings.Count(got, "carrier: 503 �[2J; trying again\n") != 1 || !strings.Contains(got, "6 events, trying again in 1.2s") {
 				t.Errorf("size %d: waiting is %q", size, got)
+			}
+			time.Sleep(time.Second)
+			if got := show(failure); strings.Contains(got, "503") {
+				t.Errorf("size %d: told again: %q", size, got)
 			}
 			if got := show(sender.Progress{Events: 9, Refused: 2, Bytes: 300}); !strings.Contains(got, "9 events, 2 refused") {
 				t.Errorf("size %d: the bar is %q", size, got)
