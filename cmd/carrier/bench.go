@@ -29,6 +29,11 @@ func (b *benchCommand) Run(ctx context.Context, w *world) error {
 	if b.Rounds < 1 || b.For <= 0 || b.Pending < 1 {
 		return usageError{errors.New("--rounds and --pending must be at least 1, and --for above 0")}
 	}
+	if b.Dir != "" {
+		if _, err := os.Stat(b.Dir); err != nil {
+			return usageError{fmt.Errorf("--dir: %w; give a folder that is there", err)}
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("finding this program, to run it as the process that is measured: %w", err)
