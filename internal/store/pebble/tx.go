@@ -162,8 +162,12 @@ func read(db cdb.Reader, key []byte, use func(value []byte) error) (found bool, 
 	return true, nil
 }
 
-// damaged names the row that can't be read, and what helps.
+// damaged names the row that can't be read, and what helps. What the engine below says of a damaged file has a second
+// line, for programs; people are told the file's path instead.
 func damaged(key []byte, err error) error {
+	if info := cdb.ExtractDataCorruptionInfo(err); info != nil {
+		err = fmt.Errorf("%s: %w", info.Path, info.Details)
+	}
 	return fmt.Errorf("store row %q can't be read (carrier store check tells how much is damaged; "+
 		"restore a backup): %w", key, err)
 }
