@@ -42,6 +42,11 @@ type account struct {
 	sweep    sweep
 	failed   error // the store's: everything ends
 
+	// keeping holds a value while what is kept of the account is read or written; mu is not held while waiting for it.
+	keeping  chan struct{}
+	restored bool   // guarded by keeping: the gate is as it was kept
+	kept     uint64 // guarded by keeping: the gate's changes that are in the store
+
 	flights  sync.WaitGroup // requests under way
 	settling sync.WaitGroup // outcomes not durable yet
 }
@@ -54,6 +59,7 @@ func newAccount(o *Options, ao AccountOptions) *account {
 		log:      o.Logger.With("delivery_id", ao.DeliveryID),
 		wake:     make(chan struct{}, 1),
 		wakeLoad: make(chan struct{}, 1),
+		keeping:  make(chan struct{}, 1),
 		lanes:    lanes{all: map[state.Waybill]*lane{}},
 		ramp:     newRamp(ao.Concurrency),
 	}
@@ -68,22 +74,14 @@ func newAccount(o *Options, ao AccountOptions) *account {
 
 // run works until ctx ends, then lets what is in flight end and be recorded.
 func (a *account) run(ctx context.Context) error {
-	kept, err := a.store.Account(ctx, a.id)
-	if err != nil {
-		return err
+	if err := a.restore(ctx); err != nil {
+		return ended(ctx, err)
 	}
-	a.mu.Lock()
-	a.gate.pause = kept
-	if kept.Paused {
-		a.gate.probeAt = time.Now()
-	}
-	a.mu.Unlock()
-
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return ended(gctx, a.creds.Run(gctx)) })
 	g.Go(func() error { return a.load(gctx) })
 	g.Go(func() error { return a.schedule(gctx) })
-	err = g.Wait()
+	err := g.Wait()
 	a.flights.Wait()
 	a.settling.Wait()
 	return err
@@ -169,51 +167,6 @@ func (a *account) held() store.WaitingFor {
 		}
 	}
 	return store.WaitBreaker
-}
-
-// pause stops the account and keeps that.
-func (a *account) pause(ctx context.Context, p store.Account) error {
-	a.mu.Lock()
-	if a.gate.pause.Paused && a.gate.pause.ByHand && !p.ByHand {
-		a.mu.Unlock()
-		return nil // An operator's word stands.
-	}
-	same := a.gate.pause.Paused && a.gate.pause.Errcode == p.Errcode && a.gate.pause.ByHand == p.ByHand
-	if !same {
-		a.gate.set(p, time.Now())
-	}
-	kept := a.gate.pause
-	a.mu.Unlock()
-	if same {
-		return nil
-	}
-	a.log.Warn("account paused", "reason", p.Reason, "until", p.Until, "by_hand", p.ByHand)
-	return a.store.PutAccount(ctx, a.id, kept)
-}
-
-// resume ends a pause and keeps that.
-func (a *account) resume(ctx context.Context, why string) error {
-	a.mu.Lock()
-	paused := a.gate.pause.Paused
-	a.gate.open()
-	kept := a.gate.pause
-	a.mu.Unlock()
-	a.creds.Retry()
-	a.poke()
-	if !paused {
-		return nil
-	}
-	a.log.Info("account resumed", "why", why)
-	return a.store.PutAccount(ctx, a.id, kept)
-}
-
-// forced keeps when access_tokens were forced, so that a restart does not forget what of the day's 20 is used up.
-func (a *account) forced(ctx context.Context, at []time.Time) error {
-	a.mu.Lock()
-	a.gate.pause.ForcedAt = at
-	kept := a.gate.pause
-	a.mu.Unlock()
-	return a.store.PutAccount(ctx, a.id, kept)
 }
 
 // Snapshot tells how an account is.

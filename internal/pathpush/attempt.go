@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 )
 
 // fly sends the head of a lane, tells breaker, gate and credentials what the answer says of them, and has the outcome
-// made durable. The lane goes on when that is done.
+// made durable. The lane goes on when that is done. The end of ctx ends the wait for an access_token; what is sent
+// by then goes its whole way.
 func (a *account) fly(ctx context.Context, f *flight) {
 	push, token := f.push, f.token
 	accessToken, err := a.creds.Get(ctx)
@@ -21,6 +23,7 @@ func (a *account) fly(ctx context.Context, f *flight) {
 		a.noAccessToken(ctx, f, err)
 		return
 	}
+	ctx = context.WithoutCancel(ctx)
 	ans := a.send(ctx, f.host.host.Upstream, push, token, accessToken)
 
 	f.done(ans.health())
@@ -40,6 +43,9 @@ func (a *account) fly(ctx context.Context, f *flight) {
 	a.pass(ctx, f, &ans)
 	o := a.policy.outcome(push, &ans, time.Now())
 	o.Token = token
+	if o.Status != store.Pending {
+		a.logEnd(push, &o)
+	}
 	a.settle(f.lane, o)
 }
 
@@ -87,54 +93,64 @@ func (a *account) newToken(ctx context.Context, l *lane, sent string) bool {
 
 // pass tells the gate and the ramp what an answer says of the account.
 func (a *account) pass(ctx context.Context, f *flight, ans *answer) {
-	now := time.Now()
 	var err error
 	switch {
 	case ans.scope == wechat.ScopeAccount || ans.scope == wechat.ScopeRate:
-		a.endProbe(f, now)
-		err = a.pause(ctx, pauseFor(ans.scope, *ans.attempt.Errcode, ans.attempt.Errmsg, now))
+		a.endProbe(f)
+		err = a.pauseAfter(ctx, f, pauseFor(ans.scope, *ans.attempt.Errcode, ans.attempt.Errmsg, ans.attempt.At))
 	case f.probe && (ans.scope == wechat.ScopeUpstream || ans.scope == wechat.ScopeCredential):
-		a.endProbe(f, now)
+		a.endProbe(f)
 	case f.probe:
-		err = a.resume(ctx, "upstream takes its pushes again")
+		err = a.resumeAfter(ctx, f)
 	}
 	if err != nil {
 		a.log.Error("keeping the account's pause", "err", err)
 	}
 }
 
-func (a *account) endProbe(f *flight, now time.Time) {
+// endProbe lets another probe go, later.
+func (a *account) endProbe(f *flight) {
 	if !f.probe {
 		return
 	}
 	a.mu.Lock()
-	a.gate.probed(now)
-	a.mu.Unlock()
+	defer a.mu.Unlock()
+	if f.opens == a.gate.opens {
+		a.gate.probed(time.Now())
+	}
 }
 
 // noAccessToken puts a lane back that could not be sent for want of an access_token, and holds the account: the other
-// pushes would fare no better. It costs the push nothing.
+// pushes would fare no better. It costs the push nothing. If we are stopping, that is all there is to the error.
 func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
-	now := time.Now()
-	a.endProbe(f, now)
-	te, ok := errors.AsType[*wechat.TokenError](err)
-	switch {
-	case ok && (te.Scope == wechat.ScopeAccount || te.Scope == wechat.ScopeRate):
-		if err := a.pause(ctx, pauseFor(te.Scope, te.Errcode, te.Error(), now)); err != nil {
-			a.log.Error("keeping the account's pause", "err", err)
-		}
-	default:
-		until := now.Add(time.Second)
-		if ok && te.RetryAt.After(now) {
-			until = te.RetryAt
-		}
-		a.holdUntil(until, err)
+	a.endProbe(f)
+	if ctx.Err() == nil {
+		a.holdFor(ctx, f, err)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.inFlight--
-	a.requeue(f.lane, now)
+	f.lane.again = true
+	a.requeue(f.lane, time.Now())
 	a.poke()
+}
+
+// holdFor pauses or holds the account as a failed fetch of an access_token asks.
+func (a *account) holdFor(ctx context.Context, f *flight, err error) {
+	now := time.Now()
+	te, ok := errors.AsType[*wechat.TokenError](err)
+	if ok && (te.Scope == wechat.ScopeAccount || te.Scope == wechat.ScopeRate) {
+		p := pauseFor(te.Scope, te.Errcode, te.Error(), now)
+		if err := a.pauseAfter(context.WithoutCancel(ctx), f, p); err != nil {
+			a.log.Error("keeping the account's pause", "err", err)
+		}
+		return
+	}
+	until := now.Add(time.Second)
+	if ok && te.RetryAt.After(now) {
+		until = te.RetryAt
+	}
+	a.holdUntil(until, err)
 }
 
 // holdUntil holds the account for want of an access_token; it logs when that begins or the reason changes.
@@ -183,9 +199,9 @@ func (a *account) settled(l *lane, o store.Outcome, err error) {
 	head := &l.pushes[0]
 	if o.Status == store.Pending {
 		head.Tries, head.Refusals, head.Used, head.NextAt = o.Tries, o.Refusals, o.Used, o.NextAt
+		l.again = o.NextAt.IsZero()
 	} else {
 		a.observer.Ended(a.id, o.Status, time.Since(head.ReceivedAt))
-		a.logEnd(head, &o)
 		*head = store.Push{} // lets its bytes go
 		l.pushes = l.pushes[1:]
 		l.refusals = 0
@@ -210,11 +226,15 @@ func (a *account) requeue(l *lane, now time.Time) {
 	}
 }
 
-// logEnd tells of a push that failed; what is delivered is only worth a line when one looks closely.
+// logEnd tells of a push that failed; what is delivered is only worth a line when one looks closely. It is called before
+// the outcome is durable: afterwards it would hold up the store's goroutine.
 func (a *account) logEnd(p *store.Push, o *store.Outcome) {
-	log := a.log.Debug
+	level := slog.LevelDebug
 	if o.Status == store.Failed {
-		log = a.log.Warn
+		level = slog.LevelWarn
+	}
+	if !a.log.Enabled(context.Background(), level) {
+		return
 	}
 	args := []any{"seq", o.Seq, "waybill_id", o.Waybill.WaybillID, "event_id", p.Event.ID, "status", o.Status.String(),
 		"reason", o.Reason, "tries", o.Tries, "parked", o.Park}
@@ -224,5 +244,5 @@ func (a *account) logEnd(p *store.Push, o *store.Outcome) {
 		}
 		args = append(args, "errmsg", at.Errmsg, "rid", at.RID, "ms", at.Duration.Milliseconds())
 	}
-	log("push ended", args...)
+	a.log.Log(context.Background(), level, "push ended", args...)
 }

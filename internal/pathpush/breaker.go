@@ -28,6 +28,7 @@ type breaker struct {
 
 	// mu is taken inside gobreaker's own lock (OnStateChange), so nothing under mu may call cb.
 	mu       sync.Mutex
+	open     bool
 	since    time.Time
 	failures []seenFailure // the latest, oldest first
 	openedBy string
@@ -90,7 +91,7 @@ func (b *breaker) remember(what string) {
 // stateChanged runs under gobreaker's lock: it only takes notes.
 func (b *breaker) stateChanged(_ string, from, to gobreaker.State) {
 	b.mu.Lock()
-	b.since = time.Now()
+	b.since, b.open = time.Now(), to == gobreaker.StateOpen
 	switch to {
 	case gobreaker.StateOpen:
 		b.openedBy = sumUp(b.failures, b.since.Add(-b.o.Interval-time.Second))
@@ -131,11 +132,15 @@ func (b *breaker) takeChanges() []breakerChange {
 	return changes
 }
 
-// probeAt is when an open breaker lets a probe through.
+// probeAt is when an open breaker lets a probe through; zero if it is not open. The millisecond is for gobreaker, which
+// lets one through after that time, not at it.
 func (b *breaker) probeAt() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.since.Add(b.o.OpenFor)
+	if !b.open {
+		return time.Time{}
+	}
+	return b.since.Add(b.o.OpenFor + time.Millisecond)
 }
 
 // BreakerSnapshot tells how a breaker is.

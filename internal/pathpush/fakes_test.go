@@ -1,6 +1,7 @@
 package pathpush
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,16 +27,24 @@ type fakeStore struct {
 	byKey    map[state.Waybill][]*store.Push
 	tokens   map[state.Waybill]string
 	parked   map[state.Waybill]bool
+	frozen   map[state.Waybill]bool
+	reopened map[uint64]time.Time // when a push became pending again
 	accounts map[string]store.Account
 	settleIs error
 	sweeps   int
+	// broken says what a read or a write of an account fails for; nil is well. It is called with mu held.
+	broken func(call string) error
+	// accountTakes is how long the n-th PutAccount takes, counted from 1. nil: no time.
+	accountTakes func(n int) time.Duration
+	puts         int
 }
 
 func newFakeStore(t *testing.T) *fakeStore {
 	return &fakeStore{
 		t: t, commit: time.Millisecond,
 		byKey: map[state.Waybill][]*store.Push{}, tokens: map[state.Waybill]string{},
-		parked: map[state.Waybill]bool{}, accounts: map[string]store.Account{},
+		parked: map[state.Waybill]bool{}, frozen: map[state.Waybill]bool{}, reopened: map[uint64]time.Time{},
+		accounts: map[string]store.Account{},
 	}
 }
 
@@ -62,11 +71,37 @@ func (s *fakeStore) accept(w state.Waybill, n int, silent bool) {
 		s.byKey[w] = append(s.byKey[w], p)
 		added = append(added, *p)
 	}
-	c := store.Change{Waybill: w, Added: added, Whole: whole, Token: s.tokens[w], Blocked: s.parked[w]}
-	s.mu.Unlock()
+	s.tell(silent, store.Change{Waybill: w, Added: added, Whole: whole, Token: s.tokens[w]})
+}
+
+// tell feeds a change, and gives mu back that its caller took. No other change may come in between.
+func (s *fakeStore) tell(silent bool, c store.Change) {
+	c.Blocked = s.parked[c.Waybill] || s.frozen[c.Waybill]
+	defer s.mu.Unlock()
 	if !silent {
 		s.feed([]store.Change{c})
 	}
+}
+
+// hold takes an event in whose push opens later (release).
+func (s *fakeStore) hold(w state.Waybill) uint64 {
+	s.accept(w, 1, true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.pushes[len(s.pushes)-1]
+	p.Status, p.Ord = store.NoPush, 0
+	return p.Seq
+}
+
+// release opens the push of a held event, behind all that its waybill has.
+func (s *fakeStore) release(seq uint64) {
+	s.mu.Lock()
+	p := s.pushes[seq-1]
+	w := p.Event.Waybill()
+	whole := len(s.open(w)) == 0
+	s.pushes = append(s.pushes, &store.Push{Seq: uint64(len(s.pushes) + 1)}) // Takes a number, as an event would.
+	p.Status, p.Ord = store.Pending, uint64(len(s.pushes))
+	s.tell(false, store.Change{Waybill: w, Added: []store.Push{*p}, Whole: whole, Token: s.tokens[w]})
 }
 
 func (s *fakeStore) putToken(w state.Waybill, token string) {
@@ -75,11 +110,38 @@ func (s *fakeStore) putToken(w state.Waybill, token string) {
 	s.parked[w] = false
 	for _, p := range s.byKey[w] {
 		if p.Status == store.Failed && p.Reason == store.ReasonToken {
-			p.Status, p.Refusals, p.NextAt = store.Pending, 0, time.Time{}
+			s.reopen(p)
+		} else if p.Status == store.Pending {
+			p.Refusals, p.NextAt = 0, time.Time{}
 		}
 	}
-	s.mu.Unlock()
-	s.feed([]store.Change{{Waybill: w, Reload: true}})
+	s.tell(false, store.Change{Waybill: w, Reload: true})
+}
+
+// replay makes a push that ended pending again.
+func (s *fakeStore) replay(seq uint64) {
+	s.mu.Lock()
+	p := s.pushes[seq-1]
+	if p.Status != store.Failed && p.Status != store.Delivered {
+		s.mu.Unlock()
+		return
+	}
+	s.reopen(p)
+	s.parked[p.Event.Waybill()] = false
+	s.tell(false, store.Change{Waybill: p.Event.Waybill(), Reload: true})
+}
+
+func (s *fakeStore) reopen(p *store.Push) {
+	p.Status, p.Reason, p.Tries, p.Refusals, p.Used, p.NextAt = store.Pending, "", 0, 0, 0, time.Time{}
+	p.Attempts = nil // So that Tries can be held against them.
+	s.reopened[p.Seq] = time.Now()
+}
+
+// freeze holds or releases a waybill.
+func (s *fakeStore) freeze(w state.Waybill, frozen bool) {
+	s.mu.Lock()
+	s.frozen[w] = frozen
+	s.tell(false, store.Change{Waybill: w, Reload: true})
 }
 
 func (s *fakeStore) open(w state.Waybill) []store.Push {
@@ -89,19 +151,35 @@ func (s *fakeStore) open(w state.Waybill) []store.Push {
 			open = append(open, *p)
 		}
 	}
+	slices.SortFunc(open, func(a, b store.Push) int { return cmp.Compare(a.Ord, b.Ord) })
 	return open
+}
+
+func (s *fakeStore) fails(call string) error {
+	if s.broken == nil {
+		return nil
+	}
+	return s.broken(call)
 }
 
 func (s *fakeStore) Lane(_ context.Context, w state.Waybill) (store.Lane, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return store.Lane{Waybill: w, Token: s.tokens[w], Parked: s.parked[w], Pushes: s.open(w)}, nil
+	if err := s.fails("Lane"); err != nil {
+		return store.Lane{}, err
+	}
+	return store.Lane{
+		Waybill: w, Token: s.tokens[w], Parked: s.parked[w], Frozen: s.frozen[w], Pushes: s.open(w),
+	}, nil
 }
 
 func (s *fakeStore) Sweep(_ context.Context, id string, from store.Place) ([]state.Waybill, store.Place, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sweeps++
+	if err := s.fails("Sweep"); err != nil {
+		return nil, from, false, err
+	}
 	var page []state.Waybill
 	const rows = 10
 	for i := range rows {
@@ -130,17 +208,26 @@ func (s *fakeStore) Settle(o store.Outcome, done func(error)) {
 }
 
 func (s *fakeStore) settle(o *store.Outcome) {
-	open := s.open(o.Waybill)
-	if len(open) == 0 || open[0].Seq != o.Seq {
-		s.t.Errorf("push %d was settled, the open ones of %s are %v", o.Seq, o.Waybill, open)
+	p := s.pushes[o.Seq-1]
+	if p.Status != store.Pending {
+		s.t.Errorf("push %d was settled twice", o.Seq)
 		return
 	}
-	p := s.pushes[o.Seq-1]
+	for _, before := range s.open(o.Waybill) {
+		if before.Seq == o.Seq {
+			break
+		}
+		if !s.reopened[before.Seq].After(o.Attempt.At) {
+			s.t.Errorf("push %d was settled before push %d of %s", o.Seq, before.Seq, o.Waybill)
+		}
+	}
+	p.Attempts = append(p.Attempts, *o.Attempt)
+	if o.Park && o.Token != s.tokens[o.Waybill] {
+		p.Tries, p.Used, p.Refusals, p.NextAt = o.Tries, o.Used, 0, time.Time{}
+		return
+	}
 	p.Status, p.Reason, p.Tries, p.Refusals, p.Used, p.NextAt = o.Status, o.Reason, o.Tries, o.Refusals, o.Used, o.NextAt
 	p.DoneAt = time.Now()
-	if o.Attempt != nil {
-		p.Attempts = append(p.Attempts, *o.Attempt)
-	}
 	if o.Park {
 		s.parked[o.Waybill] = true
 	}
@@ -149,14 +236,31 @@ func (s *fakeStore) settle(o *store.Outcome) {
 func (s *fakeStore) Account(_ context.Context, id string) (store.Account, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.accounts[id], nil
+	return s.accounts[id], s.fails("Account")
 }
 
 func (s *fakeStore) PutAccount(_ context.Context, id string, a store.Account) error {
 	s.mu.Lock()
+	s.puts++
+	var takes time.Duration
+	if s.accountTakes != nil {
+		takes = s.accountTakes(s.puts)
+	}
+	s.mu.Unlock()
+	time.Sleep(takes)
+	s.mu.Lock()
 	defer s.mu.Unlock()
+	if err := s.fails("PutAccount"); err != nil {
+		return err
+	}
 	s.accounts[id] = a
 	return nil
+}
+
+func (s *fakeStore) account(id string) store.Account {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accounts[id]
 }
 
 func (s *fakeStore) push(seq uint64) store.Push {
@@ -197,6 +301,8 @@ type fakeUpstream struct {
 	most     int // in flight at once
 	// replays allows going back in time, for tests that make failed pushes pending again.
 	replays bool
+	// sending is called with each request before it is answered.
+	sending func(call)
 }
 
 func newFakeUpstream(t *testing.T) *fakeUpstream {
@@ -217,8 +323,11 @@ func (u *fakeUpstream) UpdatePath(_ context.Context, accessToken string, p wecha
 	u.newest[p.WaybillID] = p.ActionTime
 	u.inFlight[p.WaybillID] = true
 	u.most = max(u.most, len(u.inFlight))
-	answer := u.answer
+	answer, sending := u.answer, u.sending
 	u.mu.Unlock()
+	if sending != nil {
+		sending(c)
+	}
 
 	time.Sleep(u.latency)
 	u.mu.Lock()
@@ -242,11 +351,19 @@ type fakeCreds struct {
 	n       int
 	err     error
 	refused int
+	hangs   bool // until the asker gives up
 }
 
-func (c *fakeCreds) Get(context.Context) (string, error) {
+func (c *fakeCreds) Get(ctx context.Context) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.hangs {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Hour):
+		}
+		return "", &wechat.TokenError{Scope: wechat.ScopeUpstream, Err: ctx.Err()}
+	}
 	return fmt.Sprint("ACCESS-", c.n), c.err
 }
 
@@ -281,6 +398,7 @@ type rig struct {
 	fallback *fakeUpstream
 	creds    *fakeCreds
 	pusher   *Pusher
+	options  Options
 	stop     context.CancelFunc
 	err      error
 }
@@ -303,18 +421,26 @@ func bubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig)
 		for i := range o.Accounts[0].Hosts[1:] {
 			o.Accounts[0].Hosts[i+1].Upstream = r.fallback
 		}
-		p, err := New(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.pusher, r.store.feed = p, p.Feed
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		r.stop = func() { cancel(); <-done }
-		defer r.stop()
-		go func() { defer close(done); r.err = p.Run(ctx) }()
+		r.options = o
+		r.begin(t)
+		defer func() { r.stop() }()
 		test(t, r)
 	})
+}
+
+// begin starts a pusher on the rig's fakes, as after a restart.
+func (r *rig) begin(t *testing.T) {
+	p, err := New(r.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.store.mu.Lock()
+	r.pusher, r.store.feed = p, p.Feed
+	r.store.mu.Unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	r.stop = func() { cancel(); <-done }
+	go func() { defer close(done); r.err = p.Run(ctx) }()
 }
 
 // code is a readable answer with an errcode.

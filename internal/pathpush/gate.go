@@ -13,7 +13,10 @@ import (
 // gate lets an account's pushes through, or holds them all: for a pause (an operator's, or one that upstream's answers
 // ask for), for a rate limit, or while there is no access_token. The account's mutex guards it.
 type gate struct {
-	pause store.Account // What is kept of it over a restart.
+	pause   store.Account // What is kept of it over a restart.
+	changes uint64        // of pause, so far
+	// opens counts how often the gate was opened: the answer to what was sent before that says nothing of now.
+	opens uint64
 
 	probeAt time.Time // Paused, not by hand: when one push may find out whether the reason is gone.
 	probing bool
@@ -27,6 +30,12 @@ type gate struct {
 const (
 	firstProbe = time.Minute
 	lastProbe  = 10 * time.Minute
+
+	// limitSlack is for clocks that differ.
+	limitSlack   = 2 * time.Second
+	longestLimit = 24*time.Hour + limitSlack
+	// newDay is for how long after midnight a used-up quota is taken for yesterday's.
+	newDay = 10 * time.Minute
 )
 
 // probeAfter is how long upstream itself says that an answer holds (WeChat: 获取稳定版接口调用凭据, errcodes).
@@ -58,9 +67,14 @@ func (g *gate) admit(now time.Time) (ok, probe bool, again time.Time) {
 	return true, false, time.Time{}
 }
 
-// over tells whether a pause ended by itself.
+// over tells whether a pause ended by itself. One that seems to last longer than upstream's limits can was begun by a
+// clock that was wrong then, or is now.
 func (g *gate) over(now time.Time) bool {
-	return g.pause.Paused && !g.pause.Until.IsZero() && !now.Before(g.pause.Until)
+	if !g.pause.Paused || g.pause.Until.IsZero() {
+		return false
+	}
+	left := g.pause.Until.Sub(now)
+	return left <= 0 || left > longestLimit
 }
 
 // closed says what the account's pushes wait for, and why.
@@ -74,16 +88,41 @@ func (g *gate) closed(now time.Time) (reason string, until time.Time, closed boo
 	return "", time.Time{}, false
 }
 
+// restore takes over a pause from before a restart. The first push may find out at once whether it still has a reason.
+func (g *gate) restore(kept store.Account, now time.Time) {
+	g.pause, g.probeAt = kept, now
+}
+
+// outlastedBy tells whether a pause that an answer asks for goes beyond the present one. Answers come in late and in any
+// order: one about a minute's limit must not end a day's pause, and none an operator's.
+func (g *gate) outlastedBy(p store.Account) bool {
+	old := &g.pause
+	switch {
+	case !old.Paused:
+		return true
+	case old.ByHand:
+		return false
+	case old.Until.IsZero():
+		return p.Until.IsZero() && p.Errcode != old.Errcode
+	}
+	return p.Until.IsZero() || p.Until.After(old.Until)
+}
+
 // set begins a pause, keeping what else is known of the account.
 func (g *gate) set(a store.Account, now time.Time) {
 	a.ForcedAt = g.pause.ForcedAt
 	g.pause, g.probes, g.probing = a, 0, false
 	g.probeAt = now.Add(cmp.Or(probeAfter[a.Errcode], firstProbe))
+	g.changes++
 }
 
 // open ends any pause or wait.
 func (g *gate) open() {
-	*g = gate{pause: store.Account{ForcedAt: g.pause.ForcedAt}}
+	changes := g.changes
+	if g.pause.Paused {
+		changes++
+	}
+	*g = gate{pause: store.Account{ForcedAt: g.pause.ForcedAt}, opens: g.opens + 1, changes: changes}
 }
 
 // probed puts the next probe off after one that didn't end the pause.
@@ -94,11 +133,11 @@ func (g *gate) probed(now time.Time) {
 	g.probeAt = now.Add(wait)
 }
 
-// pauseFor is the pause that an answer of the account or the rate scope asks for.
-func pauseFor(scope wechat.Scope, errcode int, errmsg string, now time.Time) store.Account {
-	a := store.Account{Paused: true, Since: now, Errcode: errcode}
+// pauseFor is the pause that an answer of the account or the rate scope asks for, to a request that was sent at a time.
+func pauseFor(scope wechat.Scope, errcode int, errmsg string, sent time.Time) store.Account {
+	a := store.Account{Paused: true, Since: sent, Errcode: errcode}
 	if scope == wechat.ScopeRate {
-		a.Until = rateEnds(errcode, now)
+		a.Until = rateEnds(errcode, sent)
 	}
 	a.Reason = fmt.Sprintf("errcode %d: %s", errcode, errmsg)
 	if what := wechat.Meaning(errcode, false); what != "" && !strings.Contains(errmsg, what) {
@@ -107,13 +146,15 @@ func pauseFor(scope wechat.Scope, errcode int, errmsg string, now time.Time) sto
 	return a
 }
 
-// rateEnds is when a limit lets requests through again: the per-minute one (45011) with the next minute, the day's
-// quota (45009) with the next day in Beijing. A few seconds more, as clocks differ.
-func rateEnds(errcode int, now time.Time) time.Time {
-	const slack = 2 * time.Second
-	if errcode == 45009 {
-		day := now.In(beijing)
-		return time.Date(day.Year(), day.Month(), day.Day()+1, 0, 0, 0, 0, beijing).Add(slack)
+// rateEnds is when a limit that a request met lets requests through again: the per-minute one (45011) with the next
+// minute, the day's quota (45009) with the next day in Beijing. What counts is when the request was sent: an answer
+// from after midnight may tell of the quota of the day before. For the same reason a quota that is used up just after
+// midnight is asked for again every minute, lest a clock that is a few seconds ahead of upstream's costs a whole day.
+func rateEnds(errcode int, sent time.Time) time.Time {
+	day := sent.In(beijing)
+	midnight := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, beijing)
+	if errcode == 45009 && day.Sub(midnight) >= newDay {
+		return midnight.AddDate(0, 0, 1).Add(limitSlack)
 	}
-	return now.Truncate(time.Minute).Add(time.Minute + slack)
+	return sent.Truncate(time.Minute).Add(time.Minute + limitSlack)
 }

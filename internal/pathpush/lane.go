@@ -2,6 +2,7 @@ package pathpush
 
 import (
 	"container/heap"
+	"slices"
 	"time"
 
 	"carrier/internal/state"
@@ -20,6 +21,8 @@ type lane struct {
 	stale bool
 	// refusals counts the refusals of access_tokens in a row for the head.
 	refusals int
+	// again says that the head is to be sent again at once: the lane goes to the front of its queue.
+	again bool
 
 	nextAt time.Time // while waiting
 	index  int       // in the heap of waiting lanes
@@ -38,6 +41,11 @@ const (
 // append adds pushes that became open after those it has.
 func (l *lane) append(added []store.Push) int {
 	n := len(l.pushes)
+	if n+len(added) > cap(l.pushes) {
+		// An outage leaves a mass of short lanes behind: doubling their room each time would leave nearly half of it
+		// empty.
+		l.pushes = append(make([]store.Push, 0, n+len(added)+n/4), l.pushes...)
+	}
 	for i := range added {
 		if m := len(l.pushes); m == 0 || added[i].Ord > l.pushes[m-1].Ord {
 			l.pushes = append(l.pushes, added[i])
@@ -54,12 +62,23 @@ type queue struct {
 
 func (q *queue) len() int     { return len(q.lanes) - q.head }
 func (q *queue) push(l *lane) { q.lanes = append(q.lanes, l) }
+func (q *queue) pushFront(l *lane) {
+	if q.head == 0 {
+		q.lanes = slices.Insert(q.lanes, 0, l)
+		return
+	}
+	q.head--
+	q.lanes[q.head] = l
+}
 func (q *queue) pop() *lane {
 	l := q.lanes[q.head]
 	q.lanes[q.head] = nil
-	if q.head++; q.head >= 1024 && q.head*2 >= len(q.lanes) {
-		q.lanes = append(q.lanes[:0], q.lanes[q.head:]...)
-		q.head = 0
+	q.head++
+	switch {
+	case q.head == len(q.lanes):
+		q.lanes, q.head = q.lanes[:0], 0
+	case q.head >= 1024 && q.head*2 >= len(q.lanes):
+		q.lanes, q.head = slices.Delete(q.lanes, 0, q.head), 0
 	}
 	return l
 }
@@ -114,12 +133,17 @@ func (ls *lanes) enqueue(l *lane, now time.Time) {
 		heap.Push(&ls.waiting, l)
 		return
 	}
-	l.where = ready
+	q := &ls.live
 	if l.backlog {
-		ls.old.push(l)
-	} else {
-		ls.live.push(l)
+		q = &ls.old
 	}
+	l.where = ready
+	if l.again {
+		l.again = false
+		q.pushFront(l)
+		return
+	}
+	q.push(l)
 }
 
 // due moves lanes whose time has come into the queues, and says when the next one's comes (zero: never).

@@ -21,16 +21,21 @@ const loadRetry = time.Second
 
 // load reads lanes that are wanted, and sweeps in the backlog while there is room, until ctx ends.
 func (a *account) load(ctx context.Context) error {
+	failing := "" // What it fails for, so that it is told once.
 	for {
 		busy, err := a.loadSome(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			a.log.Error("reading open pushes from the store; trying again", "err", err)
+			if text := err.Error(); text != failing {
+				failing = text
+				a.log.Error("reading open pushes from the store; trying again", "err", err)
+			}
 			if !pause(ctx, loadRetry) {
 				return nil
 			}
+			continue
 		case !busy:
 			select {
 			case <-ctx.Done():
@@ -38,6 +43,7 @@ func (a *account) load(ctx context.Context) error {
 			case <-a.wakeLoad:
 			}
 		}
+		failing = ""
 	}
 }
 
@@ -61,15 +67,24 @@ func (a *account) loadSome(ctx context.Context) (busy bool, err error) {
 	return a.sweepSome(ctx)
 }
 
+// roomForBacklog tells whether more of the backlog should be read: up to a limit, and beyond it whenever nothing of it
+// is left in the queue. Otherwise a flood of new events that keeps the memory full would let the backlog starve.
+func (a *account) roomForBacklog(limit int) bool {
+	if a.sweep.done && !a.sweep.again {
+		return false
+	}
+	return a.lanes.loaded < limit || a.lanes.old.len() == 0 && a.lanes.loaded < a.maxLoaded+a.maxLoaded/4
+}
+
 // sweepSome reads one page of the backlog if there is room. Half of the room is left for what is new.
 func (a *account) sweepSome(ctx context.Context) (busy bool, err error) {
 	a.mu.Lock()
 	if a.sweep.done && a.sweep.again {
 		a.sweep = sweep{}
 	}
-	at, go_ := a.sweep.at, !a.sweep.done && a.lanes.loaded < a.maxLoaded/2
+	at, room := a.sweep.at, a.roomForBacklog(a.maxLoaded/2)
 	a.mu.Unlock()
-	if !go_ {
+	if !room {
 		return false, nil
 	}
 	page, next, done, err := a.store.Sweep(ctx, a.id, at)
@@ -125,12 +140,20 @@ func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
 		return nil
 	}
 	now := time.Now()
-	if head := &l.pushes[0]; head.NextAt.After(now.Add(a.policy.retry.Max)) {
-		head.NextAt = time.Time{} // The clock was set back: no retry waits longer than the longest backoff.
-	}
+	l.pushes[0].NextAt = a.retryAt(l.pushes[0].NextAt, now)
 	a.lanes.add(l, now)
 	a.poke()
 	return nil
+}
+
+// retryAt makes a stored time of the next attempt independent of the clock from now on. No retry waits longer than the
+// longest backoff; one that seems to was noted by a clock that was ahead.
+func (a *account) retryAt(kept, now time.Time) time.Time {
+	wait := kept.Sub(now)
+	if wait <= 0 || wait > a.policy.retry.Max {
+		return time.Time{}
+	}
+	return now.Add(wait)
 }
 
 // pause waits for d; false if ctx ended first.

@@ -75,7 +75,7 @@ func (p *Pusher) Pause(ctx context.Context, deliveryID, reason string) error {
 	if a == nil {
 		return ErrUnknownAccount
 	}
-	return a.pause(ctx, store.Account{Paused: true, ByHand: true, Reason: reason, Since: time.Now()})
+	return a.pauseByHand(ctx, reason)
 }
 
 // Resume ends any pause of an account, by hand or not, also one for the day's quota.
@@ -84,7 +84,7 @@ func (p *Pusher) Resume(ctx context.Context, deliveryID string) error {
 	if a == nil {
 		return ErrUnknownAccount
 	}
-	return a.resume(ctx, "an operator resumed it")
+	return a.resume(ctx)
 }
 
 // Forced keeps when access_tokens of an account were forced (see wechat.AccessTokenOptions).

@@ -20,13 +20,10 @@ func (a *account) schedule(ctx context.Context) error {
 			return err
 		}
 		if f != nil {
-			a.flights.Go(func() { a.fly(context.WithoutCancel(ctx), f) })
+			a.flights.Go(func() { a.fly(ctx, f) })
 			continue
 		}
-		if again.IsZero() {
-			again = time.Now().Add(time.Hour)
-		}
-		timer.Reset(time.Until(again))
+		timer.Reset(sleepFor(again))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -34,6 +31,16 @@ func (a *account) schedule(ctx context.Context) error {
 		case <-timer.C:
 		}
 	}
+}
+
+// sleepFor is how long to sleep until a time, or until woken if it is zero. It is never long: the clock may be set
+// while we sleep, and the end of a pause is a time of day.
+func sleepFor(until time.Time) time.Duration {
+	const longest = time.Minute
+	if until.IsZero() {
+		return longest
+	}
+	return min(time.Until(until), longest)
 }
 
 // flight is one push on its way.
@@ -45,6 +52,7 @@ type flight struct {
 	host  *breaker
 	done  func(error) // tells the breaker
 	probe bool        // of a paused account
+	opens uint64      // gate.opens when it began
 }
 
 // next takes the lane whose turn it is and the host to use. If nothing can go, it says when to ask again at the
@@ -60,7 +68,7 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 	}
 	dueAt := a.lanes.due(now)
 	a.skipStale()
-	if a.lanes.loaded < a.maxLoaded/4 && (!a.sweep.done || a.sweep.again) {
+	if a.roomForBacklog(a.maxLoaded / 4) {
 		notify(a.wakeLoad)
 	}
 	if !a.lanes.ready() {
@@ -89,7 +97,7 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 	a.gate.probing = a.gate.probing || probe
 	a.inFlight++
 	l := a.lanes.next()
-	return &flight{lane: l, push: &l.pushes[0], token: l.token, host: host, done: done, probe: probe}, time.Time{}, nil
+	return &flight{lane: l, push: &l.pushes[0], token: l.token, host: host, done: done, probe: probe, opens: a.gate.opens}, time.Time{}, nil
 }
 
 // skipStale has lanes read again that changed in the store while they were ready.
@@ -117,42 +125,29 @@ func (a *account) pickHost() (*breaker, func(error), time.Time) {
 		if done, ok := b.allow(); ok {
 			return b, done, time.Time{}
 		}
-		// Half-open and full of probes: their answers will wake us; the time is then in the past and must not make
-		// us turn in circles.
-		if at := b.probeAt().Add(time.Millisecond); time.Until(at) > 0 && (again.IsZero() || at.Before(again)) {
+		// A half-open one that is full of probes has no such time: their answers wake us.
+		if at := b.probeAt(); !at.IsZero() && (again.IsZero() || at.Before(again)) {
 			again = at
 		}
 	}
 	return nil, nil, again
 }
 
-// logBreakers tells of breakers that changed, once per change, and starts the way back up after an outage.
+// logBreakers tells of breakers that changed, once per change, and starts the way back up after an outage, whichever
+// host comes back: it has to take what the account has piled up meanwhile.
 func (a *account) logBreakers(now time.Time) {
-	for i, b := range a.breakers {
+	for _, b := range a.breakers {
 		for _, c := range b.takeChanges() {
 			log := a.log.Info
 			if c.to == "open" {
 				log = a.log.Warn
 			}
 			log("breaker "+c.to, "host", c.host, "from", c.from, "opened_by", c.openedBy)
-			if i == 0 && c.from == "half_open" && c.to == "closed" {
+			if c.from == "half_open" && c.to == "closed" {
 				a.mu.Lock()
 				a.ramp.restart(b.o.HalfOpen, now)
 				a.mu.Unlock()
 			}
 		}
-	}
-}
-
-// endPause ends a pause whose time is over.
-func (a *account) endPause(ctx context.Context, now time.Time) {
-	a.mu.Lock()
-	over := a.gate.over(now)
-	a.mu.Unlock()
-	if !over {
-		return
-	}
-	if err := a.resume(context.WithoutCancel(ctx), "its time is over"); err != nil {
-		a.log.Error("keeping that the account goes on", "err", err)
 	}
 }

@@ -1,0 +1,149 @@
+package pathpush
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"carrier/internal/store"
+)
+
+// restore takes over what was kept of the account, once, before anything changes it: the admin API may be faster than
+// run.
+func (a *account) restore(ctx context.Context) error {
+	if err := a.beginKeeping(ctx); err != nil {
+		return err
+	}
+	defer a.endKeeping()
+	if a.restored {
+		return nil
+	}
+	kept, err := a.store.Account(ctx, a.id)
+	if err != nil {
+		return fmt.Errorf("reading what was kept of account %s: %w", a.id, err)
+	}
+	a.restored = true
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gate.restore(kept, time.Now())
+	return nil
+}
+
+// keep makes durable what the gate is now, unless it is. There is one write at a time, and each takes the newest, so
+// that an older one never comes last. What could not be kept is kept with the next call.
+func (a *account) keep(ctx context.Context) error {
+	if err := a.beginKeeping(ctx); err != nil {
+		return err
+	}
+	defer a.endKeeping()
+	a.mu.Lock()
+	now, changes := a.gate.pause, a.gate.changes
+	a.mu.Unlock()
+	if changes == a.kept {
+		return nil
+	}
+	if err := a.store.PutAccount(ctx, a.id, now); err != nil {
+		return err
+	}
+	a.kept = changes
+	return nil
+}
+
+// beginKeeping waits until nobody else reads or writes what is kept of the account.
+func (a *account) beginKeeping(ctx context.Context) error {
+	select {
+	case a.keeping <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (a *account) endKeeping() { <-a.keeping }
+
+// pauseByHand stops the account until resume.
+func (a *account) pauseByHand(ctx context.Context, reason string) error {
+	if err := a.restore(ctx); err != nil {
+		return err
+	}
+	now := time.Now()
+	a.mu.Lock()
+	a.gate.set(store.Account{Paused: true, ByHand: true, Reason: reason, Since: now}, now)
+	a.mu.Unlock()
+	a.log.Warn("account paused by hand", "reason", reason)
+	return a.keep(ctx)
+}
+
+// pauseAfter stops the account as the answer to a flight asks, unless it is stopped for longer, or the flight began
+// before the account was resumed.
+func (a *account) pauseAfter(ctx context.Context, f *flight, p store.Account) error {
+	a.mu.Lock()
+	begins := f.opens == a.gate.opens && a.gate.outlastedBy(p)
+	if begins {
+		a.gate.set(p, time.Now())
+	}
+	a.mu.Unlock()
+	if begins {
+		a.log.Warn("account paused", "reason", p.Reason, "until", p.Until)
+	}
+	return a.keep(ctx)
+}
+
+// resume ends any pause.
+func (a *account) resume(ctx context.Context) error {
+	if err := a.restore(ctx); err != nil {
+		return err
+	}
+	return a.reopen(ctx, "an operator resumed it", func(*gate) bool { return true })
+}
+
+// resumeAfter ends the pause that a probe has shown to be without reason. An operator may have paused meanwhile.
+func (a *account) resumeAfter(ctx context.Context, f *flight) error {
+	return a.reopen(ctx, "upstream takes its pushes again", func(g *gate) bool {
+		return f.opens == g.opens && g.pause.Paused && !g.pause.ByHand
+	})
+}
+
+// endPause ends a pause whose time is over.
+func (a *account) endPause(ctx context.Context, now time.Time) {
+	a.mu.Lock()
+	over := a.gate.over(now)
+	a.mu.Unlock()
+	if !over {
+		return
+	}
+	err := a.reopen(context.WithoutCancel(ctx), "its time is over", func(g *gate) bool { return g.over(now) })
+	if err != nil {
+		a.log.Error("keeping that the account goes on", "err", err)
+	}
+}
+
+// reopen lets pushes through, if that is still right, and keeps that.
+func (a *account) reopen(ctx context.Context, why string, right func(*gate) bool) error {
+	a.mu.Lock()
+	if !right(&a.gate) {
+		a.mu.Unlock()
+		return nil
+	}
+	paused := a.gate.pause.Paused
+	a.gate.open()
+	a.mu.Unlock()
+	a.creds.Retry()
+	a.poke()
+	if paused {
+		a.log.Info("account resumed", "why", why)
+	}
+	return a.keep(ctx)
+}
+
+// forced keeps when access_tokens were forced, so that a restart does not forget what of the day's 20 is used up.
+func (a *account) forced(ctx context.Context, at []time.Time) error {
+	if err := a.restore(ctx); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.gate.pause.ForcedAt = at
+	a.gate.changes++
+	a.mu.Unlock()
+	return a.keep(ctx)
+}
