@@ -19,11 +19,17 @@ import (
 // pendingRows is how many pending pushes BenchmarkOpenMillionPending makes: it takes a while, so the default is small.
 var pendingRows = flag.Int("pending", 50_000, "pending pushes of BenchmarkOpenMillionPending")
 
+// The two settings that trade memory for speed; 0 is the default.
+var (
+	benchCache    = flag.Int64("cache", 0, "MiB of block cache in benchmarks")
+	benchMemtable = flag.Uint64("memtable", 0, "MiB of memtable in benchmarks")
+)
+
 // benchOpen opens a store on the disk, with what a production store has.
 func benchOpen(b *testing.B, dir string) *Store {
 	b.Helper()
 	o := options(b, vfs.Default)
-	o.Waybills, o.CacheBytes, o.MemtableBytes = 0, 0, 0
+	o.Waybills, o.CacheBytes, o.MemtableBytes = 0, *benchCache<<20, *benchMemtable<<20
 	s, err := Open(dir, o)
 	if err != nil {
 		b.Fatalf("Open: %v", err)
@@ -41,6 +47,7 @@ func benchEvent(n int) state.Event {
 func reportEvents(b *testing.B, n int) {
 	b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(float64(cpuTime().Microseconds()-benchCPU.Load())/float64(n), "cpu-us/event")
+	b.ReportMetric(residentMiB(), "rss-MiB")
 }
 
 var benchCPU atomic.Int64

@@ -20,7 +20,7 @@ func TestDeadlinesByThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := options(t, vfs.NewMem())
 		o.NoTokenWait = time.Hour
-		o.Retention = 48 * time.Hour
+		o.Retention = 3 * time.Hour
 		s := mustOpen(t, "data", o)
 		w := state.Waybill{DeliveryID: "SF", WaybillID: "1"}
 		e := scanOf("1", 0)
@@ -52,7 +52,7 @@ func TestDeadlinesByThemselves(t *testing.T) {
 		if err := settleNow(s, store.Outcome{Seq: r[0].Seq, Waybill: w, Status: store.Discarded}); err != nil {
 			t.Errorf("Settle: %v", err)
 		}
-		time.Sleep(60 * time.Hour)
+		time.Sleep(4 * time.Hour)
 		synctest.Wait()
 		if _, err := s.Waybill(t.Context(), w); !errors.Is(err, store.ErrNotFound) {
 			t.Errorf("after the retention: %v, want ErrNotFound", err)

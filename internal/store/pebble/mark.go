@@ -46,44 +46,59 @@ type straggler struct {
 	waybill state.Waybill
 }
 
-// settledUpTo walks from the mark to the first natural push that is open and not a straggler.
+// settledUpTo walks from the mark to the first natural push that is open and not a straggler, or as far as one round
+// may go.
 func (s *Store) settledUpTo(low uint64) (uint64, []straggler, error) {
 	durable := s.durable.Load()
-	var old uint64
+	m := marker{s: s, low: low}
 	if durable > s.maxNatural() {
-		old = durable - s.maxNatural()
+		m.old = durable - s.maxNatural()
 	}
-	var stragglers []straggler
-	rows := 0
 	err := s.view(func(db cdb.Reader) error {
 		j, err := newJoin(db, low, durable+1, false)
 		if err != nil {
 			return err
 		}
-		for j.next() {
-			seq := keySeq(j.events.Key())
-			low = seq
-			if rows++; rows > markRows || len(stragglers) == markMoves {
-				return j.close()
-			}
-			open, err := j.openNatural(seq)
-			if err == nil && open && seq < old {
-				// A damaged event can't be sent anyway, and must not hold the mark.
-				if r := j.row(); r.damage == nil {
-					stragglers = append(stragglers, straggler{seq, r.event.event.Waybill()})
-				} else {
-					s.reportDamage(r.damage)
-				}
-				open = false
-			}
-			if err != nil || open {
-				return errors.Join(err, j.close())
-			}
+		more := true
+		for more && err == nil && j.next() {
+			more, err = m.pass(j)
 		}
-		low = durable + 1
-		return j.close()
+		if more {
+			m.low = durable + 1
+		}
+		return errors.Join(err, j.close())
 	})
-	return low, stragglers, err
+	return m.low, m.stragglers, err
+}
+
+// marker is the mark while it moves.
+type marker struct {
+	s          *Store
+	low        uint64
+	old        uint64 // Natural pushes with smaller numbers are stragglers.
+	stragglers []straggler
+	rows       int
+}
+
+// pass tells whether the mark may move past the event at hand.
+func (m *marker) pass(j *join) (bool, error) {
+	m.low = keySeq(j.events.Key())
+	if m.rows++; m.rows > markRows || len(m.stragglers) == markMoves {
+		return false, nil
+	}
+	open, err := j.openNatural(m.low)
+	switch {
+	case err != nil || !open:
+		return true, err
+	case m.low >= m.old:
+		return false, nil
+	}
+	if r := j.row(); r.damage == nil {
+		m.stragglers = append(m.stragglers, straggler{m.low, r.event.event.Waybill()})
+	} else {
+		m.s.reportDamage(r.damage) // It can't be sent, and must not hold the mark.
+	}
+	return true, nil
 }
 
 func (s *Store) maxNatural() uint64 {
