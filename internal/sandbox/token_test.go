@@ -287,7 +287,7 @@ func TestSeedRepeats(t *testing.T) {
 	if a, b := fmt.Sprint(run(7)), fmt.Sprint(run(8)); a == b {
 		t.Error("another seed gives the same")
 	}
-	if New(Options{}).Stats().Seed == New(Options{}).Stats().Seed {
+	if a, b := New(Options{}), New(Options{}); a.Stats().Seed == b.Stats().Seed {
 		t.Error("without a seed, two sandboxes have the same")
 	}
 }

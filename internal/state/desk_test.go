@@ -17,7 +17,6 @@ type desk struct {
 	now  int64 // Unix milliseconds.
 	seq  uint64
 	last int64 // action_time of the latest event of bring.
-	sent []ActionType
 }
 
 func newDesk(t rapid.TB) *desk {

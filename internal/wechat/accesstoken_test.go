@@ -405,12 +405,12 @@ func TestExpiresIn(t *testing.T) {
 					if got := time.Until(a.ExpiresAt()); got != tt.life {
 						t.Errorf("expires in %v, want %v", got, tt.life)
 					}
-					time.Sleep(tt.life - 1)
+					time.Sleep(tt.life - time.Nanosecond)
 					mustGet(t, a)
 					if got := h.count(); got != 1 {
 						t.Errorf("%d fetches within the first one's life", got)
 					}
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 					mustGet(t, a)
 					if got := h.count(); got != 2 {
 						t.Errorf("%d fetches after the first one's end, want 2", got)
