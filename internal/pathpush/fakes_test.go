@@ -217,8 +217,9 @@ func (s *fakeStore) settle(o *store.Outcome) {
 		if before.Seq == o.Seq {
 			break
 		}
-		if !s.reopened[before.Seq].After(o.Attempt.At) {
-			s.t.Errorf("push %d was settled before push %d of %s", o.Seq, before.Seq, o.Waybill)
+		if s.reopened[before.Seq].Before(o.Attempt.At) {
+			s.t.Errorf("push %d (sent %s) was settled before push %d of %s, which was reopened %s", o.Seq,
+				o.Attempt.At, before.Seq, o.Waybill, s.reopened[before.Seq])
 		}
 	}
 	p.Attempts = append(p.Attempts, *o.Attempt)

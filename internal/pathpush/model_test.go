@@ -1,0 +1,223 @@
+package pathpush
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"carrier/internal/store"
+	"carrier/internal/wechat"
+)
+
+// world lets everything happen that can happen around a pusher: events, Tokens, replays, freezes, pauses, restarts,
+// a store that can't be read at times and an upstream that answers anything. The fakes and the checks below fail the
+// test if a push is sent out of order, twice at once, or while it is held.
+type world struct {
+	*rig
+	t        *rapid.T
+	chance   *rand.Rand
+	frozenAt map[string]time.Time
+}
+
+const worldWaybills = 6
+
+func (w *world) waybill() int { return rapid.IntRange(0, worldWaybills-1).Draw(w.t, "waybill") }
+
+// actions are what rapid picks from.
+func (w *world) actions(t *testing.T) map[string]func(*rapid.T) {
+	return map[string]func(*rapid.T){
+		"accept": func(rt *rapid.T) { w.store.accept(waybill(w.waybill()), rapid.IntRange(1, 4).Draw(rt, "n"), false) },
+		"hold":   func(rt *rapid.T) { w.holdAndRelease() },
+		"token": func(rt *rapid.T) {
+			w.store.putToken(waybill(w.waybill()), rapid.StringMatching("[a-z]{3}").Draw(rt, "token"))
+		},
+		"replay": func(rt *rapid.T) { w.replayOne(rt) },
+		"freeze": func(rt *rapid.T) { w.freeze(w.waybill(), true) },
+		"thaw":   func(rt *rapid.T) { w.freeze(w.waybill(), false) },
+		"pause":  func(rt *rapid.T) { w.do(rt, w.pusher.Pause(t.Context(), "SF", "by hand")) },
+		"resume": func(rt *rapid.T) { w.do(rt, w.pusher.Resume(t.Context(), "SF")) },
+		"sleep": func(rt *rapid.T) {
+			time.Sleep(time.Duration(rapid.IntRange(1, 3000).Draw(rt, "ms")) * time.Millisecond)
+		},
+		"wait": func(rt *rapid.T) { time.Sleep(time.Duration(rapid.IntRange(1, 20).Draw(rt, "minutes")) * time.Minute) },
+		"restart": func(rt *rapid.T) {
+			w.stop()
+			if w.err != nil {
+				rt.Fatalf("stopped with %v", w.err)
+			}
+			w.store.accept(waybill(w.waybill()), 2, true)
+			w.begin(t)
+		},
+	}
+}
+
+// do takes an error of a store that is out of order for what it is.
+func (w *world) do(rt *rapid.T, err error) {
+	if err != nil && !errors.Is(err, errStore) {
+		rt.Fatal(err)
+	}
+}
+
+var errStore = errors.New("input/output error")
+
+func (w *world) holdAndRelease() {
+	seq := w.store.hold(waybill(w.waybill()))
+	go func() {
+		time.Sleep(time.Duration(seq%700) * time.Millisecond)
+		w.store.release(seq)
+	}()
+}
+
+func (w *world) replayOne(rt *rapid.T) {
+	w.store.mu.Lock()
+	n := len(w.store.pushes)
+	w.store.mu.Unlock()
+	if n > 0 {
+		w.store.replay(uint64(rapid.IntRange(1, n).Draw(rt, "seq")))
+	}
+}
+
+func (w *world) freeze(n int, frozen bool) {
+	w.store.mu.Lock()
+	delete(w.frozenAt, waybill(n).WaybillID)
+	if frozen {
+		w.frozenAt[waybill(n).WaybillID] = time.Now()
+	}
+	w.store.mu.Unlock()
+	w.store.freeze(waybill(n), frozen)
+}
+
+// sending checks that a request is for the first open push of a waybill that is not held.
+func (w *world) sending(c call) {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	seq, now := uint64(c.update.ActionTime), time.Now()
+	if at, frozen := w.frozenAt[c.update.WaybillID]; frozen && at.Before(now) {
+		w.t.Errorf("push %d of a frozen waybill was sent", seq)
+	}
+	p := w.store.pushes[seq-1]
+	for _, before := range w.store.open(p.Event.Waybill()) {
+		if before.Seq == seq {
+			return
+		}
+		if w.store.reopened[before.Seq].Before(now) {
+			w.t.Errorf("push %d of %s was sent before push %d", seq, p.Event.Waybill(), before.Seq)
+		}
+	}
+	w.t.Errorf("push %d was sent although it is %s", seq, p.Status)
+}
+
+// answer is upstream's on a bad day.
+func (w *world) answer(int, call) (wechat.Answer, error) {
+	codes := []int{0, 0, 0, 0, 0, 0, -1, -1, 40001, 42001, 9300507, 40199, 47001, 40097, 45011, 123, 40164}
+	w.store.mu.Lock()
+	n, takes := w.chance.IntN(len(codes)+1), w.chance.IntN(4000)
+	w.store.mu.Unlock()
+	if takes > 3000 {
+		time.Sleep(time.Duration(takes) * time.Millisecond)
+	}
+	if n == len(codes) {
+		return wechat.Answer{}, errTimeout
+	}
+	return code(codes[n])
+}
+
+func (w *world) broken(call string) error {
+	if call != "Account" && w.chance.IntN(10) == 0 {
+		return fmt.Errorf("%s: %w", call, errStore)
+	}
+	return nil
+}
+
+// heal puts everything right that waits for a person, and gives it time.
+func (w *world) heal(t *testing.T) {
+	w.store.mu.Lock()
+	w.store.broken = nil
+	w.store.mu.Unlock()
+	w.upstream.mu.Lock()
+	w.upstream.answer = nil
+	w.upstream.mu.Unlock()
+	for n := range worldWaybills {
+		w.freeze(n, false)
+	}
+	if err := w.pusher.Resume(t.Context(), "SF"); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(15 * time.Minute)
+	for n := range worldWaybills {
+		w.store.putToken(waybill(n), "GOOD")
+	}
+	time.Sleep(15 * time.Minute)
+}
+
+// check holds the end against what is promised: all is sent, and attempts are charged as the contract's table says.
+func (w *world) check() {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	charged := map[string]bool{"ok": true, "upstream": true, "waybill": true, "event": true}
+	for _, p := range w.store.pushes {
+		if p.Status == store.NoPush {
+			continue
+		}
+		tries, ok := 0, 0
+		for _, at := range p.Attempts {
+			if charged[at.Scope] {
+				tries++
+			}
+			if at.Scope == "ok" {
+				ok++
+			}
+		}
+		switch {
+		case p.Status == store.Pending:
+			w.t.Errorf("push %d of %s was forgotten: %+v", p.Seq, p.Event.Waybill(), *p)
+		case p.Tries != tries:
+			w.t.Errorf("push %d was charged %d tries for %d attempts that count", p.Seq, p.Tries, tries)
+		case p.Status == store.Delivered && ok != 1 || p.Status == store.Failed && ok != 0:
+			w.t.Errorf("push %d is %s after %d successes", p.Seq, p.Status, ok)
+		case p.Status == store.Failed && p.Reason == store.ReasonToken:
+			w.t.Errorf("push %d was not put back by a new Token", p.Seq)
+		}
+	}
+	a := w.pusher.order[0]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inFlight != 0 || a.lanes.loaded != 0 || len(a.lanes.all) != 0 || len(a.lanes.waiting) != 0 || a.gate.probing {
+		w.t.Errorf("left in memory: %d in flight, %d pushes, %d lanes, %d waiting", a.inFlight, a.lanes.loaded,
+			len(a.lanes.all), len(a.lanes.waiting))
+	}
+}
+
+func TestWorld(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		room := rapid.IntRange(4, 40).Draw(rt, "room")
+		seed := rapid.Uint64().Draw(rt, "seed")
+		calm := rapid.Bool().Draw(rt, "calm")
+		bubble(t, func(o *Options) {
+			o.MaxLoaded = room
+			o.Accounts[0].Concurrency = 3
+			o.Retry = Retry{Initial: 10 * time.Millisecond, Max: 20 * time.Second, Multiplier: 2, MaxAge: time.Minute}
+			o.Breaker = BreakerOptions{MinRequests: 6, OpenFor: 5 * time.Second, HalfOpen: 2}
+		}, func(t *testing.T, r *rig) {
+			w := &world{rig: r, t: rt, chance: rand.New(rand.NewPCG(seed, 1)), frozenAt: map[string]time.Time{}}
+			r.upstream.replays = true
+			r.upstream.mu.Lock()
+			r.upstream.sending = w.sending
+			if !calm {
+				r.upstream.answer = w.answer
+			}
+			r.upstream.mu.Unlock()
+			r.store.mu.Lock()
+			r.store.broken = w.broken
+			r.store.mu.Unlock()
+			rt.Repeat(w.actions(t))
+			time.Sleep(time.Second) // What was held is released by then.
+			w.heal(t)
+			w.check()
+		})
+	})
+}
