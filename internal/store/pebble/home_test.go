@@ -278,3 +278,23 @@ func TestDiskLow(t *testing.T) {
 	}
 	mustApply(t, s, scanOf("1", 1))
 }
+
+func TestBackupDir(t *testing.T) {
+	dir, to := t.TempDir(), t.TempDir()+"/copy"
+	o := options(t, vfs.Default)
+	s := mustOpen(t, dir, o)
+	mustApply(t, s, scanOf("1", 0), scanOf("1", 1))
+	if err := BackupDir(dir, to); err == nil || !strings.Contains(err.Error(), "another carrier process") {
+		t.Errorf("BackupDir of an open store: %v", err)
+	}
+	mustClose(t, s)
+	if err := BackupDir(dir, to); err != nil {
+		t.Fatalf("BackupDir: %v", err)
+	}
+	if err := BackupDir(dir, to); err == nil {
+		t.Error("BackupDir over another backup is taken")
+	}
+	if report := mustCheck(t, mustOpen(t, to, o)); report.Events != 2 {
+		t.Errorf("the copy has %d events, want 2", report.Events)
+	}
+}
