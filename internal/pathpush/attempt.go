@@ -13,18 +13,17 @@ import (
 )
 
 // fly sends the head of a lane, tells breaker, gate and credentials what the answer says of them, and has the outcome
-// made durable. The lane goes on when that is done. The end of ctx ends the wait for an access_token; what is sent
-// by then goes its whole way.
-func (a *account) fly(ctx context.Context, f *flight) {
+// made durable. The lane goes on when that is done. The end of run ends the wait for an access_token; what is sent by
+// then goes its whole way with work, which does not end.
+func (a *account) fly(run, work context.Context, f *flight) {
 	push, token := f.push, f.token
-	accessToken, err := a.creds.Get(ctx)
+	accessToken, err := a.creds.Get(run)
 	if err != nil {
 		f.done(errExcluded)
-		a.noAccessToken(ctx, f, err)
+		a.noAccessToken(run, f, err)
 		return
 	}
-	ctx = context.WithoutCancel(ctx)
-	ans := a.send(ctx, f.host.host.Upstream, push, token, accessToken)
+	ans := a.send(work, f.host.host.Upstream, push, token, accessToken)
 
 	f.done(ans.health())
 	a.observer.Attempt(a.id, string(ans.scope), ans.attempt.Duration)
@@ -36,11 +35,11 @@ func (a *account) fly(ctx context.Context, f *flight) {
 		ans.refusals = f.lane.refusals
 	case wechat.ScopeWaybill:
 		f.lane.refusals = 0
-		ans.newToken = a.newToken(ctx, f.lane, token)
+		ans.newToken = a.newToken(work, f.lane, token)
 	default:
 		f.lane.refusals = 0
 	}
-	a.pass(ctx, f, &ans)
+	a.pass(work, f, &ans)
 	o := a.policy.outcome(push, &ans, time.Now())
 	o.Token = token
 	if o.Status != store.Pending {
@@ -68,8 +67,10 @@ func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token
 		}
 	} else {
 		ans.scope = a.policy.scope(got.Errcode)
-		ans.attempt.Errcode, ans.attempt.Errmsg, ans.attempt.RID = &got.Errcode, got.Errmsg, got.RID
-		ans.kind = "errcode " + strconv.Itoa(got.Errcode)
+		ans.attempt.Errcode, ans.attempt.Errmsg, ans.attempt.RID = new(got.Errcode), got.Errmsg, got.RID
+		if got.Errcode != 0 {
+			ans.kind = "errcode " + strconv.Itoa(got.Errcode)
+		}
 	}
 	ans.attempt.Scope = string(ans.scope)
 	return ans

@@ -11,6 +11,7 @@ import (
 func (a *account) schedule(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	work := context.WithoutCancel(ctx)
 	for {
 		if ctx.Err() != nil {
 			return nil
@@ -20,7 +21,7 @@ func (a *account) schedule(ctx context.Context) error {
 			return err
 		}
 		if f != nil {
-			a.flights.Go(func() { a.fly(ctx, f) })
+			a.flights.Go(func() { a.fly(ctx, work, f) })
 			continue
 		}
 		timer.Reset(sleepFor(again))
@@ -102,7 +103,7 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 
 // skipStale has lanes read again that changed in the store while they were ready.
 func (a *account) skipStale() {
-	for _, q := range []*queue{&a.lanes.live, &a.lanes.old} {
+	for _, q := range [...]*queue{&a.lanes.live, &a.lanes.old} {
 		for q.len() > 0 && q.lanes[q.head].stale {
 			a.want(q.pop())
 		}
