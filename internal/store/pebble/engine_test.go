@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,8 +175,9 @@ func TestUnreadableRow(t *testing.T) {
 // TestDamagedDeadline sees that a deadline that can't be carried out holds up no others.
 func TestDamagedDeadline(t *testing.T) {
 	o := options(t, vfs.NewMem())
-	now := time.UnixMilli(1_800_000_000_000)
-	o.Now = func() time.Time { return now }
+	var now atomic.Int64
+	now.Store(1_800_000_000_000)
+	o.Now = func() time.Time { return time.UnixMilli(now.Load()) }
 	s := mustOpen(t, "data", o)
 	var r []store.Result
 	for i := range 3 {
@@ -186,7 +188,7 @@ func TestDamagedDeadline(t *testing.T) {
 	if err := s.db.Set(seqKey(nil, tableEvents, r[0].Seq), []byte("damaged"), cdb.Sync); err != nil {
 		t.Fatal(err)
 	}
-	now = now.Add(time.Hour)
+	now.Add(time.Hour.Milliseconds())
 	if err := s.Tick(t.Context()); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("event %d of SF/0", r[0].Seq)) {
 		t.Errorf("Tick: %v, want an error that names the event", err)
 	}
