@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	cdb "github.com/cockroachdb/pebble/v2"
@@ -243,15 +244,16 @@ func readAll(t *testing.T, fs *vfs.MemFS, waybills, events int) (problems int, e
 // smallDisk tells how much of it is free.
 type smallDisk struct {
 	vfs.FS
-	free uint64
+	free atomic.Uint64
 }
 
 func (d *smallDisk) GetDiskUsage(string) (vfs.DiskUsage, error) {
-	return vfs.DiskUsage{AvailBytes: d.free, TotalBytes: 1 << 40}, nil
+	return vfs.DiskUsage{AvailBytes: d.free.Load(), TotalBytes: 1 << 40}, nil
 }
 
 func TestDiskLow(t *testing.T) {
-	disk := &smallDisk{vfs.NewMem(), 1 << 30}
+	disk := &smallDisk{FS: vfs.NewMem()}
+	disk.free.Store(1 << 30)
 	o := options(t, disk)
 	o.MinFreeBytes = 256 << 20
 	s := mustOpen(t, "data", o)
@@ -259,7 +261,7 @@ func TestDiskLow(t *testing.T) {
 	if s.Stats().FreeBytes != 1<<30 {
 		t.Errorf("free: %d", s.Stats().FreeBytes)
 	}
-	s.disk.fs = &smallDisk{disk.FS, 255 << 20}
+	disk.free.Store(255 << 20)
 	s.disk.look()
 	if err := s.Ready(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "255 MiB") {
 		t.Errorf("Ready: %v", err)
@@ -271,7 +273,7 @@ func TestDiskLow(t *testing.T) {
 	if err := settleNow(s, store.Outcome{Seq: r[0].Seq, Waybill: w, Status: store.Delivered}); err != nil {
 		t.Errorf("an outcome is refused: %v", err)
 	}
-	s.disk.fs = disk
+	disk.free.Store(1 << 30)
 	s.disk.look()
 	if err := s.Ready(); err != nil {
 		t.Errorf("Ready, with space again: %v", err)
