@@ -174,7 +174,7 @@ type Page[T any] struct {
 
 // Stats are figures kept in memory.
 type Stats struct {
-	// Pushes counts pushes by account and status, Waiting those pending without a Token.
+	// Pushes counts pushes by account and status.
 	Pushes map[string]map[Status]int64
 	// Events counts events by their first verdict since the store was made.
 	Events map[state.Verdict]int64

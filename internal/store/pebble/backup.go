@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
@@ -26,17 +28,17 @@ func (s *Store) Backup(_ context.Context, dir string) error {
 }
 
 func (s *Store) backup(dir string) error {
-	fs := s.opts.FS
-	switch _, err := fs.Stat(dir); {
+	files := s.opts.FS
+	switch _, err := files.Stat(dir); {
 	case err == nil:
 		return errors.New("the folder exists already; name one that does not")
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
-	if err := fs.MkdirAll(dir, 0o700); err != nil {
+	if err := files.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	home := newHome(fs, dir)
+	home := newHome(files, dir)
 	if err := s.db.Checkpoint(home.database, cdb.WithFlushedWAL()); err != nil {
 		return err
 	}
@@ -55,8 +57,26 @@ func BackupDir(dir, to string) (err error) {
 		return fmt.Errorf("back up store %s: %w", dir, err)
 	}
 	home := newHome(s.opts.FS, to)
-	if err := os.CopyFS(home.database, os.DirFS(newHome(s.opts.FS, dir).database)); err != nil {
+	err = os.CopyFS(home.database, os.DirFS(newHome(s.opts.FS, dir).database))
+	if err == nil {
+		err = syncFiles(home.database)
+	}
+	if err != nil {
 		return errors.Join(fmt.Errorf("back up store %s to %s: %w", dir, to, err), os.RemoveAll(to))
 	}
 	return home.writeMarker(s.instance)
+}
+
+// syncFiles makes all files below dir durable, so that INSTANCE, which comes last, never vouches for half a copy.
+func syncFiles(dir string) error {
+	return filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		f, err := os.Open(path)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f.Sync(), f.Close())
+	})
 }

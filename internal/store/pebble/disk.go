@@ -37,5 +37,5 @@ func (d *diskWatch) refusal() error {
 		return nil
 	}
 	return fmt.Errorf("%w: only %d MiB are free on the disk of %s, and %d MiB must stay free: free some space",
-		store.ErrUnavailable, d.free.Load()>>20, d.dir, d.min>>20)
+		store.ErrDiskLow, d.free.Load()>>20, d.dir, d.min>>20)
 }

@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -55,6 +56,13 @@ func (x *tx) settle(o *store.Outcome) error {
 	if o.Park {
 		if parked, err = x.waybill(o.Waybill); err != nil {
 			return err
+		}
+		if o.Token != "" && o.Token != parked.token {
+			// A newer Token came while this one was being refused: the waybill has not failed yet.
+			parked = nil
+			again := *o
+			again.Status, again.Reason, again.Refusals, again.NextAt = store.Pending, "", 0, time.Time{}
+			o = &again
 		}
 	}
 	if o.Attempt != nil {

@@ -94,7 +94,7 @@ func (s *Store) view(read func(db cdb.Reader) error) error {
 	s.files.RLock()
 	defer s.files.RUnlock()
 	if s.released {
-		return fmt.Errorf("%w: it is closed", store.ErrUnavailable)
+		return fmt.Errorf("%w: it is closed", store.ErrClosing)
 	}
 	snapshot := s.db.NewSnapshot()
 	err := read(snapshot)
@@ -154,7 +154,7 @@ func (s *Store) refusal() error {
 		return fmt.Errorf("%w: %w", store.ErrUnavailable, *err)
 	}
 	if s.closed {
-		return fmt.Errorf("%w: it is closing", store.ErrUnavailable)
+		return store.ErrClosing
 	}
 	return nil
 }

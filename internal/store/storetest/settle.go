@@ -24,6 +24,7 @@ var settleTests = map[string]func(*fixture){
 	"many outcomes at once":                   settleMany,
 	"settled pushes survive a restart":        settleSurvives,
 	"a parked waybill keeps its other pushes": settlePark,
+	"a newer Token overtakes the parking":     settleParkOvertaken,
 }
 
 // ready makes a waybill with a Token and n accepted events.
@@ -238,5 +239,29 @@ func settlePark(f *fixture) {
 		if !c.Blocked {
 			f.Errorf("a push of a parked waybill was fed as sendable: %+v", c)
 		}
+	}
+}
+
+func settleParkOvertaken(f *fixture) {
+	w, n := f.ready("1", 2)
+	refused := f.lane(w).Token
+	f.token(w, "NEWER", true)
+	f.settle(store.Outcome{
+		Seq: n[0], Waybill: w, Status: store.Failed, Reason: store.ReasonToken, Attempt: f.attempt(9300507),
+		Tries: 3, Refusals: 3, Park: true, Token: refused,
+	})
+	lane := f.openPushes(w, n...)
+	if lane.Parked || lane.Token != "NEWER" {
+		f.Errorf("parked %v with the Token %q, although a newer one had come", lane.Parked, lane.Token)
+	}
+	if p := lane.Pushes[0]; p.Refusals != 0 || !p.NextAt.IsZero() || len(p.Attempts) != 1 {
+		f.Errorf("it is not sent again at once: %+v", p)
+	}
+	f.settle(store.Outcome{
+		Seq: n[0], Waybill: w, Status: store.Failed, Reason: store.ReasonToken, Attempt: f.attempt(9300507),
+		Tries: 6, Refusals: 3, Park: true, Token: "NEWER",
+	})
+	if lane := f.openPushes(w, n[1]); !lane.Parked {
+		f.Error("the newest Token is refused, but the waybill is not parked")
 	}
 }
