@@ -17,7 +17,7 @@ func (s *Service) Backup(ctx context.Context, by Actor, w io.Writer) (err error)
 	dir := filepath.Join(s.BackupDir, "backup-"+rand.Text())
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := s.Store.Backup(ctx, dir); err != nil {
-		return fmt.Errorf("copying the store: %w", err)
+		return storeProblem(fmt.Errorf("copying the store: %w", err))
 	}
 	s.acted(by, "store backed up")
 	out := tar.NewWriter(w)

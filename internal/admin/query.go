@@ -41,7 +41,7 @@ var commonFilters = []filter{
 }
 
 var eventFilters = append(slices.Clone(commonFilters), filter{
-	"verdict", readText(func(q *store.Query) *state.Verdict { return &q.Verdict }),
+	"verdict", readVerdict,
 	problem.Text{En: "one of accepted, held, ignored, rejected", Zh: "accepted、held、ignored、rejected 之一"},
 })
 
@@ -118,6 +118,18 @@ func readText[T any, P interface {
 	}
 }
 
+// readVerdict takes the verdicts of events that are kept. The others name nothing that could be listed.
+func readVerdict(q *store.Query, value string, _ time.Time) bool {
+	if q.Verdict.UnmarshalText([]byte(value)) != nil {
+		return false
+	}
+	switch q.Verdict {
+	case state.Accepted, state.Held, state.Ignored, state.Rejected:
+		return true
+	}
+	return false
+}
+
 func readWaitingFor(q *store.Query, value string, _ time.Time) bool {
 	q.WaitingFor = store.WaitingFor(value)
 	switch q.WaitingFor {
@@ -145,7 +157,8 @@ func readTime(field func(*store.Query) *time.Time) func(*store.Query, string, ti
 			*field(q) = now.Add(-back)
 			return back >= 0
 		}
-		t, err := time.Parse(time.RFC3339, value)
+		// A + that was not escaped arrives as a space, and there is no other in such a time.
+		t, err := time.Parse(time.RFC3339, strings.Replace(value, " ", "+", 1))
 		*field(q) = t
 		return err == nil
 	}

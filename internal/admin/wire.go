@@ -73,7 +73,7 @@ func pushItem(p *store.Push, by Actor) PushItem {
 		DeliveryID: p.Event.DeliveryID, WaybillID: p.Event.WaybillID,
 		ActionType: p.Event.Type, ActionTime: p.Event.Time, ActionMsg: shown(p.Event.Msg, by),
 		Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Tries,
-		Errcode: last.Errcode, Errmsg: shown(last.Errmsg, by), Reason: p.Reason,
+		Errcode: last.Errcode, Errmsg: shown(last.Errmsg, by), Reason: shown(p.Reason, by),
 		ReceivedAt: p.ReceivedAt.UTC(),
 	}
 	if p.Status == store.Delivered {

@@ -139,13 +139,17 @@ func answer(c echo.Context, status int) func(v any, err error) error {
 	}
 }
 
-// param is a part of the path, unescaped: waybill numbers may hold any printable character.
+// param is a part of the path, unescaped: waybill numbers may hold any printable character. Echo routes by the raw path
+// where there is one, and otherwise by what net/http has unescaped already.
 func param(c echo.Context, name string) string {
-	raw := c.Param(name)
-	if s, err := url.PathUnescape(raw); err == nil {
+	value := c.Param(name)
+	if c.Request().URL.RawPath == "" {
+		return value
+	}
+	if s, err := url.PathUnescape(value); err == nil {
 		return s
 	}
-	return raw
+	return value
 }
 
 func seqParam(c echo.Context) (uint64, error) {
@@ -184,8 +188,11 @@ func readJSON(c echo.Context, v any) error {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil
 	}
-	if !json.Valid(body) {
+	switch {
+	case !json.Valid(body):
 		return problem.New(problem.MalformedJSON)
+	case bytes.TrimSpace(body)[0] != '{':
+		return problem.New(problem.InvalidRequest).Say("The body must be a JSON object.", "请求体必须是 JSON 对象。")
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()

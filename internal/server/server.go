@@ -75,30 +75,37 @@ func (s *Server) AdminAddr() string { return s.adminAddr.Addr().String() }
 
 // ServeEvents serves events until ctx ends, and then until the requests under way are answered, at most grace long.
 func (s *Server) ServeEvents(ctx context.Context, grace time.Duration) error {
-	return serve(ctx, s.events, s.eventsAddr, grace)
+	return s.serve(ctx, s.events, s.eventsAddr, grace)
 }
 
 // ServeAdmin does the same for the other listener.
 func (s *Server) ServeAdmin(ctx context.Context, grace time.Duration) error {
-	return serve(ctx, s.admin, s.adminAddr, grace)
+	return s.serve(ctx, s.admin, s.adminAddr, grace)
 }
 
-// serve waits for the end of Shutdown itself: Serve returns as soon as it begins, with requests still under way.
-func serve(ctx context.Context, srv *http.Server, l net.Listener, grace time.Duration) error {
+// serve waits for the end of Shutdown itself: Serve returns as soon as it begins, with requests still under way. Those
+// that outlast grace, and connections on which nothing was ever asked, are cut off: that is no failure of the stop.
+func (s *Server) serve(ctx context.Context, srv *http.Server, l net.Listener, grace time.Duration) error {
 	failed := make(chan error, 1)
 	go func() { failed <- srv.Serve(l) }()
 	select {
 	case err := <-failed:
-		return err
+		return fmt.Errorf("serving %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 	}
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
-	if err := srv.Shutdown(stop); err != nil {
-		return errors.Join(fmt.Errorf("stopping %s: %w", l.Addr(), err), srv.Close())
+	err := srv.Shutdown(stop)
+	if errors.Is(err, context.DeadlineExceeded) {
+		s.log.Warn("connections were cut off that did not end in time", "listener", l.Addr().String(), "after", grace)
+		err = srv.Close()
 	}
-	return nil
+	<-failed
+	return err
 }
+
+// Close closes both listeners, if they are not served.
+func (s *Server) Close() error { return errors.Join(s.eventsAddr.Close(), s.adminAddr.Close()) }
 
 // newHTTPServer sets every time-out: Echo's own server has none, so that a slow client would hold it for ever.
 func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
@@ -121,7 +128,11 @@ func newEcho(o *Options, routes []route, auth *auth) *echo.Echo {
 	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(o.Log, err, c) }
 	e.Use(observe(o), recovered)
 	for _, r := range routes {
-		e.Add(r.method, r.path, auth.guard(r.access, r.handle))
+		handle := auth.guard(r.access, r.handle)
+		e.Add(r.method, r.path, handle)
+		if r.method == http.MethodGet {
+			e.Add(http.MethodHead, r.path, handle) // RFC 9110, section 9.1; load balancers use it. net/http drops the body.
+		}
 	}
 	return e
 }
@@ -189,8 +200,8 @@ func answerError(log *slog.Logger, err error, c echo.Context) {
 	if !ok {
 		p = problem.New(problem.Internal).Because(err)
 	}
-	if p.Status() >= http.StatusInternalServerError {
-		logFailure(log, p, c)
+	if p.Status() == http.StatusInternalServerError {
+		logFailure(log, p, c) // The others have a cause that its own part tells of, once and not with each request.
 	}
 	if err := p.Write(c.Response(), c.Request()); err != nil {
 		log.Debug("answering a request", "err", err)
