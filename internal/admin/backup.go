@@ -11,10 +11,23 @@ import (
 	"path/filepath"
 )
 
+// copyPrefix begins the name of a copy that is being sent out. Nobody else names a folder like that.
+const copyPrefix = ".backup-being-sent-"
+
+// RemoveLeftovers removes copies that a process was sending out when it was killed; their links keep files of the store
+// from being freed.
+func RemoveLeftovers(backupDir string) error {
+	left, err := filepath.Glob(filepath.Join(backupDir, copyPrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	return err
+}
+
 // Backup writes a consistent copy of the store to w as a tar archive, while the service goes on. The copy is made
 // beside the store (mostly by hard links) and removed afterwards.
 func (s *Service) Backup(ctx context.Context, by Actor, w io.Writer) (err error) {
-	dir := filepath.Join(s.BackupDir, "backup-"+rand.Text())
+	dir := filepath.Join(s.BackupDir, copyPrefix+rand.Text())
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := s.Store.Backup(ctx, dir); err != nil {
 		return storeProblem(fmt.Errorf("copying the store: %w", err))

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -43,6 +44,9 @@ type App struct {
 	metrics *telemetry.Metrics
 	admin   *admin.Service
 	stops   []func() // What Close does before it closes the store, the last one first.
+
+	stopping atomic.Bool // Run is on its way out.
+	close    sync.Once
 }
 
 // The stop must be through within 30 s (contract, section 8): requests get 3 s, pushes in flight the longest time-out
@@ -70,6 +74,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 		return err
 	}
 	folder, _ := a.cfg.Store.Folder()
+	if err := admin.RemoveLeftovers(folder); err != nil {
+		a.log.Warn("removing what an interrupted backup left", "err", err)
+	}
 	a.admin = &admin.Service{
 		Store: a.store, Pusher: a.pusher, Accounts: a.accountIDs(), BackupDir: folder, Log: a.log.With("part", "admin"),
 	}
@@ -80,6 +87,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Metrics: a.metrics.Handler(), Ready: a.ready, Observe: a.metrics.HTTPRequest,
 		TrustedProxies: a.cfg.Server.TrustedProxies, Log: a.log.With("part", "http"),
 	})
+	if err == nil {
+		a.onStop(func() { _ = a.server.Close() }) // Of no use, and no harm, once they were served.
+	}
 	return err
 }
 
@@ -180,6 +190,7 @@ func (a *App) Run(ctx context.Context) error {
 	all.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
 
 	<-ctx.Done()
+	a.stopping.Store(true)
 	a.log.Info("stopping: no more events are taken; pushes in flight are let through")
 	intakeErr := intake.Wait()
 	stopPushing()
@@ -192,22 +203,27 @@ func (a *App) Run(ctx context.Context) error {
 // onStop has f called by Close.
 func (a *App) onStop(f func()) { a.stops = append(a.stops, f) }
 
-// Close closes what New opened; Run does it by itself.
-func (a *App) Close() error {
+// Close closes what New opened; Run does it by itself. A second call does nothing.
+func (a *App) Close() (err error) {
+	a.close.Do(func() { err = a.closeAll() })
+	return err
+}
+
+func (a *App) closeAll() error {
 	for _, stop := range slices.Backward(a.stops) {
 		stop()
 	}
-	a.stops = nil
 	if a.store == nil {
-		return nil
+		return nil // It could not be opened.
 	}
-	s := a.store
-	a.store = nil
-	if err := s.Close(); err != nil {
+	if err := a.store.Close(); err != nil {
 		return fmt.Errorf("closing the store: %w", err)
 	}
 	return nil
 }
+
+// errStopping is why no events are taken while the last pushes are let through.
+var errStopping = errors.New("the service is stopping")
 
 // ready says whether events can be taken, and what is degraded while they can.
 func (a *App) ready() (degraded []string, err error) {
@@ -220,6 +236,9 @@ func (a *App) ready() (degraded []string, err error) {
 			degraded = append(degraded, fmt.Sprintf("account %s: the breaker of %s is open since %s (%s)",
 				s.DeliveryID, s.Breakers[0].Host, s.Breakers[0].Since.UTC().Format(time.RFC3339), s.Breakers[0].OpenedBy))
 		}
+	}
+	if a.stopping.Load() {
+		return degraded, errStopping
 	}
 	return degraded, a.store.Ready()
 }

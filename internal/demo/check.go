@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,6 +69,8 @@ func (d *demo) checkWaybill(ctx context.Context, s *summary, waybill string, ack
 		switch step.Push.Status {
 		case store.Delivered:
 			delivered = append(delivered, step.Push)
+		case store.Failed:
+			s.lost = append(s.lost, fmt.Sprintf("waybill %s: push %d failed (%s)", waybill, step.Push.Seq, step.Push.Reason))
 		case store.Pending:
 			s.lost = append(s.lost, fmt.Sprintf("waybill %s: push %d is still pending (%s)", waybill, step.Push.Seq, step.Push.WaitingFor))
 		}
@@ -75,7 +78,7 @@ func (d *demo) checkWaybill(ctx context.Context, s *summary, waybill string, ack
 	for id := range acked {
 		s.lost = append(s.lost, fmt.Sprintf("waybill %s: event %s was acknowledged and is not kept", waybill, id))
 	}
-	slices.SortFunc(delivered, func(a, b store.Push) int { return int(a.Ord) - int(b.Ord) })
+	slices.SortFunc(delivered, func(a, b store.Push) int { return cmp.Compare(a.Ord, b.Ord) })
 	d.compare(s, waybill, delivered)
 }
 
@@ -102,8 +105,9 @@ func (s *summary) err() error {
 	if len(s.lost)+len(s.outOfOrder)+int(s.upstream.Overlaps)+len(s.errors) == 0 {
 		return nil
 	}
-	return fmt.Errorf("the demo found %d lost and %d out of order: %w", len(s.lost), len(s.outOfOrder),
-		errors.Join(s.errors...))
+	found := fmt.Errorf("the demo found %d lost, %d out of order and %d errors", len(s.lost),
+		len(s.outOfOrder)+int(s.upstream.Overlaps), len(s.errors))
+	return errors.Join(append([]error{found}, s.errors...)...)
 }
 
 func (s *summary) print(w io.Writer) {

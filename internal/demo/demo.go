@@ -85,10 +85,12 @@ func (d *demo) run(ctx context.Context, dir string) error {
 		return errors.Join(err, stopApp(stop, appDone))
 	}
 	d.printLines()
-	err = d.play(ctx, appDone)
+	if err := d.play(ctx, appDone); err != nil {
+		return errors.Join(err, stopApp(stop, appDone)) // The service is gone, or never saw traffic: nothing to check.
+	}
 	sum := d.settleAndCheck(serving)
 	sum.print(d.o.Out)
-	return errors.Join(err, sum.err(), stopApp(stop, appDone))
+	return errors.Join(sum.err(), stopApp(stop, appDone))
 }
 
 func stopApp(stop context.CancelFunc, done chan error) error {

@@ -1,0 +1,100 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"carrier/internal/sandbox"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func options(out *bytes.Buffer) Options {
+	return Options{
+		For: time.Second, Rate: 20, Out: out, Log: slog.New(slog.DiscardHandler), Version: "test",
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0",
+	}
+}
+
+// TestDemo runs the whole loop, on a good day and on a bad one.
+func TestDemo(t *testing.T) {
+	for _, faults := range []bool{false, true} {
+		var out bytes.Buffer
+		o := options(&out)
+		o.Faults = faults
+		if err := Run(t.Context(), o); err != nil {
+			t.Errorf("faults %t: %v\n%s", faults, err, &out)
+		}
+		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "summary", "traces verified"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
+			}
+		}
+	}
+}
+
+// TestDemoEndsWithItsContext: Ctrl-C is a good end, with a summary.
+func TestDemoEndsWithItsContext(t *testing.T) {
+	var out bytes.Buffer
+	o := options(&out)
+	o.For = 0
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	if err := Run(ctx, o); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), "summary") {
+		t.Errorf("no summary in\n%s", &out)
+	}
+}
+
+// TestTakenPortsAreReplaced: somebody else may sit on the usual ports.
+func TestTakenPortsAreReplaced(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	var out bytes.Buffer
+	o := options(&out)
+	o.Listen, o.SandboxListen = l.Addr().String(), l.Addr().String()
+	if err := Run(t.Context(), o); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+}
+
+func TestSummaryError(t *testing.T) {
+	boom := errors.New("boom")
+	tests := []struct {
+		name string
+		s    summary
+		want string
+	}{
+		{"nothing", summary{}, ""},
+		{"lost", summary{lost: []string{"x"}}, "1 lost, 0 out of order and 0 errors"},
+		{"out of order", summary{outOfOrder: []string{"x", "y"}, upstream: sandbox.Stats{Overlaps: 1}}, "0 lost, 3 out of order"},
+		{"an error", summary{errors: []error{boom}}, "boom"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := tt.s.err()
+			if tt.want == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "%!") {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
