@@ -61,7 +61,7 @@ func (l *load) finish(t *testing.T, outages []apptest.Outage) *apptest.Run {
 	l.done.Wait()
 	l.up.Faulty(t, sandbox.Faults{})
 	c := l.client.Load()
-	c.Settled(t, later)
+	c.Drain(t, soon)
 	log, order, wrong := l.Log()
 	run := &apptest.Run{
 		Sent: log, Order: order, Stored: c.EventsOf(t, ""), Pushes: c.Pushes(t, ""), Arrivals: l.up.All(), Outages: outages,

@@ -434,5 +434,18 @@ func (c *Client) Settled(t testing.TB, within time.Duration) {
 	})
 }
 
+// Drain waits until nothing is pending or held, or until that has not changed for a while. What is left over then is
+// for the oracle to explain.
+func (c *Client) Drain(t testing.TB, while time.Duration) {
+	t.Helper()
+	left, since := -1, time.Now()
+	for left != 0 && time.Since(since) < while {
+		if open := len(c.Pushes(t, "status=pending")) + len(c.EventsOf(t, "verdict=held")); open != left {
+			left, since = open, time.Now()
+		}
+		time.Sleep(pollEvery)
+	}
+}
+
 // first is the first few of a list, for a message.
 func first[T any](items []T) []T { return items[:min(3, len(items))] }
