@@ -155,6 +155,13 @@ func (s *fakeStore) open(w state.Waybill) []store.Push {
 	return open
 }
 
+// breaks sets broken.
+func (s *fakeStore) breaks(broken func(call string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = broken
+}
+
 func (s *fakeStore) fails(call string) error {
 	if s.broken == nil {
 		return nil
@@ -324,13 +331,13 @@ func (u *fakeUpstream) UpdatePath(_ context.Context, accessToken string, p wecha
 	u.newest[p.WaybillID] = p.ActionTime
 	u.inFlight[p.WaybillID] = true
 	u.most = max(u.most, len(u.inFlight))
-	answer, sending := u.answer, u.sending
+	answer, sending, latency := u.answer, u.sending, u.latency
 	u.mu.Unlock()
 	if sending != nil {
 		sending(c)
 	}
 
-	time.Sleep(u.latency)
+	time.Sleep(latency)
 	u.mu.Lock()
 	delete(u.inFlight, p.WaybillID)
 	u.mu.Unlock()
@@ -338,6 +345,13 @@ func (u *fakeUpstream) UpdatePath(_ context.Context, accessToken string, p wecha
 		return wechat.Answer{Errmsg: "ok"}, nil
 	}
 	return answer(n, c)
+}
+
+// takes sets the latency.
+func (u *fakeUpstream) takes(latency time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.latency = latency
 }
 
 func (u *fakeUpstream) seen() []call {
@@ -357,14 +371,17 @@ type fakeCreds struct {
 
 func (c *fakeCreds) Get(ctx context.Context) (string, error) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.hangs {
+	hangs := c.hangs
+	c.mu.Unlock()
+	if hangs {
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Hour):
 		}
 		return "", &wechat.TokenError{Scope: wechat.ScopeUpstream, Err: ctx.Err()}
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return fmt.Sprint("ACCESS-", c.n), c.err
 }
 
@@ -383,6 +400,12 @@ func (c *fakeCreds) fail(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err
+}
+
+func (c *fakeCreds) hang() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.hangs = true
 }
 
 func (c *fakeCreds) Retry()               {}

@@ -91,7 +91,7 @@ func TestProbeInFlightDoesNotEndAnOperatorsPause(t *testing.T) {
 		}
 		r.store.accept(waybill(1), 3, false)
 		time.Sleep(time.Second)
-		r.upstream.latency = 10 * time.Second
+		r.upstream.takes(10 * time.Second)
 		time.Sleep(time.Minute) // The probe is in flight.
 		if n := len(r.upstream.seen()); n != 2 {
 			t.Fatalf("%d requests, want the first and a probe", n)
@@ -201,12 +201,12 @@ func TestWhatCouldNotBeKeptIsKeptNextTime(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		fail := errors.New("disk full")
 		var broken atomic.Bool
-		r.store.broken = func(call string) error {
+		r.store.breaks(func(call string) error {
 			if broken.Load() && call == "PutAccount" {
 				return fail
 			}
 			return nil
-		}
+		})
 		twice := func(what string, act func() error, paused bool) {
 			broken.Store(true)
 			if err := act(); !errors.Is(err, fail) {
@@ -227,13 +227,14 @@ func TestWhatCouldNotBeKeptIsKeptNextTime(t *testing.T) {
 
 // TestKeptInOrder: a slow write of a pause must not come after the write of the resume that followed it.
 func TestKeptInOrder(t *testing.T) {
-	bubble(t, nil, func(t *testing.T, r *rig) {
-		r.store.accountTakes = func(n int) time.Duration {
+	bubble(t, func(o *Options) {
+		o.Store.(*fakeStore).accountTakes = func(n int) time.Duration {
 			if n == 1 {
 				return time.Minute
 			}
 			return 0
 		}
+	}, func(t *testing.T, r *rig) {
 		var both sync.WaitGroup
 		both.Go(func() { _ = r.pusher.Pause(t.Context(), "SF", "slow") })
 		time.Sleep(time.Second)

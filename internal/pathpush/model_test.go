@@ -135,9 +135,7 @@ func (w *world) broken(call string) error {
 
 // heal puts everything right that waits for a person, and gives it time.
 func (w *world) heal(t *testing.T) {
-	w.store.mu.Lock()
-	w.store.broken = nil
-	w.store.mu.Unlock()
+	w.store.breaks(nil)
 	w.upstream.mu.Lock()
 	w.upstream.answer = nil
 	w.upstream.mu.Unlock()
@@ -211,9 +209,7 @@ func TestWorld(t *testing.T) {
 				r.upstream.answer = w.answer
 			}
 			r.upstream.mu.Unlock()
-			r.store.mu.Lock()
-			r.store.broken = w.broken
-			r.store.mu.Unlock()
+			r.store.breaks(w.broken)
 			rt.Repeat(w.actions(t))
 			time.Sleep(time.Second) // What was held is released by then.
 			w.heal(t)

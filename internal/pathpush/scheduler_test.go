@@ -17,7 +17,7 @@ import (
 // TestStopDoesNotWaitForAnAccessToken: nothing was sent yet, so there is nothing to wait for.
 func TestStopDoesNotWaitForAnAccessToken(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
-		r.creds.hangs = true
+		r.creds.hang()
 		r.store.accept(waybill(1), 1, false)
 		time.Sleep(time.Second)
 		start := time.Now()
@@ -328,14 +328,12 @@ func TestStoreThatCannotBeRead(t *testing.T) {
 		o.MaxLoaded = 40
 	}, func(t *testing.T, r *rig) {
 		n := 0
-		r.store.mu.Lock()
-		r.store.broken = func(call string) error {
+		r.store.breaks(func(call string) error {
 			if n++; call != "Account" && n%3 > 0 && n < 600 {
 				return errors.New("input/output error")
 			}
 			return nil
-		}
-		r.store.mu.Unlock()
+		})
 		for w := range 100 {
 			r.store.accept(waybill(50+w), 1, false)
 			time.Sleep(10 * time.Millisecond)
