@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"carrier/internal/pathpush"
@@ -195,10 +196,8 @@ func (s *Service) AccountList() List[AccountItem] {
 
 // known refuses accounts that are not configured.
 func (s *Service) known(deliveryID string) error {
-	for _, id := range s.Accounts {
-		if id == deliveryID {
-			return nil
-		}
+	if slices.Contains(s.Accounts, deliveryID) {
+		return nil
 	}
 	return problem.New(problem.NotFound).Sayf("There is no account %q; GET /admin/v1/accounts lists them.",
 		"没有账户 %q；可用 GET /admin/v1/accounts 查看。", deliveryID)

@@ -173,8 +173,8 @@ func (a *account) holdUntil(until time.Time, err error) {
 func (a *account) settle(l *lane, o store.Outcome) {
 	a.mu.Lock()
 	a.inFlight--
-	if a.gate.holdReason != "" && o.Attempt != nil {
-		a.gate.holdReason = "" // There was an access_token.
+	if a.gate.holdReason != "" && !time.Now().Before(a.gate.holdUntil) {
+		a.gate.holdReason = "" // There was an access_token, after the one that could not be had.
 	}
 	a.mu.Unlock()
 	a.poke()

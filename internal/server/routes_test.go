@@ -118,10 +118,10 @@ func TestRouterErrors(t *testing.T) {
 
 func sameList(got, want string) bool {
 	in := map[string]bool{}
-	for _, s := range strings.Split(got, ",") {
+	for s := range strings.SplitSeq(got, ",") {
 		in[strings.TrimSpace(s)] = true
 	}
-	for _, s := range strings.Split(want, ",") {
+	for s := range strings.SplitSeq(want, ",") {
 		if !in[strings.TrimSpace(s)] {
 			return false
 		}
