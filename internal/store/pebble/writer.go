@@ -11,7 +11,10 @@ import (
 const (
 	queueLength = 8192 // Operations that may wait for the writer.
 	maxRows     = 1024 // Events and outcomes a commit; one Apply is never split.
-	ackLength   = 8    // Commits that may wait for the disk.
+	// ackLength is how many commits may wait for the disk beside the one that it syncs and the one that is next. With
+	// more the writer runs ahead of the disk, in commits of a few events each: measured with 256 callers, 8 took 13.5 us
+	// of CPU an event and made 38,000 a second, 0 takes 10.5 and makes 80,000.
+	ackLength = 0
 )
 
 // operation is what the writer does for a caller.
