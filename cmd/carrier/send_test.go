@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -18,8 +19,11 @@ import (
 func sendWebhook(t *testing.T) (url string, last *http.Header) {
 	t.Helper()
 	last = new(http.Header)
+	var mu sync.Mutex // Guards last: batches come in parallel.
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
 		*last = r.Header
+		mu.Unlock()
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			t.Error(err)

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	soon  = 10 * time.Second // For what takes milliseconds on an idle machine.
-	later = 60 * time.Second // For what takes seconds there.
+	soon  = 30 * time.Second  // For what takes milliseconds on an idle machine.
+	later = 120 * time.Second // For what takes seconds there.
 )
 
 // service is the whole product in this process.

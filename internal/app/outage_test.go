@@ -84,7 +84,7 @@ func TestTokenStorm(t *testing.T) {
 
 	stats := up.Stats()
 	t.Logf("%d pushes met the dead access_token; %d fetches", stats.Errcodes[42001], stats.TokenFetches)
-	if stats.Errcodes[42001] < pushes*9/10 {
+	if stats.Errcodes[42001] < pushes/2 { // On a busy machine some are late for it.
 		t.Errorf("the run is void: only %d pushes met the dead access_token", stats.Errcodes[42001])
 	}
 	if stats.TokenFetches != 2 || stats.Forced != 0 {
