@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -72,6 +73,7 @@ func damageAll(t *testing.T, killed bool) {
 				t.Run(file+" "+d.name, func(t *testing.T) {
 					t.Parallel()
 					spoiled := *settings
+					spoiled.Accounts = slices.Clone(settings.Accounts)
 					spoiled.Store = filepath.Join(t.TempDir(), "store")
 					if err := os.CopyFS(spoiled.Store, os.DirFS(settings.Store)); err != nil {
 						t.Fatal(err)

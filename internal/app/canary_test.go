@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -124,9 +125,7 @@ func TestCanaries(t *testing.T) {
 		"the signing secret": strings.TrimPrefix(settings.SigningSecret, "whsec_"),
 	}
 	outputs := map[string]string{"the log": s.log.String(), "the answers to wrong requests": refusals}
-	for name, text := range pages {
-		outputs[name] = text
-	}
+	maps.Copy(outputs, pages)
 	for where, text := range outputs {
 		if text == "" {
 			t.Errorf("%s is empty: nothing was looked at", where)
