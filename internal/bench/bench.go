@@ -201,6 +201,7 @@ func (b *bench) newLoad(p *part, r *roll, conns, batch int) *load {
 
 // span is a stretch of time in which something was counted.
 type span struct {
+	began time.Time
 	took  time.Duration
 	count uint64
 	cpu   float64 // Seconds of the part's process.
@@ -211,8 +212,11 @@ func (s span) rate() float64 { return float64(s.count) / s.took.Seconds() }
 // micros is CPU microseconds for each that was counted.
 func (s span) micros() float64 { return s.cpu * 1e6 / float64(max(s.count, 1)) }
 
-// during runs work, and counts while it does: from the end of the warm-up on, for as long as is measured. label names
-// the profile.
+// firstPatience is how long it may take until anything is counted at all.
+const firstPatience = time.Minute
+
+// during runs work, and counts while it does: from the end of the warm-up on, which begins when something is counted
+// first, for as long as is measured, and longer if nothing was counted by then. label names the profile.
 func (b *bench) during(ctx context.Context, p *part, label string, count func() uint64, work func(context.Context) error) (span, error) {
 	var s span
 	g, working := errgroup.WithContext(ctx)
@@ -222,7 +226,7 @@ func (b *bench) during(ctx context.Context, p *part, label string, count func() 
 	}
 	g.Go(func() (err error) {
 		defer stop()
-		if sleep(working, b.warmUp()) {
+		if moved(working, count, count()) && sleep(working, b.warmUp()) {
 			s, err = b.count(working, p, label, count)
 		}
 		return err
@@ -231,9 +235,19 @@ func (b *bench) during(ctx context.Context, p *part, label string, count func() 
 		return s, err
 	}
 	if s.count == 0 {
-		return s, errors.New("nothing happened at all while it was measured; let it run longer")
+		return s, fmt.Errorf("nothing at all happened within %v", firstPatience)
 	}
 	return s, nil
+}
+
+// moved waits until count is not from any more; false if that takes too long, or ctx ended.
+func moved(ctx context.Context, count func() uint64, from uint64) bool {
+	for begun := time.Now(); count() == from; {
+		if time.Since(begun) > firstPatience || !sleep(ctx, time.Millisecond) {
+			return false
+		}
+	}
+	return true
 }
 
 func (b *bench) count(ctx context.Context, p *part, label string, count func() uint64) (s span, err error) {
@@ -247,9 +261,11 @@ func (b *bench) count(ctx context.Context, p *part, label string, count func() u
 	if err != nil {
 		return s, err
 	}
-	start, from := time.Now(), count()
+	s.began = time.Now()
+	from := count()
 	sleep(ctx, b.o.For)
-	s.took, s.count = time.Since(start), count()-from
+	moved(ctx, count, from)
+	s.took, s.count = time.Since(s.began), count()-from
 	after, err := p.usage()
 	s.cpu = after.CPUSeconds - before.CPUSeconds
 	return s, err

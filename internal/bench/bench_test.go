@@ -163,7 +163,7 @@ func TestReport(t *testing.T) {
 	slow.add(2.5, 0)
 	free := &Figure{Name: "latency", Title: "half within", Unit: "ms"}
 	free.add(0.123456, 0)
-	r := &Report{Machine: Machine{OS: "linux", Arch: "amd64", CPUs: 2, Go: "go1.26", Dir: "/x", SyncMicros: 3}, Figures: []*Figure{f, slow, free}}
+	r := &Report{Machine: Machine{OS: "linux", Arch: "amd64", CPUs: 2, Go: "go1.26", Dir: "/x", SyncMicros: 3, Load: 2.5}, Figures: []*Figure{f, slow, free}}
 
 	if f.Value != 9000 || f.Ceiling != 10_000 || f.Ratio != 0.9 || !f.Reached || slow.Reached || !free.Reached {
 		t.Errorf("got %+v, %+v, %+v", f, slow, free)
@@ -185,6 +185,8 @@ start: to the first push
 latency: half within
 
 The folder seems to be in memory, or on a disk that does not wait for its medium: give one on the service's disk.
+
+Other programs were busy (load 2.5 on 2 CPUs): trust CPU per event more than ratios, and both more than figures per second.
 `
 	if got := trimLines(table.String()); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)

@@ -147,15 +147,15 @@ func (b *bench) latencyOnce(ctx context.Context) (waited []time.Duration, err er
 	defer func() { err = errors.Join(err, run.stop()) }()
 	l := run.load(b, 16, 1)
 	l.pace = rate.NewLimiter(liveRate, 1)
-	begun := time.Now().Add(b.warmUp())
-	if _, err := b.during(ctx, run.part, "latency", run.book.arrived.Load, l.run); err != nil {
+	s, err := b.during(ctx, run.part, "latency", run.book.accepted.Load, l.run)
+	if err != nil {
 		return nil, err
 	}
 	if err := errors.Join(run.drain(ctx), run.book.audit().err()); err != nil {
 		return nil, err
 	}
-	if waited = run.book.waited(begun); len(waited) == 0 {
-		return nil, errors.New("no event was accepted in time; let it run longer")
+	if waited = run.book.waited(s.began); len(waited) == 0 {
+		return nil, errors.New("no event was accepted while it was measured; let it run longer")
 	}
 	return waited, nil
 }

@@ -29,7 +29,12 @@ type Machine struct {
 	// SyncMicros is how long an fsync of 4 KiB takes in Dir, the median. Below about 20 it is memory, or a disk that
 	// does not wait for its medium.
 	SyncMicros float64 `json:"sync_us"`
+	// Load is how many threads wanted to run, on average over the minute before; 0: not known on this system.
+	Load float64 `json:"load"`
 }
+
+// busy tells whether other programs take so much of the machine that figures per second mean little.
+func (m Machine) busy() bool { return m.Load > float64(m.CPUs)/2 }
 
 // Figure is something measured, with what bounds it. Value, Ceiling and Ratio are medians over the rounds.
 type Figure struct {
@@ -142,6 +147,9 @@ func (r *Report) WriteTable(w io.Writer) error {
 	if m.SyncMicros < fastestDisk {
 		b.WriteString("\nThe folder seems to be in memory, or on a disk that does not wait for its medium: give one on the service's disk.\n")
 	}
+	if m.busy() {
+		fmt.Fprintf(&b, "\nOther programs were busy (load %.1f on %d CPUs): trust CPU per event more than ratios, and both more than figures per second.\n", m.Load, m.CPUs)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -162,14 +170,15 @@ func (f *Figure) row() string {
 
 // legend says in words what a row is.
 func (f *Figure) legend() string {
-	text := f.Name + ": " + f.Title
+	var text strings.Builder
+	text.WriteString(f.Name + ": " + f.Title)
 	if f.CeilingTitle != "" {
-		text += "; ceiling: " + f.CeilingTitle
+		text.WriteString("; ceiling: " + f.CeilingTitle)
 	}
 	for _, n := range f.Notes {
-		text += "\n    " + n
+		text.WriteString("\n    " + n)
 	}
-	return text
+	return text.String()
 }
 
 // number writes a figure with three digits that count, and thousands apart.
@@ -194,7 +203,7 @@ const fastestDisk = 20
 
 // probeMachine looks at the machine, and at the disk of dir.
 func probeMachine(dir string) (Machine, error) {
-	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(), Dir: dir}
+	m := Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, CPUs: runtime.GOMAXPROCS(0), Go: runtime.Version(), Dir: dir, Load: loadAverage()}
 	f, err := os.CreateTemp(dir, "sync-")
 	if err != nil {
 		return m, err
@@ -214,4 +223,14 @@ func probeMachine(dir string) (Machine, error) {
 	}
 	m.SyncMicros = median(took)
 	return m, nil
+}
+
+// loadAverage reads what Linux keeps, proc_loadavg(5); 0 elsewhere.
+func loadAverage() float64 {
+	var load float64
+	text, err := os.ReadFile("/proc/loadavg")
+	if err == nil {
+		_, _ = fmt.Sscan(string(text), &load) // 0: not known.
+	}
+	return load
 }
