@@ -190,19 +190,25 @@ func TestHandAndTagsAgree(t *testing.T) {
 			switch rapid.IntRange(0, 7).Draw(t, "change") {
 			case 0:
 				w.id = text(maxIDChars).Draw(t, "id")
+				w.has |= fieldID
 			case 1:
 				w.waybillID = text(maxWaybillChars).Draw(t, "waybill_id")
+				w.has |= fieldWaybillID
 			case 2:
 				w.actionMsg = text(r.maxMsg).Draw(t, "action_msg")
+				w.has |= fieldActionMsg
 			case 3:
 				w.token = text(maxTokenBytes).Draw(t, "token")
 				w.has |= fieldToken
 			case 4:
 				w.deliveryID = []byte(rapid.SampledFrom([]string{"", "SF", "YTO", "sf", "ZTO"}).Draw(t, "delivery_id"))
+				w.has |= fieldDeliveryID
 			case 5:
 				w.actionType = number.Draw(t, "action_type")
+				w.has |= fieldActionType
 			case 6:
 				w.actionTime = number.Draw(t, "action_time")
+				w.has |= fieldActionTime
 			case 7:
 				without(&w, field(1)<<rapid.IntRange(0, 6).Draw(t, "without"))
 			}

@@ -92,14 +92,14 @@ type Options struct {
 	Errcodes     map[int]wechat.Scope // Overrides of wechat.ScopeOf.
 	Logger       *slog.Logger
 	Observer     Observer
-	// MaxLoaded bounds the pushes of an account that are held in memory; 0 means 50,000.
+	// MaxLoaded bounds the pushes of an account that are held in memory; 0 means 32,000.
 	MaxLoaded int
 	// Random gives numbers in [0,1) for the jitter; nil means math/rand's.
 	Random func() float64
 }
 
 func (o *Options) complete() error {
-	o.MaxLoaded = cmp.Or(o.MaxLoaded, 50_000)
+	o.MaxLoaded = cmp.Or(o.MaxLoaded, 32_000)
 	o.TokenRetries = cmp.Or(o.TokenRetries, 3)
 	o.Retry.Initial = cmp.Or(o.Retry.Initial, time.Second)
 	o.Retry.Max = cmp.Or(o.Retry.Max, 5*time.Minute)
