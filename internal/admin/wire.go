@@ -27,23 +27,35 @@ func listOf[R, T any](page store.Page[R], item func(*R) T) List[T] {
 	return out
 }
 
+// Scan is the event itself, as lists show it.
+type Scan struct {
+	Seq        uint64           `json:"seq"`
+	EventID    string           `json:"event_id"`
+	Source     string           `json:"source"`
+	DeliveryID string           `json:"delivery_id"`
+	WaybillID  string           `json:"waybill_id"`
+	ActionType state.ActionType `json:"action_type"`
+	ActionTime int64            `json:"action_time"`
+	ActionMsg  string           `json:"action_msg"`
+	ReceivedAt time.Time        `json:"received_at"`
+}
+
+func scanOf(seq uint64, e *state.Event, receivedAt time.Time, by Actor) Scan {
+	return Scan{
+		Seq: seq, EventID: e.ID, Source: e.Source, DeliveryID: e.DeliveryID, WaybillID: e.WaybillID,
+		ActionType: e.Type, ActionTime: e.Time, ActionMsg: shown(e.Msg, by), ReceivedAt: receivedAt.UTC(),
+	}
+}
+
 // PushItem is a push in a list.
 type PushItem struct {
-	Seq           uint64           `json:"seq"`
-	EventID       string           `json:"event_id"`
-	Source        string           `json:"source"`
-	DeliveryID    string           `json:"delivery_id"`
-	WaybillID     string           `json:"waybill_id"`
-	ActionType    state.ActionType `json:"action_type"`
-	ActionTime    int64            `json:"action_time"`
-	ActionMsg     string           `json:"action_msg"`
+	Scan
 	Status        store.Status     `json:"status"`
 	WaitingFor    store.WaitingFor `json:"waiting_for"`
 	Attempts      int              `json:"attempts"` // Those that count.
 	Errcode       *int             `json:"errcode"`  // Of the last attempt; null if there was none, or no readable answer.
 	Errmsg        string           `json:"errmsg"`
 	Reason        string           `json:"reason"`
-	ReceivedAt    time.Time        `json:"received_at"`
 	DeliveredAt   *time.Time       `json:"delivered_at"`
 	NextAttemptAt *time.Time       `json:"next_attempt_at"`
 }
@@ -69,12 +81,9 @@ type AttemptItem struct {
 func pushItem(p *store.Push, by Actor) PushItem {
 	last := p.Last()
 	item := PushItem{
-		Seq: p.Seq, EventID: p.Event.ID, Source: p.Event.Source,
-		DeliveryID: p.Event.DeliveryID, WaybillID: p.Event.WaybillID,
-		ActionType: p.Event.Type, ActionTime: p.Event.Time, ActionMsg: shown(p.Event.Msg, by),
+		Scan:   scanOf(p.Seq, &p.Event, p.ReceivedAt, by),
 		Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Tries,
 		Errcode: last.Errcode, Errmsg: shown(last.Errmsg, by), Reason: shown(p.Reason, by),
-		ReceivedAt: p.ReceivedAt.UTC(),
 	}
 	if p.Status == store.Delivered {
 		item.DeliveredAt = instant(p.DoneAt)
@@ -98,30 +107,19 @@ func pushDetail(p *store.Push, by Actor) PushDetail {
 
 // EventItem is an event of any verdict.
 type EventItem struct {
-	Seq          uint64           `json:"seq"`
-	EventID      string           `json:"event_id"`
-	Source       string           `json:"source"`
-	DeliveryID   string           `json:"delivery_id"`
-	WaybillID    string           `json:"waybill_id"`
-	ActionType   state.ActionType `json:"action_type"`
-	ActionTime   int64            `json:"action_time"`
-	ActionMsg    string           `json:"action_msg"`
-	ReceivedAt   time.Time        `json:"received_at"`
-	Verdict      state.Verdict    `json:"verdict"`       // As it stands now.
-	FirstVerdict state.Verdict    `json:"first_verdict"` // As it was answered.
-	Reason       state.Reason     `json:"reason"`
-	Late         bool             `json:"late"`
-	Gap          bool             `json:"gap"`
-	HeldUntil    *time.Time       `json:"held_until"`
-	Status       store.Status     `json:"status"` // Of its push; empty if it has none.
+	Scan
+	Verdict      state.Verdict `json:"verdict"`       // As it stands now.
+	FirstVerdict state.Verdict `json:"first_verdict"` // As it was answered.
+	Reason       state.Reason  `json:"reason"`
+	Late         bool          `json:"late"`
+	Gap          bool          `json:"gap"`
+	HeldUntil    *time.Time    `json:"held_until"`
+	Status       store.Status  `json:"status"` // Of its push; empty if it has none.
 }
 
 func eventItem(e *store.Event, by Actor) EventItem {
 	return EventItem{
-		Seq: e.Seq, EventID: e.Event.ID, Source: e.Event.Source,
-		DeliveryID: e.Event.DeliveryID, WaybillID: e.Event.WaybillID,
-		ActionType: e.Event.Type, ActionTime: e.Event.Time, ActionMsg: shown(e.Event.Msg, by),
-		ReceivedAt: e.ReceivedAt.UTC(), Verdict: e.Verdict, FirstVerdict: e.First, Reason: e.Reason,
+		Scan: scanOf(e.Seq, &e.Event, e.ReceivedAt, by), Verdict: e.Verdict, FirstVerdict: e.First, Reason: e.Reason,
 		Late: e.Late, Gap: e.Gap, HeldUntil: instant(e.HeldUntil), Status: e.Status,
 	}
 }
