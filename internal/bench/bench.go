@@ -127,13 +127,19 @@ func (b *bench) say(format string, args ...any) {
 // warmUp is how long a measurement runs before it counts.
 func (b *bench) warmUp() time.Duration { return min(b.o.For/4, time.Second) }
 
+// measure gives a rate, or another figure.
+type measure func(ctx context.Context) (float64, error)
+
 // contest measures a figure in turn with its ceiling, round by round, so that what else the machine does hits both
-// alike. Each begins every other round.
-func (b *bench) contest(ctx context.Context, f *Figure, figure, ceiling func(ctx context.Context) (float64, error)) error {
-	order := []func(context.Context) (float64, error){figure, ceiling}
+// alike. Each begins every other round. others are measured in the same rounds, for a note.
+func (b *bench) contest(ctx context.Context, f *Figure, figure, ceiling measure, others ...*yardstick) error {
+	order := []measure{figure, ceiling}
+	for _, o := range others {
+		order = append(order, o.measure)
+	}
 	for round := range b.o.Rounds {
 		b.say("%s: round %d of %d", f.Name, round+1, b.o.Rounds)
-		var got [2]float64
+		got := make([]float64, len(order))
 		for i := range order {
 			which := (i + round + 1) % len(order)
 			var err error
@@ -142,9 +148,22 @@ func (b *bench) contest(ctx context.Context, f *Figure, figure, ceiling func(ctx
 			}
 		}
 		f.add(got[0], got[1])
+		for i, o := range others {
+			o.rates, o.ratios = append(o.rates, got[2+i]), append(o.ratios, got[0]/got[2+i])
+		}
+	}
+	for _, o := range others {
+		f.note("%.2f of %s (%s %s)", median(o.ratios), o.title, number(median(o.rates)), f.Unit)
 	}
 	b.report.Figures = append(b.report.Figures, f)
 	return nil
+}
+
+// yardstick is something else that a figure is compared with.
+type yardstick struct {
+	title         string
+	measure       measure
+	rates, ratios []float64
 }
 
 // newStore names a folder for a store.

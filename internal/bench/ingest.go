@@ -28,7 +28,14 @@ type ingestion struct {
 	aim          Aim
 }
 
-// ingest measures ways in, with the account paused, against the same webhook without a store.
+// rivals are what the service's way in is compared with.
+type rivals struct {
+	webhook *part // The same webhook without a store.
+	handler *part // A plain Echo handler; it takes single events only.
+}
+
+// ingest measures ways in, with the account paused: single events against a plain Echo handler, and all against the
+// same webhook without a store.
 func (b *bench) ingest(ctx context.Context, ways []ingestion) (err error) {
 	up, err := startUpstream(ctx, anyPort, 0, nil)
 	if err != nil {
@@ -45,20 +52,26 @@ func (b *bench) ingest(ctx context.Context, ways []ingestion) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, bare.stop()) }()
+	plain, err := start(ctx, b.o.Spawn, role{Kind: kindHandler})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, plain.stop()) }()
 
 	r := newRoll(0) // One for all: an id that came before would be a duplicate.
 	for _, way := range ways {
-		if err := b.ingestOne(ctx, way, full, bare, r); err != nil {
+		if err := b.ingestOne(ctx, way, full, rivals{bare, plain}, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *bench) ingestOne(ctx context.Context, way ingestion, full, bare *part, r *roll) error {
-	f := &Figure{Name: way.name, Title: way.title, Unit: "events/s", CeilingTitle: "the same webhook without a store", Aim: way.aim}
-	var cpu, bareCPU []float64
-	measure := func(p *part, label string, cpu *[]float64) func(context.Context) (float64, error) {
+func (b *bench) ingestOne(ctx context.Context, way ingestion, full *part, rivals rivals, r *roll) error {
+	const webhookTitle = "the same webhook without a store"
+	f := &Figure{Name: way.name, Title: way.title, Unit: "events/s", CeilingTitle: webhookTitle, Aim: way.aim}
+	var cpu, bareCPU, plainCPU []float64
+	measured := func(p *part, label string, cpu *[]float64) measure {
 		return func(ctx context.Context) (float64, error) {
 			l := b.newLoad(p, r, way.conns, way.batch)
 			s, err := b.during(ctx, p, label, l.accepted.Load, l.run)
@@ -69,8 +82,17 @@ func (b *bench) ingestOne(ctx context.Context, way ingestion, full, bare *part, 
 			return s.rate(), b.quiet(ctx, p)
 		}
 	}
-	err := b.contest(ctx, f, measure(full, way.name, &cpu), measure(bare, way.name+"-ceiling", &bareCPU))
-	f.note("CPU %s an event, %s without the store", micros(median(cpu)), micros(median(bareCPU)))
+	figure, webhook := measured(full, way.name, &cpu), measured(rivals.webhook, way.name+"-webhook", &bareCPU)
+	if way.batch > 1 {
+		err := b.contest(ctx, f, figure, webhook)
+		f.note("CPU %s an event, %s without the store", micros(median(cpu)), micros(median(bareCPU)))
+		return err
+	}
+	f.CeilingTitle = "an Echo handler with encoding/json and validator tags that stores nothing"
+	err := b.contest(ctx, f, figure, measured(rivals.handler, way.name+"-ceiling", &plainCPU),
+		&yardstick{title: webhookTitle, measure: webhook})
+	f.note("CPU %s an event, %s of the plain handler, %s of the webhook without a store", micros(median(cpu)),
+		micros(median(plainCPU)), micros(median(bareCPU)))
 	return err
 }
 

@@ -16,6 +16,7 @@ import (
 const (
 	kindService = "service" // The whole service.
 	kindWebhook = "webhook" // Its webhook, with a store that answers at once.
+	kindHandler = "handler" // An Echo handler as one would write it first, without a store.
 	kindClient  = "client"  // A bare loop of net/http that pushes.
 )
 
@@ -89,6 +90,8 @@ func newRunner(ctx context.Context, r role) (runner, error) {
 		return newService(ctx, r)
 	case kindWebhook:
 		return newWebhook(ctx, r)
+	case kindHandler:
+		return newHandler(ctx)
 	case kindClient:
 		return newClient(r), nil
 	}
