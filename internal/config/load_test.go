@@ -224,7 +224,7 @@ accounts:
 
 func TestEnvironmentLeavesOthersAlone(t *testing.T) {
 	env := []string{
-		"CARRIER_API_KEY=k", "CARRIER_ADMIN_URL=u", "CARRIER_ADMIN_TOKEN=t", // The command line's.
+		"CARRIER_API_KEY=k", "CARRIER_SIGNING_SECRET=s", "CARRIER_ADMIN_URL=u", "CARRIER_ADMIN_TOKEN=t", // The command line's.
 		"CARRIER_SERVICE_HOST=10.0.0.1", "CARRIER_SERVICE_PORT=80", "CARRIER_SERVICE_PORT_HTTP=80",
 		"CARRIER_PORT=tcp://10.0.0.1:80", "CARRIER_PORT_80_TCP=tcp://10.0.0.1:80", "CARRIER_PORT_80_TCP_PROTO=tcp",
 		"CARRIER_NATS_SERVICE_HOST=10.0.0.2", "CARRIER_NATS_PORT_4222_TCP_ADDR=10.0.0.2", // Kubernetes'.
