@@ -53,17 +53,14 @@ type Service struct {
 	Log       *slog.Logger
 }
 
-// MaxTokenBytes bounds a waybill's Token (contract, section 3).
-const MaxTokenBytes = 256
-
 // PutToken registers a waybill's Token. changed is false if it was the newest already.
 func (s *Service) PutToken(ctx context.Context, by Actor, w state.Waybill, token string) (changed bool, err error) {
 	if err := s.known(w.DeliveryID); err != nil {
 		return false, err
 	}
-	if token == "" || len(token) > MaxTokenBytes {
+	if token == "" || len(token) > state.MaxTokenBytes {
 		return false, invalidField("token", "length",
-			problem.Textf("token must have 1 to %d bytes.", "token 必须为 1 到 %d 字节。", MaxTokenBytes))
+			problem.Textf("token must have 1 to %d bytes.", "token 必须为 1 到 %d 字节。", state.MaxTokenBytes))
 	}
 	if changed, err = s.Store.PutToken(ctx, w, token); err != nil {
 		return false, storeProblem(err)

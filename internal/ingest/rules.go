@@ -14,9 +14,7 @@ import (
 
 // Limits of an event's fields. The tags of tagged repeat them; a test compares.
 const (
-	maxIDChars      = 128
-	maxWaybillChars = 64
-	maxTokenBytes   = 256
+	maxIDChars = 128
 	// firstMilliseconds is the first action_time taken for milliseconds: as seconds it lies in the year 5138, as
 	// milliseconds in 1973.
 	firstMilliseconds = 100_000_000_000
@@ -39,13 +37,13 @@ func (r *rules) kept(w *wire, now time.Time) bool {
 	const must = fieldID | fieldWaybillID | fieldActionType | fieldActionTime | fieldActionMsg
 	return w.has&must == must &&
 		len(w.id) > 0 && withinChars(w.id, maxIDChars) && isPrintable(w.id) &&
-		len(w.waybillID) > 0 && withinChars(w.waybillID, maxWaybillChars) && isOneWord(w.waybillID) &&
+		len(w.waybillID) > 0 && withinChars(w.waybillID, state.MaxWaybillChars) && isOneWord(w.waybillID) &&
 		r.account(w) != "" &&
 		isActionType(w.actionType) &&
 		w.actionTime > 0 && w.actionTime < firstMilliseconds &&
 		!r.tooFarAhead(w.actionTime, now) && !r.tooOld(w.actionTime, now) &&
 		len(w.actionMsg) > 0 && len(w.actionMsg) <= r.maxMsg &&
-		len(w.token) <= maxTokenBytes
+		len(w.token) <= state.MaxTokenBytes
 }
 
 // account is the configured account that the event names, or that stands for none named; empty if there is none.

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"carrier/internal/problem"
+	"carrier/internal/state"
 )
 
 // tagNames are the validator tags in use on tagged.
@@ -192,13 +193,13 @@ func TestHandAndTagsAgree(t *testing.T) {
 				w.id = text(maxIDChars).Draw(t, "id")
 				w.has |= fieldID
 			case 1:
-				w.waybillID = text(maxWaybillChars).Draw(t, "waybill_id")
+				w.waybillID = text(state.MaxWaybillChars).Draw(t, "waybill_id")
 				w.has |= fieldWaybillID
 			case 2:
 				w.actionMsg = text(r.maxMsg).Draw(t, "action_msg")
 				w.has |= fieldActionMsg
 			case 3:
-				w.token = text(maxTokenBytes).Draw(t, "token")
+				w.token = text(state.MaxTokenBytes).Draw(t, "token")
 				w.has |= fieldToken
 			case 4:
 				w.deliveryID = []byte(rapid.SampledFrom([]string{"", "SF", "YTO", "sf", "ZTO"}).Draw(t, "delivery_id"))

@@ -163,7 +163,7 @@ func seqParam(c echo.Context) (uint64, error) {
 
 func waybillParam(c echo.Context) (state.Waybill, error) {
 	w := state.Waybill{DeliveryID: param(c, "delivery"), WaybillID: param(c, "waybill")}
-	if n := len([]rune(w.WaybillID)); n == 0 || n > 64 || strings.ContainsFunc(w.WaybillID, notInID) {
+	if n := len([]rune(w.WaybillID)); n == 0 || n > state.MaxWaybillChars || strings.ContainsFunc(w.WaybillID, notInID) {
 		return w, problem.New(problem.NotFound).Say("That is no waybill number: it has 1 to 64 characters without spaces.",
 			"不是有效的运单号：应为 1 到 64 个字符且不含空格。")
 	}

@@ -2,6 +2,12 @@ package state
 
 import "fmt"
 
+// Limits of an event's fields that more than one way in has to hold (contract, section 3).
+const (
+	MaxWaybillChars = 64  // Of a waybill_id, in characters.
+	MaxTokenBytes   = 256 // Of a waybill's Token.
+)
+
 // Event is one scan of one waybill, in the one form that all ways in lead to.
 type Event struct {
 	ID         string     // The sender's; unique within Source: the idempotency key.
@@ -38,10 +44,10 @@ const (
 	Invalid           // Malformed; not recorded.
 	Conflict          // The same id with other content; not recorded.
 
-	numVerdicts
+	NumVerdicts // How many there are, no verdict among them: the size of a table by verdict.
 )
 
-var verdictNames = [numVerdicts]string{
+var verdictNames = [NumVerdicts]string{
 	"", "accepted", "held", "ignored", "duplicate", "rejected", "invalid", "conflict",
 }
 
@@ -52,7 +58,7 @@ func Verdicts() []Verdict {
 
 // String is the verdict as in answers: "accepted".
 func (v Verdict) String() string {
-	if v >= numVerdicts {
+	if v >= NumVerdicts {
 		return fmt.Sprintf("verdict(%d)", uint8(v))
 	}
 	return verdictNames[v]

@@ -17,17 +17,17 @@ const (
 	Failed           // Given up; a replay, or a new Token, makes it Pending again.
 	Discarded        // Decided, by an operator or a rule, not to be sent.
 
-	numStatuses
+	NumStatuses // How many there are, NoPush among them: the size of a table by status.
 )
 
-var statusNames = [numStatuses]string{"", "pending", "delivered", "failed", "discarded"}
+var statusNames = [NumStatuses]string{"", "pending", "delivered", "failed", "discarded"}
 
 // Statuses lists the four statuses of a push.
 func Statuses() []Status { return []Status{Pending, Delivered, Failed, Discarded} }
 
 // String is the status as in answers; empty for NoPush.
 func (s Status) String() string {
-	if s >= numStatuses {
+	if s >= NumStatuses {
 		return fmt.Sprintf("status(%d)", uint8(s))
 	}
 	return statusNames[s]

@@ -94,7 +94,7 @@ func (c *checker) events(ctx context.Context) error {
 }
 
 func (c *checker) event(seq uint64, rec *eventRecord) {
-	c.counts.events[rec.first%numVerdicts]++
+	c.counts.events[rec.first%state.NumVerdicts]++
 	c.wanted[tableIDs]++
 	c.wanted[tableTimeline]++
 	c.id(seq, rec)
@@ -255,7 +255,7 @@ func (c *checker) counters() error {
 		}
 	}
 	for delivery, row := range c.counts.pushes {
-		if kept.pushes[delivery] == nil && *row != [numStatuses]int64{} {
+		if kept.pushes[delivery] == nil && *row != [store.NumStatuses]int64{} {
 			c.problem("account %s has pushes and no counters", delivery)
 		}
 	}

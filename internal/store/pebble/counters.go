@@ -9,26 +9,21 @@ import (
 	"carrier/internal/store"
 )
 
-const (
-	numVerdicts = 8
-	numStatuses = 5
-)
-
 // counters are the figures that are kept as rows change.
 type counters struct {
-	events [numVerdicts]int64             // By first verdict, since the store was made.
-	pushes map[string]*[numStatuses]int64 // By account and status: the rows there are.
-	held   int64                          // Events held now.
-	pruned int64                          // Events that retention deleted.
+	events [state.NumVerdicts]int64             // By first verdict, since the store was made.
+	pushes map[string]*[store.NumStatuses]int64 // By account and status: the rows there are.
+	held   int64                                // Events held now.
+	pruned int64                                // Events that retention deleted.
 }
 
-func newCounters() counters { return counters{pushes: map[string]*[numStatuses]int64{}} }
+func newCounters() counters { return counters{pushes: map[string]*[store.NumStatuses]int64{}} }
 
 // account is the row of an account, made if missing.
-func (c *counters) account(delivery string) *[numStatuses]int64 {
+func (c *counters) account(delivery string) *[store.NumStatuses]int64 {
 	a := c.pushes[delivery]
 	if a == nil {
-		a = new([numStatuses]int64)
+		a = new([store.NumStatuses]int64)
 		c.pushes[delivery] = a
 	}
 	return a
@@ -48,9 +43,9 @@ func (c *counters) move(delivery string, from, to store.Status) {
 // reset zeroes all, and keeps the accounts' rows for the next commit.
 func (c *counters) reset() {
 	for _, a := range c.pushes {
-		*a = [numStatuses]int64{}
+		*a = [store.NumStatuses]int64{}
 	}
-	c.events, c.held, c.pruned = [numVerdicts]int64{}, 0, 0
+	c.events, c.held, c.pruned = [state.NumVerdicts]int64{}, 0, 0
 }
 
 // countDeltas adds the commit's changes to the totals, and writes the counters that changed.

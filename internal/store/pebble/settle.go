@@ -14,7 +14,7 @@ import (
 // An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
 // an attempt is ErrState then, but for one: a failed push may be discarded.
 func (s *Store) Settle(o store.Outcome, done func(error)) {
-	if o.Status == store.NoPush || o.Status >= numStatuses {
+	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
 		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
 		return
 	}
