@@ -178,7 +178,7 @@ func (a *App) Run(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
 
-	var all, intake, pushes errgroup.Group
+	var intake, pushes, watch errgroup.Group
 	failing := func(err error) error {
 		if err != nil {
 			stop()
@@ -187,7 +187,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
-	all.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
+	watch.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
 
 	<-ctx.Done()
 	a.stopping.Store(true)
@@ -196,7 +196,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopPushing()
 	pushErr := pushes.Wait()
 	stopWatching()
-	adminErr := all.Wait()
+	adminErr := watch.Wait()
 	return errors.Join(intakeErr, pushErr, adminErr, a.Close())
 }
 

@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"carrier/internal/state"
@@ -59,23 +60,10 @@ func tell(waybill string) []event {
 	events := make([]event, len(story))
 	for i, s := range story {
 		at = at.Add(time.Duration(30+rand.IntN(30)) * time.Minute)
-		msg := s.msg
-		if n := len(courier); n > 0 && containsVerb(msg) {
-			msg = fmt.Sprintf(msg, courier)
-		}
 		events[i] = event{
 			ID: fmt.Sprintf("%s-%d", waybill, i+1), DeliveryID: DeliveryID, WaybillID: waybill,
-			ActionType: int(s.action), ActionTime: at.Unix(), ActionMsg: msg,
+			ActionType: int(s.action), ActionTime: at.Unix(), ActionMsg: strings.ReplaceAll(s.msg, "%s", courier),
 		}
 	}
 	return events
-}
-
-func containsVerb(s string) bool {
-	for i := range len(s) - 1 {
-		if s[i] == '%' && s[i+1] == 's' {
-			return true
-		}
-	}
-	return false
 }

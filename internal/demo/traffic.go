@@ -31,7 +31,7 @@ func newTraffic(d *demo) *traffic {
 
 // order does what WeChat does when a merchant orders: the waybill is known upstream, and its Token at the service.
 func (t *traffic) order(ctx context.Context, waybill string) error {
-	order, err := t.d.box.AddOrder(sandbox.Order{DeliveryID: "", WaybillID: waybill})
+	order, err := t.d.box.AddOrder(sandbox.Order{WaybillID: waybill})
 	if err != nil {
 		return err
 	}

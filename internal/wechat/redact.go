@@ -36,12 +36,9 @@ func RedactURL(u string) string {
 	return parsed.String()
 }
 
-// Redact returns err with the query of every URL removed: from the URL of a [url.Error], and from the text. An error
+// redact returns err with the query of every URL removed: from the URL of a [url.Error], and from the text. An error
 // with nothing to hide is returned as it is. For one that had, errors.Is works on the result as before, and nothing
-// that could be printed can be unwrapped.
-func Redact(err error) error { return redact(err) }
-
-// redact is Redact, and hides the secrets given wherever they stand.
+// that could be printed can be unwrapped. It hides the secrets given as well, wherever they stand.
 func redact(err error, secrets ...string) error {
 	if err == nil {
 		return nil

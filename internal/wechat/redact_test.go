@@ -50,7 +50,7 @@ func TestRedact(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := Redact(tt.in)
+			got := redact(tt.in)
 			if got.Error() != tt.want {
 				t.Errorf("text %q, want %q", got, tt.want)
 			}
@@ -63,8 +63,8 @@ func TestRedact(t *testing.T) {
 			}
 		})
 	}
-	if Redact(nil) != nil {
-		t.Error("Redact(nil) is an error")
+	if redact(nil) != nil {
+		t.Error("redact(nil) is an error")
 	}
 }
 
