@@ -23,8 +23,8 @@ type Store interface {
 	Pushes(ctx context.Context, q store.Query) (store.Page[store.Push], error)
 	Events(ctx context.Context, q store.Query) (store.Page[store.Event], error)
 	Waybill(ctx context.Context, w state.Waybill) (store.Waybill, error)
-	PutToken(ctx context.Context, w state.Waybill, token string) (bool, error)
-	Replay(ctx context.Context, seq uint64, force bool) (store.Push, error)
+	PutToken(ctx context.Context, w state.Waybill, token string, act store.Act) (bool, error)
+	Replay(ctx context.Context, seq uint64, force bool, act store.Act) (store.Push, error)
 	Stats() store.Stats
 	Backup(ctx context.Context, dir string) error
 }
@@ -62,7 +62,7 @@ func (s *Service) PutToken(ctx context.Context, by Actor, w state.Waybill, token
 		return false, invalidField("token", "length",
 			problem.Textf("token must have 1 to %d bytes.", "token 必须为 1 到 %d 字节。", state.MaxTokenBytes))
 	}
-	if changed, err = s.Store.PutToken(ctx, w, token); err != nil {
+	if changed, err = s.Store.PutToken(ctx, w, token, store.Act{By: by.Name, Action: store.ActToken}); err != nil {
 		return false, storeProblem(err)
 	}
 	s.acted(by, "token registered", "delivery_id", w.DeliveryID, "waybill_id", w.WaybillID, "changed", changed)
@@ -71,7 +71,7 @@ func (s *Service) PutToken(ctx context.Context, by Actor, w state.Waybill, token
 
 // Replay makes a push pending again.
 func (s *Service) Replay(ctx context.Context, by Actor, seq uint64, force bool) (PushItem, error) {
-	p, err := s.Store.Replay(ctx, seq, force)
+	p, err := s.Store.Replay(ctx, seq, force, store.Act{By: by.Name, Action: store.ActReplay})
 	switch {
 	case errors.Is(err, store.ErrState):
 		return PushItem{}, s.cannotReplay(ctx, seq)

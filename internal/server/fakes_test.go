@@ -82,12 +82,12 @@ func (s *fakeStore) Waybill(_ context.Context, w state.Waybill) (store.Waybill, 
 	return store.Waybill{Waybill: w}, s.call()
 }
 
-func (s *fakeStore) PutToken(_ context.Context, w state.Waybill, token string) (bool, error) {
+func (s *fakeStore) PutToken(_ context.Context, w state.Waybill, token string, _ store.Act) (bool, error) {
 	s.waybill, s.token = w, token
 	return true, s.call()
 }
 
-func (s *fakeStore) Replay(ctx context.Context, seq uint64, force bool) (store.Push, error) {
+func (s *fakeStore) Replay(ctx context.Context, seq uint64, force bool, _ store.Act) (store.Push, error) {
 	p, err := s.Push(ctx, seq)
 	if err == nil && (p.Status == store.Pending || p.Status == store.NoPush || p.Status == store.Delivered && !force) {
 		err = store.ErrState

@@ -59,6 +59,15 @@ const (
 	WaitWaybill WaitingFor = "waybill" // An earlier push of the waybill is not through, or the waybill is parked.
 )
 
+// Waiting says since when a push waits, and what exactly keeps it.
+type Waiting struct {
+	Since  time.Time // Zero if it does not wait, or if the account knows (WaitBreaker, WaitAccount).
+	Behind uint64    // WaitWaybill: the push before it; 0 if the waybill is parked or frozen.
+	Parked bool      // WaitWaybill: upstream refuses the waybill's Token.
+	Frozen bool      // WaitWaybill: an operator holds the waybill.
+	Reason string    // Frozen: why, in the operator's words.
+}
+
 // Reasons why a push failed or was discarded, beside "errcode": in one word, for filters.
 const (
 	ReasonNoToken   = "no_token"        // No Token came within push.no_token_wait.
@@ -78,12 +87,16 @@ type Push struct {
 
 	Status     Status
 	WaitingFor WaitingFor    // Only while Pending, and only in answers of queries.
+	Waiting    Waiting       // More of the same.
 	Reason     string        // Of Failed and Discarded: one of the Reason constants, or an operator's words.
 	Tries      int           // Attempts that counted; what access_tokens and accounts cost is not among them.
 	Refusals   int           // Answers of the waybill scope since the Token last changed.
 	Used       time.Duration // How much of push.retry.max_age is used up.
 	NextAt     time.Time     // Not before; zero means at once.
 	DoneAt     time.Time     // When Status became final.
+	OpenedAt   time.Time     // When it became pending, the last time.
+	Replay     uint64        // The replay that made it pending the last time; 0: none did.
+	Bulk       bool          // That was one of many pushes: it goes behind live traffic.
 	Attempts   []Attempt     // The latest MaxAttempts, oldest first.
 }
 
@@ -106,6 +119,7 @@ type Attempt struct {
 	Errmsg   string // Upstream's words, or what went wrong; never holds a secret.
 	RID      string // Upstream's request id, for its support.
 	Scope    string // What the answer speaks of: "upstream", "credential", ...; "ok" on success.
+	Replay   uint64 // The replay that it comes of; 0: none.
 	// Unknown says that the request was sent and no answer came: upstream may have applied it.
 	Unknown bool
 }

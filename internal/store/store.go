@@ -47,8 +47,8 @@ type Store interface {
 
 	// PutToken keeps the newest Token of a waybill. A Token that is new lets pushes go that wait for one, unparks
 	// the waybill, and makes pushes pending again that failed for ReasonToken. changed is false if it was the
-	// newest already.
-	PutToken(ctx context.Context, w state.Waybill, token string) (changed bool, err error)
+	// newest already; then act is not kept.
+	PutToken(ctx context.Context, w state.Waybill, token string, act Act) (changed bool, err error)
 
 	// Settle records what became of a push and then calls done, once, when that is durable. done must not block or
 	// call the store. It does not wait for the commit itself, so that a worker can go on.
@@ -56,8 +56,11 @@ type Store interface {
 
 	// Replay makes a push pending again, in its old place among the waybill's open pushes, with fresh retries, and
 	// unparks its waybill. A delivered one needs force; a pending one is ErrState; an event without a push is
-	// ErrState too.
-	Replay(ctx context.Context, seq uint64, force bool) (Push, error)
+	// ErrState too. It is kept as a replay of one push (Push.Replay is its number).
+	Replay(ctx context.Context, seq uint64, force bool, act Act) (Push, error)
+
+	ByHand
+	Replays
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)
@@ -123,7 +126,13 @@ type Event struct {
 	Reason     state.Reason
 	Late, Gap  bool
 	HeldUntil  time.Time
+	Override   bool   // An operator accepted it against the table.
 	Status     Status // Of its push.
+
+	// Why it was rejected, as it was answered.
+	From    state.Stage        // The stage at the event's time.
+	Allowed []state.ActionType // What would have been legal; nil if it was not rejected when it came.
+	Cause   uint64             // The event that it repeats or contradicts, or that put the waybill there; 0: none.
 }
 
 // Waybill is a waybill's whole story.
@@ -133,7 +142,15 @@ type Waybill struct {
 	TokenSet bool
 	Parked   bool
 	Frozen   bool
+	Held     Hold   // Of Frozen.
 	Timeline []Step // In order of action_time, stage rank and arrival.
+}
+
+// Hold is a freeze of a waybill.
+type Hold struct {
+	Since  time.Time
+	By     string
+	Reason string
 }
 
 // Step is an event of a waybill and its push.
@@ -142,25 +159,29 @@ type Step struct {
 	Push  Push // Status NoPush if it has none.
 }
 
-// Query selects rows; all conditions given must hold. The zero value selects all.
+// Query selects rows; all conditions given must hold. The zero value selects all. As JSON it is its conditions, under
+// the names of the admin API's filters.
 type Query struct {
-	Status     Status
-	WaitingFor WaitingFor // WaitNothing: any.
-	Verdict    state.Verdict
-	Errcode    *int // Of the last attempt.
-	Reason     string
-	DeliveryID string
-	WaybillID  string
-	Type       state.ActionType
-	Source     string
-	Since      time.Time // Received at or after.
-	Until      time.Time // Received before.
-	Limit      int       // Rows a page; 1 to MaxLimit.
-	Before     uint64    // Only rows with a smaller seq; 0: from the newest. The next page's is Page.Next.
+	Status     Status           `json:"status,omitzero"`
+	WaitingFor WaitingFor       `json:"waiting_for,omitzero"` // WaitNothing: any.
+	Verdict    state.Verdict    `json:"verdict,omitzero"`
+	Errcode    *int             `json:"errcode,omitempty"` // Of the last attempt.
+	Reason     string           `json:"reason,omitzero"`
+	DeliveryID string           `json:"delivery_id,omitzero"`
+	WaybillID  string           `json:"waybill_id,omitzero"`
+	Type       state.ActionType `json:"action_type,omitzero"`
+	Source     string           `json:"source,omitzero"`
+	Since      time.Time        `json:"since,omitzero"` // Received at or after.
+	Until      time.Time        `json:"until,omitzero"` // Received before.
+
+	Limit     int    `json:"-"` // Rows a page; 1 to MaxLimit.
+	Before    uint64 `json:"-"` // Only rows with a smaller seq; 0: from the newest.
+	After     uint64 `json:"-"` // Only rows with a larger seq.
+	Ascending bool   `json:"-"` // Oldest first. The next page's After is Page.Next then; else the next page's Before is.
 
 	// Held says what all of an account's pushes wait for at the moment (WaitBreaker, WaitAccount or nothing);
 	// the engine doesn't know that. nil: nothing.
-	Held func(deliveryID string) WaitingFor
+	Held func(deliveryID string) WaitingFor `json:"-"`
 }
 
 // MaxLimit bounds Query.Limit.

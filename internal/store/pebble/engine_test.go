@@ -133,7 +133,7 @@ func oneOfEach(t *testing.T, s *Store) {
 			t.Fatalf("Settle(%d): %v", seq, err)
 		}
 	}
-	if _, err := s.Replay(t.Context(), 4, false); err != nil {
+	if _, err := s.Replay(t.Context(), 4, false, store.Act{}); err != nil {
 		t.Fatalf("Replay: %v", err)
 	}
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Replay makes a push that ended pending again.
-func (s *Store) Replay(ctx context.Context, seq uint64, force bool) (store.Push, error) {
+func (s *Store) Replay(ctx context.Context, seq uint64, force bool, _ store.Act) (store.Push, error) {
 	op := &replayOp{seq: seq, force: force}
 	if err := s.write(ctx, op, &op.waiter); err != nil {
 		return store.Push{}, fmt.Errorf("replay push %d: %w", seq, err)

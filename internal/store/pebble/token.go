@@ -9,7 +9,7 @@ import (
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
 // waybill has open pushes then.
-func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string) (changed bool, err error) {
+func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, _ store.Act) (changed bool, err error) {
 	if err := s.disk.refusal(); err != nil {
 		return false, err
 	}

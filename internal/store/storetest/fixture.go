@@ -143,7 +143,7 @@ func (f *fixture) one(e state.Event, want state.Verdict) store.Result {
 
 func (f *fixture) token(w state.Waybill, token string, want bool) {
 	f.Helper()
-	changed, err := f.store.PutToken(f.Context(), w, token)
+	changed, err := f.store.PutToken(f.Context(), w, token, store.Act{})
 	if err != nil || changed != want {
 		f.Fatalf("PutToken(%s): changed %v, err %v; want changed %v", w, changed, err, want)
 	}

@@ -148,8 +148,8 @@ func closed(f *fixture) {
 		f.Errorf("Close again: %v", err)
 	}
 	_, err := f.store.Apply(f.Context(), []state.Event{f.scan("1", state.Transit, 900)})
-	_, terr := f.store.PutToken(f.Context(), w, "T")
-	_, rerr := f.store.Replay(f.Context(), n[0], true)
+	_, terr := f.store.PutToken(f.Context(), w, "T", store.Act{})
+	_, rerr := f.store.Replay(f.Context(), n[0], true, store.Act{})
 	for name, err := range map[string]error{
 		"Apply": err, "PutToken": terr, "Replay": rerr, "Ready": f.store.Ready(),
 		"PutAccount": f.store.PutAccount(f.Context(), account, store.Account{}),

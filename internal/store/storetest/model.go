@@ -203,7 +203,7 @@ func (m *model) repeat(t *rapid.T) {
 func (m *model) token(t *rapid.T) {
 	w := modelWaybills.Draw(t, "waybill")
 	token := rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "token")
-	changed, err := m.store.PutToken(context.Background(), w, token)
+	changed, err := m.store.PutToken(context.Background(), w, token, store.Act{})
 	if err != nil {
 		t.Fatalf("PutToken: %v", err)
 	}
@@ -270,7 +270,7 @@ func (m *model) replay(t *rapid.T) {
 	}
 	seq := m.sent[rapid.IntRange(0, len(m.sent)-1).Draw(t, "which")].seq
 	force := rapid.Bool().Draw(t, "force")
-	_, err := m.store.Replay(context.Background(), seq, force)
+	_, err := m.store.Replay(context.Background(), seq, force, store.Act{})
 	p := m.pushes[seq]
 	if p == nil || p.status == store.Pending || p.status == store.Delivered && !force {
 		if !errors.Is(err, store.ErrState) {

@@ -18,7 +18,7 @@ var replayTests = map[string]func(*fixture){
 
 func (f *fixture) replay(seq uint64, force bool) store.Push {
 	f.Helper()
-	p, err := f.store.Replay(f.Context(), seq, force)
+	p, err := f.store.Replay(f.Context(), seq, force, store.Act{})
 	if err != nil {
 		f.Fatalf("Replay(%d): %v", seq, err)
 	}
@@ -64,7 +64,7 @@ func replayRules(f *fixture) {
 		{"an event without a push", rejected.Seq, true, store.ErrState},
 		{"no event at all", 4711, true, store.ErrNotFound},
 	} {
-		if _, err := f.store.Replay(f.Context(), c.seq, c.force); !errors.Is(err, c.want) {
+		if _, err := f.store.Replay(f.Context(), c.seq, c.force, store.Act{}); !errors.Is(err, c.want) {
 			f.Errorf("%s: %v, want %v", c.name, err, c.want)
 		}
 	}
