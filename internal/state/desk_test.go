@@ -76,15 +76,17 @@ func (d *desk) entry(seq uint64) Entry {
 // order is the numbers of the timeline's entries from the first to the last.
 func (d *desk) order() []uint64 { return seqs(d.line) }
 
-// override accepts a rejected event as an engine does when an operator says so, and returns what else changed.
+// override accepts a rejected event and returns what else changed.
 func (d *desk) override(seq uint64) []Entry {
 	d.t.Helper()
-	i := slices.IndexFunc(d.line, func(e Entry) bool { return e.Seq == seq })
-	if d.line[i].Verdict != Rejected {
-		d.t.Fatalf("event %d is %s, not rejected", seq, d.line[i].Verdict)
+	changed := d.m.Override(d.line, seq, d.now)
+	if len(changed) == 0 {
+		d.t.Fatalf("event %d is %s, not rejected", seq, d.entry(seq).Verdict)
 	}
-	d.line[i].Verdict, d.line[i].Reason, d.line[i].Override = Accepted, 0, true
-	return d.m.Expire(d.line, d.now)
+	if e := d.entry(seq); changed[0] != e || e.Verdict != Accepted || !e.Override {
+		d.t.Errorf("overridden, event %d is %+v, and changed first is %+v", seq, e, changed[0])
+	}
+	return changed[1:]
 }
 
 // same compares a decision with one whose Entry holds only what was decided.

@@ -218,6 +218,20 @@ func (t Timeline) keep(at int, e Entry, d Decision) (Timeline, Decision) {
 // order in which they are accepted. now is in Unix milliseconds.
 func (m Machine) Expire(t Timeline, now int64) []Entry { return t.settle(0, now) }
 
+// Override accepts, in t itself, a rejected entry against the table, as an operator decided. It returns the entries whose
+// verdict changed in the order in which they are accepted, that one first; nil if there is no such entry or it was not
+// rejected. now is in Unix milliseconds.
+func (m Machine) Override(t Timeline, seq uint64, now int64) (changed []Entry) {
+	i := slices.IndexFunc(t, func(e Entry) bool { return e.Seq == seq && e.Verdict == Rejected })
+	if i < 0 {
+		return nil
+	}
+	e := &t[i]
+	e.Verdict, e.Reason, e.Override = Accepted, 0, true
+	e.Late = t[i+1:].hasAccepted()
+	return append([]Entry{*e}, t.settle(0, now)...)
+}
+
 // all is the stage with held entries counted as if they were accepted, and the event that led there.
 // Held events are known facts: what contradicts them is rejected, whatever arrives first.
 func (t Timeline) all() (Stage, uint64) {

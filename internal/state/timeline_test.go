@@ -420,6 +420,9 @@ func TestOverride(t *testing.T) {
 		if d.line.Stage() != InTransit {
 			t.Errorf("stage %s, want in_transit", d.line.Stage())
 		}
+		if !d.entry(rejected.Seq).Late {
+			t.Error("it took its place before others and is not marked as late")
+		}
 		got := d.send(DeliveryBegun, 300)
 		d.verdict(got, Accepted, 0, "out_for_delivery")
 		// Others are not blamed for the step that the operator allowed.
@@ -439,6 +442,16 @@ func TestOverride(t *testing.T) {
 		}
 		if e := d.entry(1); e.Verdict != Rejected || e.Reason != IllegalStep || e.Until != 0 {
 			t.Errorf("the signature is %+v (changed %+v), want rejected: an operator can see it then", e, changed)
+		}
+	})
+	t.Run("of what is not rejected changes nothing", func(t *testing.T) {
+		d := newDesk(t)
+		d.bring("in_transit")
+		before := slices.Clone(d.line)
+		for _, seq := range []uint64{1, 99} {
+			if changed := d.m.Override(d.line, seq, d.now); changed != nil || !slices.Equal(d.line, before) {
+				t.Errorf("event %d: changed %+v, and the timeline is %+v", seq, changed, d.line)
+			}
 		}
 	})
 	t.Run("can be the gap that others wait for", func(t *testing.T) {
