@@ -62,6 +62,7 @@ const (
 // Waiting says since when a push waits, and what exactly keeps it.
 type Waiting struct {
 	Since  time.Time // Zero if it does not wait, or if the account knows (WaitBreaker, WaitAccount).
+	Until  time.Time // WaitRetry: when it is tried again. WaitToken: when it fails for want of one.
 	Behind uint64    // WaitWaybill: the push before it; 0 if the waybill is parked or frozen.
 	Parked bool      // WaitWaybill: upstream refuses the waybill's Token.
 	Frozen bool      // WaitWaybill: an operator holds the waybill.

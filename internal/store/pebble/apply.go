@@ -164,6 +164,10 @@ func (x *tx) keep(w *waybill, p *prepared, v verdict) store.Result {
 	e := v.Entry
 	rec := eventRecord{event: p.event, receivedAt: x.now, first: e.Verdict, reason: e.Reason, flags: entryFlags(&e)}
 	rec.event.Token = ""
+	if v.Cause != 0 || v.Allowed != nil {
+		rec.flags |= flagWhy
+		rec.from, rec.cause, rec.allowed = v.From, v.Cause, v.Allowed
+	}
 	if e.Verdict == state.Accepted {
 		e.Ord = seq
 		if w.token != "" {

@@ -10,12 +10,12 @@ type waybill struct {
 	// timeline is kept only while an event can change the verdict of another (head.Plain is false).
 	timeline state.Timeline
 	token    string // The newest; empty: none is known.
-	flags    byte   // flagParked, flagFrozen
+	block    *block // Parked or frozen; nil while neither.
 	open     int    // Its pushes that are pending, wherever they are listed.
 }
 
 // blocked tells whether nothing of the waybill can be sent, whatever its account does.
-func (w *waybill) blocked() bool { return w.token == "" || w.flags != 0 }
+func (w *waybill) blocked() bool { return w.token == "" || w.block != nil }
 
 // cache remembers the waybills used last: the young generation in full, and the one before it.
 // A waybill that is asked for moves to the young one. It belongs to the writer goroutine.

@@ -39,15 +39,16 @@ func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, 
 // checker compares tables. What an event's row requires is looked up row by row; that no other rows are there follows
 // from their number.
 type checker struct {
-	db     cdb.Reader
-	low    uint64
-	report store.Report
-	counts counters        // As the rows are.
-	wanted map[byte]uint64 // Rows by table that events and pushes require.
+	db      cdb.Reader
+	low     uint64
+	report  store.Report
+	counts  counters         // As the rows are.
+	wanted  map[byte]uint64  // Rows by table that events and pushes require.
+	pending map[uint64]int64 // Pushes by the replay in whose name they are pending.
 }
 
 func check(ctx context.Context, db cdb.Reader) (store.Report, error) {
-	c := &checker{db: db, counts: newCounters(), wanted: map[byte]uint64{}}
+	c := &checker{db: db, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
 	c.report.Pushes = map[store.Status]uint64{}
 	var err error
 	if c.low, err = readNumber(db, metaLow, 1); err != nil {
@@ -61,6 +62,8 @@ func check(ctx context.Context, db cdb.Reader) (store.Report, error) {
 			return c.report, err
 		}
 	}
+	c.replays()
+	c.numbered()
 	return c.report, c.counters()
 }
 
@@ -173,6 +176,9 @@ func (c *checker) push(seq uint64, rec *eventRecord, e *state.Entry) {
 	}
 	c.report.Pushes[r.push.status]++
 	c.counts.move(rec.event.DeliveryID, store.NoPush, r.push.status)
+	if r.push.status == store.Pending && r.push.replay != 0 {
+		c.pending[r.push.replay]++
+	}
 	c.listed(&r)
 }
 

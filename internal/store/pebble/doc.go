@@ -23,8 +23,11 @@
 //	t deadline seq            pushes without a Token by the moment until which they wait for one
 //	q seq                     open pushes that the natural order of l does not show (below)
 //	k delivery 0 waybill      Tokens, newest first
-//	p delivery 0 waybill      parked and frozen; absent while neither
+//	p delivery 0 waybill      parked and frozen, since when and why; absent while neither
 //	x delivery                what outlives a restart of an account
+//	a number                  what people did, as JSON
+//	j number                  replays and how far they are, as JSON
+//	g number                  messages that can't be read, with their bytes, as JSON
 //	c name                    counters, written in the batch that changes them
 //	m name                    format, instance, next number, low-water mark
 //

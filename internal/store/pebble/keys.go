@@ -22,6 +22,9 @@ const (
 	tableAccounts = 'x'
 	tableCounters = 'c'
 	tableMeta     = 'm'
+	tableAudit    = 'a'
+	tableReplays  = 'j'
+	tableLetters  = 'g'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.

@@ -47,8 +47,8 @@ func readLane(db cdb.Reader, w state.Waybill, durable uint64) (store.Lane, error
 	if len(tokens) > 0 {
 		lane.Token = tokens[0].value
 	}
-	flags, err := readFlags(db, w)
-	lane.Parked, lane.Frozen = flags&flagParked != 0, flags&flagFrozen != 0
+	kept, err := readBlock(db, w)
+	lane.Parked, lane.Frozen = kept.is(flagParked), kept.is(flagFrozen)
 	return lane, err
 }
 

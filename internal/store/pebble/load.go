@@ -45,7 +45,7 @@ func (x *tx) load(w *waybill) error {
 	if len(tokens) > 0 {
 		w.token = tokens[0].value
 	}
-	if w.flags, err = readFlags(x.s.db, w.name); err != nil {
+	if w.block, err = readBlock(x.s.db, w.name); err != nil {
 		return err
 	}
 	w.open, err = x.countOpen(w, t)
@@ -183,16 +183,13 @@ func readTokens(db cdb.Reader, w state.Waybill) (tokens []token, err error) {
 	return tokens, err
 }
 
-// readFlags reads whether a waybill is parked or frozen.
-func readFlags(db cdb.Reader, w state.Waybill) (flags byte, err error) {
-	_, err = read(db, waybillKey(nil, tableFlags, w), func(v []byte) error {
-		if len(v) != 1 {
-			return errRecord
-		}
-		flags = v[0]
-		return nil
+// readBlock reads why a waybill's pushes are kept; nil if they are not.
+func readBlock(db cdb.Reader, w state.Waybill) (k *block, err error) {
+	_, err = read(db, waybillKey(nil, tableFlags, w), func(v []byte) (err error) {
+		k, err = decodeBlock(v)
+		return err
 	})
-	return flags, err
+	return k, err
 }
 
 // scan calls use with the rows whose keys begin with prefix, in order, until it returns false.

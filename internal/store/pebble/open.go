@@ -9,6 +9,8 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store"
 )
 
 // format is the version of the layout that the package comment describes. A store of a higher one is refused.
@@ -106,15 +108,38 @@ func (s *Store) load() error {
 	s.w.next = next
 	s.low.Store(low)
 	s.durable.Store(next - 1)
-	if s.w.lastMS, err = s.newestReceived(); err != nil {
+	if err := s.loadNumbered(); err != nil {
 		return err
 	}
+	received, err := s.newestReceived()
+	if err != nil {
+		return err
+	}
+	s.w.lastMS = max(s.w.lastMS, received)
 	return scan(s.db, []byte{tableCounters}, func(key, value []byte) (bool, error) {
 		if err := s.totals.load(string(key[1:]), value); err != nil {
 			return false, damaged(key, err)
 		}
 		return true, nil
 	})
+}
+
+// loadNumbered reads where the tables stand that are numbered by themselves. What ends from now on must be later than
+// every replay was made, whatever the clock says.
+func (s *Store) loadNumbered() (err error) {
+	s.w.replays.known = map[uint64]*store.Replay{}
+	if s.w.audits, err = lastOf(s.db, tableAudit); err != nil {
+		return err
+	}
+	if s.w.letters, err = lastOf(s.db, tableLetters); err != nil {
+		return err
+	}
+	if s.w.replays.last, err = lastOf(s.db, tableReplays); err != nil || s.w.replays.last == 0 {
+		return err
+	}
+	newest, err := readReplay(s.db, uint64(s.w.replays.last))
+	s.w.lastMS = millis(newest.CreatedAt) + 1
+	return err
 }
 
 // readNumber reads a row that is one number.

@@ -42,12 +42,14 @@ func (s *Store) Waybill(_ context.Context, w state.Waybill) (story store.Waybill
 		if len(t) == 0 && len(tokens) == 0 {
 			return fmt.Errorf("waybill %s: %w", w, store.ErrNotFound)
 		}
-		flags, err := readFlags(db, w)
+		kept, err := readBlock(db, w)
 		if err != nil {
 			return err
 		}
 		story.Stage, story.TokenSet = t.Stage(), len(tokens) > 0
-		story.Parked, story.Frozen = flags&flagParked != 0, flags&flagFrozen != 0
+		if story.Parked, story.Frozen = kept.is(flagParked), kept.is(flagFrozen); story.Frozen {
+			story.Held = kept.hold
+		}
 		story.Timeline, err = readSteps(db, t, s.opts.Now())
 		return err
 	})
@@ -75,11 +77,16 @@ func readSteps(db cdb.Reader, t state.Timeline, now time.Time) ([]store.Step, er
 
 // storeEvent is the event with its verdict as the timeline has it now.
 func (r *row) storeEvent(e *state.Entry) store.Event {
-	return store.Event{
+	out := store.Event{
 		Seq: r.seq, Event: r.event.event, ReceivedAt: fromMillis(r.event.receivedAt),
 		First: r.event.first, Verdict: e.Verdict, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		HeldUntil: fromMillis(e.Until), Status: r.status(),
+		HeldUntil: fromMillis(e.Until), Override: e.Override, Status: r.status(),
+		From: r.event.from, Cause: r.event.cause,
 	}
+	if r.event.first == state.Rejected {
+		out.Allowed = r.event.allowed
+	}
+	return out
 }
 
 func (r *row) status() store.Status {

@@ -15,6 +15,7 @@ const (
 	flagLate byte = 1 << iota
 	flagGap
 	flagNatural // Accepted as it came, with the waybill's Token known: a natural push.
+	flagWhy     // The record says why the event was rejected or ignored.
 )
 
 // eventRecord is a row of l.
@@ -24,6 +25,11 @@ type eventRecord struct {
 	first      state.Verdict
 	reason     state.Reason
 	flags      byte
+
+	// Only with flagWhy; see store.Event.
+	from    state.Stage
+	cause   uint64
+	allowed []state.ActionType
 }
 
 // encodeEvent appends what the sender gave: the part of the record that needs no decision.
@@ -43,7 +49,33 @@ func encodeEvent(b []byte, r *eventRecord, body []byte) []byte {
 	b = append(b, eventVersion, byte(r.first), byte(r.reason), r.flags)
 	b = binary.AppendVarint(b, r.receivedAt)
 	b = append(b, body...)
+	if r.flags&flagWhy != 0 {
+		b = encodeWhy(b, r)
+	}
 	return seal(b, from)
+}
+
+func encodeWhy(b []byte, r *eventRecord) []byte {
+	b = append(b, byte(r.from))
+	b = binary.AppendUvarint(b, r.cause)
+	b = binary.AppendUvarint(b, uint64(len(r.allowed)))
+	for _, a := range r.allowed {
+		b = binary.AppendUvarint(b, uint64(a))
+	}
+	return b
+}
+
+func (r *eventRecord) decodeWhy(in *reader) {
+	r.from, r.cause = state.Stage(in.byte()), in.uint()
+	n := in.uint()
+	if n > uint64(len(state.ActionTypes)) {
+		in.fail()
+		n = 0
+	}
+	r.allowed = make([]state.ActionType, n)
+	for i := range r.allowed {
+		r.allowed[i] = state.ActionType(in.uint())
+	}
 }
 
 // decodeEvent reads a row of l. It fails unless every byte is as it was written.
@@ -60,6 +92,9 @@ func decodeEvent(value []byte) (eventRecord, error) {
 	e.Time = r.int()
 	e.DeliveryID, e.WaybillID = r.string(), r.string()
 	e.Source, e.ID, e.Msg = r.string(), r.string(), r.string()
+	if rec.flags&flagWhy != 0 {
+		rec.decodeWhy(&r)
+	}
 	return rec, r.end()
 }
 
@@ -67,6 +102,7 @@ func decodeEvent(value []byte) (eventRecord, error) {
 func (r *eventRecord) push(seq, ord uint64) store.Push {
 	return store.Push{
 		Seq: seq, Ord: ord, Event: r.event, ReceivedAt: fromMillis(r.receivedAt), Status: store.Pending,
+		OpenedAt: fromMillis(r.receivedAt),
 	}
 }
 

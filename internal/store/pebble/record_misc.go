@@ -16,11 +16,41 @@ const (
 	maxTokens = 8
 )
 
-// Flags of a waybill: the value of a row of p is one byte.
+// Flags of a waybill.
 const (
 	flagParked byte = 1 << iota
 	flagFrozen
 )
+
+// block is a row of p: why a waybill's pushes are kept.
+type block struct {
+	flags  byte
+	parked int64 // Since when it is parked (Unix ms); 0 if it is not, or if that is not known.
+	hold   store.Hold
+}
+
+// encodeBlock appends a row of p.
+func encodeBlock(b []byte, k *block) []byte {
+	b = append(b, k.flags)
+	b = binary.AppendVarint(b, k.parked)
+	b = putTime(b, k.hold.Since)
+	b = putString(b, k.hold.By)
+	return putString(b, k.hold.Reason)
+}
+
+// decodeBlock reads a row of p. The first stores had nothing there but the flags.
+func decodeBlock(value []byte) (*block, error) {
+	r := reader{b: value}
+	k := &block{flags: r.byte()}
+	if len(value) > 1 {
+		k.parked = r.int()
+		k.hold.Since, k.hold.By, k.hold.Reason = r.time(), r.string(), r.string()
+	}
+	return k, r.end()
+}
+
+// is tells whether a flag is set; k may be nil.
+func (k *block) is(flag byte) bool { return k != nil && k.flags&flag != 0 }
 
 // token is a Token and when it came.
 type token struct {

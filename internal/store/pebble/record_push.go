@@ -9,11 +9,20 @@ import (
 
 const pushVersion = 1
 
+// Flags of a push.
 const (
-	pushQueued   byte = 1 << iota // Has a row in q.
-	pushNoToken                   // Has a row in t.
-	attemptCode                   // The attempt has an errcode.
-	attemptBlind                  // The request was sent and no answer came.
+	pushQueued   byte = 1 << 0 // Has a row in q.
+	pushNoToken  byte = 1 << 1 // Has a row in t.
+	pushOpened   byte = 1 << 4 // Became pending at another time than its event came.
+	pushReplayed byte = 1 << 5 // Became pending by a replay the last time.
+	pushBulk     byte = 1 << 6 // By one of many pushes.
+)
+
+// Flags of an attempt.
+const (
+	attemptCode     byte = 1 << 2 // Has an errcode.
+	attemptBlind    byte = 1 << 3 // The request was sent and no answer came.
+	attemptReplayed byte = 1 << 4 // Comes of a replay.
 )
 
 // pushRecord is a row of r. The zero value with Status Pending stands for a row that is absent.
@@ -22,6 +31,9 @@ type pushRecord struct {
 	queued     bool  // It has a row in q.
 	tokenUntil int64 // It has a row in t with this deadline (Unix ms); 0: none.
 	ord        uint64
+	openedAt   int64  // Unix ms; 0: when its event came.
+	replay     uint64 // The replay that made it pending the last time; 0: none did.
+	bulk       bool   // Only with replay.
 	tries      int
 	refusals   int
 	used       time.Duration
@@ -37,10 +49,16 @@ func (r *pushRecord) fill(p *store.Push) {
 	p.Tries, p.Refusals, p.Used = r.tries, r.refusals, r.used
 	p.NextAt, p.DoneAt = fromMillis(r.nextAt), fromMillis(r.doneAt)
 	p.Reason, p.Attempts = r.reason, r.attempts
+	p.Replay, p.Bulk = r.replay, r.bulk
+	if r.openedAt != 0 {
+		p.OpenedAt = fromMillis(r.openedAt)
+	}
 }
 
-// note adds an attempt and forgets the oldest beyond store.MaxAttempts.
+// note adds an attempt, as one of the replay that made the push pending, and forgets the oldest beyond
+// store.MaxAttempts.
 func (r *pushRecord) note(a store.Attempt) {
+	a.Replay = r.replay
 	if over := len(r.attempts) + 1 - store.MaxAttempts; over > 0 {
 		r.attempts = r.attempts[over:]
 	}
@@ -64,11 +82,26 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	if r.tokenUntil != 0 {
 		flags |= pushNoToken
 	}
+	if r.openedAt != 0 {
+		flags |= pushOpened
+	}
+	if r.replay != 0 {
+		flags |= pushReplayed
+	}
+	if r.bulk {
+		flags |= pushBulk
+	}
 	b = append(b, pushVersion, byte(r.status), flags)
 	if r.tokenUntil != 0 {
 		b = binary.AppendVarint(b, r.tokenUntil)
 	}
 	b = binary.AppendUvarint(b, r.ord)
+	if r.openedAt != 0 {
+		b = binary.AppendVarint(b, r.openedAt)
+	}
+	if r.replay != 0 {
+		b = binary.AppendUvarint(b, r.replay)
+	}
 	b = binary.AppendUvarint(b, uint64(r.tries))
 	b = binary.AppendUvarint(b, uint64(r.refusals))
 	b = binary.AppendVarint(b, int64(r.used))
@@ -90,6 +123,9 @@ func encodeAttempt(b []byte, a *store.Attempt) []byte {
 	if a.Unknown {
 		flags |= attemptBlind
 	}
+	if a.Replay != 0 {
+		flags |= attemptReplayed
+	}
 	b = append(b, flags)
 	b = putTime(b, a.At)
 	b = binary.AppendVarint(b, int64(a.Duration))
@@ -98,7 +134,11 @@ func encodeAttempt(b []byte, a *store.Attempt) []byte {
 	}
 	b = putString(b, a.Errmsg)
 	b = putString(b, a.RID)
-	return putString(b, a.Scope)
+	b = putString(b, a.Scope)
+	if a.Replay != 0 {
+		b = binary.AppendUvarint(b, a.Replay)
+	}
+	return b
 }
 
 // decodePush reads a row of r.
@@ -111,6 +151,13 @@ func decodePush(value []byte) (pushRecord, error) {
 		rec.tokenUntil = r.int()
 	}
 	rec.ord = r.uint()
+	if flags&pushOpened != 0 {
+		rec.openedAt = r.int()
+	}
+	if flags&pushReplayed != 0 {
+		rec.replay = r.uint()
+	}
+	rec.bulk = flags&pushBulk != 0
 	rec.tries, rec.refusals = int(r.uint()), int(r.uint())
 	rec.used = time.Duration(r.int())
 	rec.nextAt, rec.doneAt = r.int(), r.int()
@@ -134,6 +181,9 @@ func decodeAttempt(r *reader, a *store.Attempt) {
 	}
 	a.Unknown = flags&attemptBlind != 0
 	a.Errmsg, a.RID, a.Scope = r.string(), r.string(), r.string()
+	if flags&attemptReplayed != 0 {
+		a.Replay = r.uint()
+	}
 }
 
 // pushState reads only what tells whether a push is open, and where it is listed: what scans need of a row of r.

@@ -25,7 +25,7 @@ func drawAttempt(t *rapid.T) store.Attempt {
 	a := store.Attempt{
 		At: fromMillis(rapid.Int64Range(1, 1<<45).Draw(t, "at")), Duration: time.Duration(rapid.Int64().Draw(t, "duration")),
 		Errmsg: rapid.String().Draw(t, "errmsg"), RID: rapid.String().Draw(t, "rid"), Scope: rapid.String().Draw(t, "scope"),
-		Unknown: rapid.Bool().Draw(t, "unknown"),
+		Unknown: rapid.Bool().Draw(t, "unknown"), Replay: rapid.Uint64().Draw(t, "replay"),
 	}
 	if rapid.Bool().Draw(t, "answered") {
 		a.Errcode = new(rapid.Int().Draw(t, "errcode"))
@@ -39,7 +39,11 @@ func TestRecordsComeBack(t *testing.T) {
 			event: drawEvent(t), receivedAt: rapid.Int64().Draw(t, "received"), first: state.Held,
 			reason: state.BehindHeld, flags: rapid.Byte().Draw(t, "flags"),
 		}
-		if got, err := decodeEvent(encodeEvent(nil, &e, encodeBody(nil, &e.event))); err != nil || got != e {
+		if e.flags&flagWhy != 0 {
+			e.from, e.cause = state.InTransit, rapid.Uint64().Draw(t, "cause")
+			e.allowed = rapid.SliceOfN(rapid.SampledFrom(state.ActionTypes[:]), 0, len(state.ActionTypes)).Draw(t, "allowed")
+		}
+		if got, err := decodeEvent(encodeEvent(nil, &e, encodeBody(nil, &e.event))); err != nil || !reflect.DeepEqual(got, e) {
 			t.Fatalf("event: %+v, %v; want %+v", got, err, e)
 		}
 		entry := state.Entry{
@@ -56,6 +60,9 @@ func TestRecordsComeBack(t *testing.T) {
 			ord: entry.Ord, tries: rapid.IntMin(0).Draw(t, "tries"), refusals: rapid.IntMin(0).Draw(t, "refusals"),
 			used: time.Duration(rapid.Int64().Draw(t, "used")), nextAt: rapid.Int64().Draw(t, "next"),
 			doneAt: rapid.Int64().Draw(t, "done"), reason: rapid.String().Draw(t, "reason"),
+		}
+		if rapid.Bool().Draw(t, "replayed") {
+			p.openedAt, p.replay, p.bulk = 1, rapid.Uint64Min(1).Draw(t, "replay"), rapid.Bool().Draw(t, "bulk")
 		}
 		for range rapid.IntRange(0, store.MaxAttempts).Draw(t, "attempts") {
 			p.attempts = append(p.attempts, drawAttempt(t))
@@ -123,11 +130,12 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
 	f.Add(encodeTokens(nil, []token{{1, "T"}}))
 	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
+	f.Add(encodeBlock(nil, &block{flagFrozen, 1, store.Hold{Since: time.UnixMilli(1), By: "ops", Reason: "customs"}}))
 	f.Add(encodeFailure(nil, failure{1, new(1), "SF"}))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rec, err := decodeEvent(b); err == nil {
-			if again, err := decodeEvent(encodeEvent(nil, &rec, encodeBody(nil, &rec.event))); err != nil || again != rec {
+			if again, err := decodeEvent(encodeEvent(nil, &rec, encodeBody(nil, &rec.event))); err != nil || !reflect.DeepEqual(again, rec) {
 				t.Errorf("%+v is written and read as %+v, %v", rec, again, err)
 			}
 		}

@@ -7,52 +7,30 @@ import (
 	"carrier/internal/store"
 )
 
-// Replay makes a push that ended pending again.
-func (s *Store) Replay(ctx context.Context, seq uint64, force bool, _ store.Act) (store.Push, error) {
-	op := &replayOp{seq: seq, force: force}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
-		return store.Push{}, fmt.Errorf("replay push %d: %w", seq, err)
+// Replay makes one push that ended pending again.
+func (s *Store) Replay(ctx context.Context, seq uint64, force bool, act store.Act) (store.Push, error) {
+	op, err := s.act(ctx, seq, act, func(x *tx, o *actOp) error { return x.replayOne(o, force) })
+	if err != nil {
+		return store.Push{}, err
 	}
 	return op.push, nil
 }
 
-type replayOp struct {
-	waiter
-	seq   uint64
-	force bool
-	push  store.Push
-}
-
-func (o *replayOp) rows() int { return 1 }
-func (o *replayOp) run(x *tx) { o.push, o.err = x.replay(o.seq, o.force) }
-
-func (x *tx) replay(seq uint64, force bool) (store.Push, error) {
-	event, found, err := readEvent(x.s.db, seq)
+func (x *tx) replayOne(o *actOp, force bool) error {
+	event, rec, w, err := x.ofEvent(o.seq)
 	if err != nil {
-		return store.Push{}, err
-	}
-	if !found {
-		return store.Push{}, store.ErrNotFound
-	}
-	rec, err := x.existing(event.event.Waybill(), seq)
-	if err != nil {
-		return store.Push{}, err
+		return err
 	}
 	if err := replayable(&rec, force); err != nil {
-		return store.Push{}, err
+		return err
 	}
-	w, err := x.waybill(event.event.Waybill())
-	if err != nil {
-		return store.Push{}, err
-	}
-	x.reopen(w, seq, rec)
-	x.unpark(w)
-	x.feedReload(w)
+	r := x.newReplay(store.Replay{Single: o.seq, Reason: o.act.Reason, UpTo: o.seq, Matched: 1}, o.act)
+	x.carryOut(r, []requeued{{w, numbered{o.seq, rec}}})
+	r.Requeued = 1
 
-	push := event.push(seq, rec.ord)
-	rec = x.pushes[seq]
-	rec.fill(&push)
-	return push, nil
+	rec = x.pushes[o.seq]
+	o.done(x, &event, &rec)
+	return nil
 }
 
 func replayable(rec *pushRecord, force bool) error {

@@ -130,6 +130,10 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) error {
 		}
 		rows = append(rows, r)
 	}
+	kept, err := readBlock(x.s.db, name)
+	if err != nil || kept.is(flagFrozen) {
+		return err // A freeze lasts until somebody thaws it.
+	}
 	tokens, err := readTokens(x.s.db, name)
 	if err != nil {
 		return err

@@ -75,8 +75,7 @@ func (x *tx) settle(o *store.Outcome) error {
 	}
 	x.savePush(o.Seq, rec)
 	if parked != nil {
-		parked.flags |= flagParked
-		x.setFlags(o.Waybill, parked.flags)
+		x.park(parked)
 	}
 	return nil
 }
@@ -84,12 +83,17 @@ func (x *tx) settle(o *store.Outcome) error {
 // settleEnded takes an outcome of a push that is not pending.
 func (x *tx) settleEnded(o *store.Outcome, rec pushRecord) error {
 	switch {
+	case o.Attempt != nil && o.Status == store.Delivered && rec.status == store.Discarded:
+		// It was in flight when it was discarded: what upstream has taken is delivered.
+		x.replayEnded(rec.replay, rec.status, store.Delivered)
+		x.delta.move(o.Waybill.DeliveryID, rec.status, store.Delivered)
+		rec.note(*o.Attempt)
+		rec.status, rec.reason, rec.doneAt, rec.tries = store.Delivered, "", x.now, o.Tries
 	case o.Attempt != nil:
 		rec.note(*o.Attempt)
 	case o.Status == store.Discarded && rec.status == store.Failed:
-		x.unlist(o.Seq, &rec)
-		x.delta.move(o.Waybill.DeliveryID, rec.status, store.Discarded)
-		rec.status, rec.reason, rec.doneAt = store.Discarded, o.Reason, x.now
+		x.discard(o.Waybill, o.Seq, &rec, o.Reason)
+		return nil
 	default:
 		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
 	}

@@ -1,6 +1,8 @@
 package pebble
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
@@ -19,10 +21,13 @@ type standings struct {
 
 // standing is what a waybill's pushes have in common.
 type standing struct {
-	token   bool
-	blocked bool   // Parked or frozen.
-	head    uint64 // The ord of its first open push; 0 if none is open.
+	token bool
+	block *block     // Parked or frozen; nil while neither.
+	open  []openPush // In the order in which they are sent.
 }
+
+// openPush is a push that is pending.
+type openPush struct{ seq, ord uint64 }
 
 func newStandings(db cdb.Reader, now time.Time, held func(string) store.WaitingFor) *standings {
 	return &standings{db: db, now: now, held: held, known: map[state.Waybill]standing{}}
@@ -40,27 +45,56 @@ func (s *standings) push(r *row) (store.Push, error) {
 		return p, nil
 	}
 	at, err := s.of(p.Event.Waybill())
-	p.WaitingFor = s.waitingFor(&p, at)
+	p.WaitingFor, p.Waiting = s.waiting(&p, &r.push, at)
 	return p, err
 }
 
-// waitingFor names the first of all that keeps a push.
-func (s *standings) waitingFor(p *store.Push, at standing) store.WaitingFor {
+// waiting names the first of all that keeps a push.
+func (s *standings) waiting(p *store.Push, rec *pushRecord, at standing) (store.WaitingFor, store.Waiting) {
+	behind := at.before(p.Ord)
 	switch {
 	case !at.token:
-		return store.WaitToken
-	case at.blocked || at.head != p.Ord:
-		return store.WaitWaybill
+		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: fromMillis(rec.tokenUntil)}
+	case at.block != nil:
+		return store.WaitWaybill, at.block.waiting(p.OpenedAt)
+	case behind != 0:
+		return store.WaitWaybill, store.Waiting{Since: p.OpenedAt, Behind: behind}
 	}
 	if s.held != nil {
 		if w := s.held(p.Event.DeliveryID); w != store.WaitNothing {
-			return w
+			return w, store.Waiting{}
 		}
 	}
 	if p.NextAt.After(s.now) {
-		return store.WaitRetry
+		last := p.Last()
+		return store.WaitRetry, store.Waiting{Since: last.At.Add(last.Duration), Until: p.NextAt}
 	}
-	return store.WaitNothing
+	return store.WaitNothing, store.Waiting{}
+}
+
+// waiting says how a push waits that became pending at a time.
+func (k *block) waiting(openedAt time.Time) store.Waiting {
+	w := store.Waiting{Parked: k.is(flagParked), Frozen: k.is(flagFrozen), Reason: k.hold.Reason}
+	for _, since := range []time.Time{fromMillis(k.parked), k.hold.Since} {
+		if !since.IsZero() && (w.Since.IsZero() || since.Before(w.Since)) {
+			w.Since = since
+		}
+	}
+	if openedAt.After(w.Since) {
+		w.Since = openedAt
+	}
+	return w
+}
+
+// before is the push that goes just before the one with an ord; 0 if none does.
+func (at *standing) before(ord uint64) (seq uint64) {
+	for _, p := range at.open {
+		if p.ord >= ord {
+			break
+		}
+		seq = p.seq
+	}
+	return seq
 }
 
 func (s *standings) of(w state.Waybill) (standing, error) {
@@ -79,17 +113,16 @@ func readStanding(db cdb.Reader, w state.Waybill) (at standing, err error) {
 	if err != nil {
 		return at, err
 	}
-	flags, err := readFlags(db, w)
-	if err != nil {
+	at.token = len(tokens) > 0
+	if at.block, err = readBlock(db, w); err != nil {
 		return at, err
 	}
-	at.token, at.blocked = len(tokens) > 0, flags != 0
 	t, err := readTimeline(db, w)
 	if err != nil {
 		return at, err
 	}
 	for i := range t {
-		if t[i].Ord == 0 || at.head != 0 && t[i].Ord > at.head {
+		if t[i].Ord == 0 {
 			continue
 		}
 		rec, err := readPush(db, t[i].Seq, t[i].Ord)
@@ -97,8 +130,9 @@ func readStanding(db cdb.Reader, w state.Waybill) (at standing, err error) {
 			return at, err
 		}
 		if rec.status == store.Pending {
-			at.head = t[i].Ord
+			at.open = append(at.open, openPush{t[i].Seq, t[i].Ord})
 		}
 	}
+	slices.SortFunc(at.open, func(a, b openPush) int { return cmp.Compare(a.ord, b.ord) })
 	return at, nil
 }

@@ -86,6 +86,7 @@ func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural boo
 // list writes an open push with a row in q, or in t as long as its waybill has no Token; it waits for one from since
 // (Unix ms) on.
 func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
+	rec.openedAt = since
 	if w.token == "" {
 		rec.tokenUntil = since + x.s.opts.NoTokenWait.Milliseconds()
 		x.point(deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq), w)
@@ -115,16 +116,19 @@ func (x *tx) unlist(seq uint64, rec *pushRecord) {
 	}
 }
 
-// reopen makes a push that ended pending again, with fresh retries.
-func (x *tx) reopen(w *waybill, seq uint64, rec pushRecord) {
+// reopen makes a push that ended pending again, with fresh retries; for a replay, or for none (0).
+func (x *tx) reopen(w *waybill, seq uint64, rec pushRecord, replay uint64, bulk bool) {
 	x.unlist(seq, &rec)
 	x.delta.move(w.name.DeliveryID, rec.status, store.Pending)
 	w.open++
-	x.list(w, seq, pushRecord{status: store.Pending, ord: rec.ord, attempts: rec.attempts}, x.now)
+	x.list(w, seq, pushRecord{
+		status: store.Pending, ord: rec.ord, attempts: rec.attempts, replay: replay, bulk: bulk,
+	}, x.now)
 }
 
 // end makes a pending push final.
 func (x *tx) end(w state.Waybill, seq uint64, rec *pushRecord, to store.Status, reason string) {
+	x.replayEnded(rec.replay, store.NoPush, to)
 	x.unlist(seq, rec)
 	x.delta.move(w.DeliveryID, rec.status, to)
 	rec.status, rec.reason, rec.doneAt, rec.nextAt = to, reason, x.now, 0
@@ -158,15 +162,5 @@ func (x *tx) feedOpened(w *waybill, before int, opened []store.Push) {
 func (x *tx) feedReload(w *waybill) {
 	if x.s.opts.Feed != nil {
 		x.changes = append(x.changes, store.Change{Waybill: w.name, Reload: true, Blocked: w.blocked()})
-	}
-}
-
-// setFlags changes whether a waybill is parked or frozen.
-func (x *tx) setFlags(name state.Waybill, flags byte) {
-	x.key = waybillKey(x.key[:0], tableFlags, name)
-	if flags == 0 {
-		x.del(x.key)
-	} else {
-		x.set(x.key, []byte{flags})
 	}
 }

@@ -9,11 +9,11 @@ import (
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
 // waybill has open pushes then.
-func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, _ store.Act) (changed bool, err error) {
+func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, act store.Act) (changed bool, err error) {
 	if err := s.disk.refusal(); err != nil {
 		return false, err
 	}
-	op := &tokenOp{waybill: w, token: token}
+	op := &tokenOp{waybill: w, token: token, act: act}
 	err = s.write(ctx, op, &op.waiter)
 	return op.changed && err == nil, err
 }
@@ -22,6 +22,7 @@ type tokenOp struct {
 	waiter
 	waybill state.Waybill
 	token   string
+	act     store.Act
 	changed bool
 }
 
@@ -40,6 +41,9 @@ func (o *tokenOp) run(x *tx) {
 	}
 	o.changed = plan != nil
 	x.registerToken(w, plan)
+	if o.changed {
+		x.audit(o.act, store.AuditEntry{DeliveryID: w.name.DeliveryID, WaybillID: w.name.WaybillID})
+	}
 }
 
 // tokenPlan is what a new Token changes.
@@ -132,18 +136,11 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	}
 }
 
-func (x *tx) unpark(w *waybill) {
-	if w.flags&flagParked != 0 {
-		w.flags &^= flagParked
-		x.setFlags(w.name, w.flags)
-	}
-}
-
 // wakePush lets a push go that a new Token concerns.
 func (x *tx) wakePush(w *waybill, p numbered) {
 	switch {
 	case p.rec.status == store.Failed:
-		x.reopen(w, p.seq, p.rec)
+		x.reopen(w, p.seq, p.rec, 0, false)
 	case p.rec.tokenUntil != 0:
 		x.unlist(p.seq, &p.rec)
 		x.list(w, p.seq, p.rec, x.now)

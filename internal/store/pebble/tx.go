@@ -29,7 +29,8 @@ type tx struct {
 	written []entryOf
 	pushes  map[uint64]pushRecord
 	tokens  map[state.Waybill][]token
-	waiting map[uint64]eventRecord // Events decided now that a later one may release.
+	replays map[uint64]*store.Replay // Those that changed.
+	waiting map[uint64]eventRecord   // Events decided now that a later one may release.
 
 	changes  []store.Change
 	numbered bool  // Numbers were taken.
@@ -62,7 +63,7 @@ func newTx(s *Store) *tx {
 	return &tx{
 		s: s, w: &s.w, delta: newCounters(),
 		ids: map[string]first{}, pushes: map[uint64]pushRecord{},
-		tokens: map[state.Waybill][]token{}, waiting: map[uint64]eventRecord{},
+		tokens: map[state.Waybill][]token{}, waiting: map[uint64]eventRecord{}, replays: map[uint64]*store.Replay{},
 	}
 }
 
@@ -93,12 +94,13 @@ func (x *tx) reset() {
 	clear(x.pushes)
 	clear(x.tokens)
 	clear(x.waiting)
+	clear(x.replays)
 	clear(x.written)
 	clear(x.ops)
 	x.delta.reset()
 	*x = tx{
 		s: x.s, w: x.w, delta: x.delta, ops: x.ops[:0], ids: x.ids, written: x.written[:0], pushes: x.pushes,
-		tokens: x.tokens, waiting: x.waiting, key: x.key[:0], value: x.value[:0],
+		tokens: x.tokens, waiting: x.waiting, replays: x.replays, key: x.key[:0], value: x.value[:0],
 	}
 }
 
@@ -117,6 +119,7 @@ func (x *tx) finishBatch() {
 	if x.numbered {
 		x.set(metaNext, binary.BigEndian.AppendUint64(nil, x.w.next))
 	}
+	x.saveReplays()
 	x.s.countDeltas(x)
 }
 

@@ -51,6 +51,9 @@ type writer struct {
 	cache    *cache
 	seed     maphash.Seed
 	free     chan *tx
+
+	audits, letters serial
+	replays         replays
 }
 
 func (s *Store) startWriter() {
@@ -68,6 +71,7 @@ func (s *Store) writeLoop() {
 		s.gather(x)
 		s.commit(x)
 		s.w.cache.age()
+		s.w.replays.forget()
 	}
 }
 

@@ -262,6 +262,9 @@ func (m *model) settleEnded(t *rapid.T) {
 		t.Fatalf("Settle(%d): %v", seq, err)
 	}
 	p.attempts = min(p.attempts+1, store.MaxAttempts)
+	if p.status == store.Discarded { // It was in flight then: what upstream has taken is delivered.
+		p.status, p.reason = store.Delivered, ""
+	}
 }
 
 func (m *model) replay(t *rapid.T) {

@@ -136,12 +136,17 @@ func settleEnds(f *fixture) {
 func settleAfterEnd(f *fixture) {
 	w, n := f.ready("1", 1)
 	f.settle(store.Outcome{Seq: n[0], Waybill: w, Status: store.Discarded, Reason: store.ReasonOperator})
-	// The answer of a request that was in flight when the push was discarded.
-	f.deliver(w, n[0])
+	// A refusal of a request that was in flight when the push was discarded changes nothing.
+	f.fail(w, n[0], store.ReasonRefused, 47001, false)
 	if p := f.status(n[0], store.Discarded, store.ReasonOperator); len(p.Attempts) != 1 {
 		f.Errorf("the answer is not kept as an attempt: %+v", p)
 	}
-	if st := f.store.Stats().Pushes[account]; st[store.Discarded] != 1 || st[store.Delivered] != 0 || st[store.Pending] != 0 {
+	// What upstream has taken is delivered.
+	f.deliver(w, n[0])
+	if p := f.status(n[0], store.Delivered, ""); len(p.Attempts) != 2 {
+		f.Errorf("the answer is not kept as an attempt: %+v", p)
+	}
+	if st := f.store.Stats().Pushes[account]; st[store.Discarded] != 0 || st[store.Delivered] != 1 || st[store.Pending] != 0 {
 		f.Errorf("counted: %v", st)
 	}
 }

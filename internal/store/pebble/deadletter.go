@@ -1,0 +1,43 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store"
+)
+
+// PutDeadLetter keeps a message that can't be read.
+func (s *Store) PutDeadLetter(ctx context.Context, d store.DeadLetter) error {
+	if err := s.disk.refusal(); err != nil {
+		return err
+	}
+	op := &deadLetterOp{letter: d}
+	if err := s.write(ctx, op, &op.waiter); err != nil {
+		return fmt.Errorf("dead letter: %w", err)
+	}
+	return nil
+}
+
+type deadLetterOp struct {
+	waiter
+	letter store.DeadLetter
+}
+
+func (o *deadLetterOp) rows() int { return 1 }
+
+func (o *deadLetterOp) run(x *tx) {
+	o.letter.Number, o.letter.ReceivedAt = x.w.letters.take(), fromMillis(x.now)
+	x.putJSON(numberKey(tableLetters, o.letter.Number), o.letter)
+}
+
+// DeadLetters lists them, newest first.
+func (s *Store) DeadLetters(_ context.Context, before uint64, limit int) (page store.Page[store.DeadLetter], err error) {
+	err = s.view(func(db cdb.Reader) error {
+		page, err = readNumbered[store.DeadLetter](db, tableLetters, before, limit)
+		return err
+	})
+	return page, err
+}

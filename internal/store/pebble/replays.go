@@ -1,0 +1,279 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store"
+)
+
+// replays is what the writer knows of replays. Those that are not through stay in memory; the others are read when one
+// of their pushes, sent once more in its name, ends late.
+type replays struct {
+	last  serial
+	known map[uint64]*store.Replay
+}
+
+// forget drops those that are through. The writer calls it between batches only, as a batch can't be read.
+func (r *replays) forget() {
+	for id, known := range r.known {
+		if known.Status.Ended() && known.Open() == 0 {
+			delete(r.known, id)
+		}
+	}
+}
+
+// StartReplay keeps a new replay.
+func (s *Store) StartReplay(ctx context.Context, r store.Replay, act store.Act) (store.Replay, error) {
+	return s.changeReplay(ctx, "start a replay", act, func(x *tx) (*store.Replay, error) {
+		r.UpTo = x.w.next - 1
+		return x.newReplay(r, act), nil
+	})
+}
+
+// SetReplay pauses a replay, lets it go on, or cancels it.
+func (s *Store) SetReplay(ctx context.Context, id uint64, to store.ReplayStatus, act store.Act) (store.Replay, error) {
+	return s.changeReplay(ctx, fmt.Sprintf("replay %d", id), act, func(x *tx) (*store.Replay, error) {
+		r, err := x.replayOf(id)
+		if err != nil {
+			return nil, err
+		}
+		if !mayBecome(r.Status, to) {
+			return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
+		}
+		r.Status = to
+		x.touchReplay(r)
+		return r, nil
+	})
+}
+
+func mayBecome(from, to store.ReplayStatus) bool {
+	switch to {
+	case store.ReplayPaused:
+		return from == store.ReplayRunning
+	case store.ReplayRunning:
+		return from == store.ReplayPaused
+	case store.ReplayCancelled:
+		return from == store.ReplayRunning || from == store.ReplayPaused
+	}
+	return false
+}
+
+// Requeue carries out a step of a replay.
+func (s *Store) Requeue(ctx context.Context, step store.Requeue) (store.Replay, error) {
+	what := fmt.Sprintf("replay %d", step.Replay)
+	return s.changeReplay(ctx, what, store.Act{}, func(x *tx) (*store.Replay, error) { return x.requeue(&step) })
+}
+
+func (s *Store) changeReplay(
+	ctx context.Context, what string, act store.Act, change func(*tx) (*store.Replay, error),
+) (store.Replay, error) {
+	op := &replaysOp{change: change, act: act}
+	if err := s.write(ctx, op, &op.waiter); err != nil {
+		return store.Replay{}, fmt.Errorf("%s: %w", what, err)
+	}
+	return op.after, nil
+}
+
+type replaysOp struct {
+	waiter
+	act    store.Act
+	change func(*tx) (*store.Replay, error)
+	after  store.Replay
+}
+
+func (o *replaysOp) rows() int { return 1 }
+
+func (o *replaysOp) run(x *tx) {
+	r, err := o.change(x)
+	if err != nil {
+		o.err = err
+		return
+	}
+	x.audit(o.act, store.AuditEntry{DeliveryID: r.Filter.DeliveryID, WaybillID: r.Filter.WaybillID, Seq: r.Single, Replay: r.ID})
+	o.after = copyReplay(r)
+}
+
+// copyReplay makes a copy that the writer does not change.
+func copyReplay(r *store.Replay) store.Replay {
+	c := *r
+	c.Legs = append([]store.Leg(nil), r.Legs...)
+	return c
+}
+
+// newReplay makes a replay. For one of many pushes, what ended before it was made is told from what ends after it by the
+// clock: the next commit gets a later time, and this one takes nothing more.
+func (x *tx) newReplay(r store.Replay, act store.Act) *store.Replay {
+	r.ID = uint64(x.w.replays.last.take())
+	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
+	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
+	if r.Single == 0 {
+		x.w.lastMS, x.full = x.now+1, true
+	}
+	made := copyReplay(&r)
+	x.w.replays.known[r.ID] = &made
+	x.touchReplay(&made)
+	return &made
+}
+
+// replayOf gives a replay as it is within this commit.
+func (x *tx) replayOf(id uint64) (*store.Replay, error) {
+	if r := x.w.replays.known[id]; r != nil {
+		return r, nil
+	}
+	r, err := readReplay(x.s.db, id)
+	if err != nil {
+		return nil, err
+	}
+	x.w.replays.known[id] = &r
+	return &r, nil
+}
+
+// touchReplay notes that a replay changed, and sees whether it is through.
+func (x *tx) touchReplay(r *store.Replay) {
+	if r.Status == store.ReplayRunning && r.Exhausted() && r.Open() == 0 && (r.Single == 0 || r.Requeued > 0) {
+		r.Status = store.ReplayDone
+	}
+	if r.Status.Ended() && r.EndedAt.IsZero() {
+		r.EndedAt = fromMillis(x.now)
+	}
+	x.replays[r.ID] = r
+}
+
+// saveReplays writes those that changed.
+func (x *tx) saveReplays() {
+	for id, r := range x.replays {
+		x.putJSON(numberKey(tableReplays, id), r)
+	}
+}
+
+// requeued is a push that a step makes pending again.
+type requeued struct {
+	w *waybill
+	numbered
+}
+
+// requeue reads all that it takes first, as only that can fail, and then makes all changes.
+func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
+	r, err := x.replayOf(step.Replay)
+	if err != nil {
+		return nil, err
+	}
+	if r.Status != store.ReplayRunning {
+		return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
+	}
+	var plan []requeued
+	for i, seq := range step.Seqs {
+		if slices.Contains(step.Seqs[:i], seq) {
+			continue
+		}
+		event, found, err := readEvent(x.s.db, seq)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			continue // Retention was faster.
+		}
+		rec, err := x.existing(event.event.Waybill(), seq)
+		if err != nil {
+			return nil, err
+		}
+		if !concerns(r, seq, &rec) {
+			continue
+		}
+		w, err := x.waybill(event.event.Waybill())
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, requeued{w, numbered{seq, rec}})
+	}
+	x.carryOut(r, plan)
+	r.Requeued += int64(len(plan))
+	r.Skipped += int64(step.Skipped + len(step.Seqs) - len(plan))
+	advance(r, step.Leg)
+	x.touchReplay(r)
+	return r, nil
+}
+
+// concerns tells whether a replay may make a push pending: it ended before the replay was made, and nobody wanted it
+// discarded, unless that is what the replay is of.
+func concerns(r *store.Replay, seq uint64, rec *pushRecord) bool {
+	if seq > r.UpTo || rec.doneAt > millis(r.CreatedAt) {
+		return false
+	}
+	return rec.status == store.Failed || rec.status == store.Discarded && r.Filter.Status == store.Discarded
+}
+
+func (x *tx) carryOut(r *store.Replay, plan []requeued) {
+	for i, p := range plan {
+		x.reopen(p.w, p.seq, p.rec, r.ID, r.Single == 0)
+		if i+1 == len(plan) || plan[i+1].w != p.w {
+			x.unpark(p.w)
+			x.feedReload(p.w)
+		}
+	}
+}
+
+func advance(r *store.Replay, leg store.Leg) {
+	for i := range r.Legs {
+		if r.Legs[i].DeliveryID == leg.DeliveryID {
+			r.Legs[i] = leg
+		}
+	}
+}
+
+// replayEnded counts the end of a push that a replay made pending; was is what was counted before, if it ends in another
+// way after all. A replay that can't be read must not keep pushes from ending.
+func (x *tx) replayEnded(id uint64, was, to store.Status) {
+	if id == 0 {
+		return
+	}
+	r, err := x.replayOf(id)
+	if err != nil {
+		x.s.reportDamage(fmt.Errorf("replay %d, which a push belongs to: %w", id, err))
+		return
+	}
+	count(r, was, -1)
+	count(r, to, 1)
+	x.touchReplay(r)
+}
+
+func count(r *store.Replay, status store.Status, n int64) {
+	switch status {
+	case store.Delivered:
+		r.Delivered += n
+	case store.Failed:
+		r.Failed += n
+	case store.Discarded:
+		r.Discarded += n
+	}
+}
+
+// ReadReplay reads one.
+func (s *Store) ReadReplay(_ context.Context, id uint64) (r store.Replay, err error) {
+	err = s.view(func(db cdb.Reader) error {
+		r, err = readReplay(db, id)
+		return err
+	})
+	return r, err
+}
+
+func readReplay(db cdb.Reader, id uint64) (r store.Replay, err error) {
+	found, err := read(db, numberKey(tableReplays, id), func(v []byte) error { return decodeJSON(v, &r) })
+	if err == nil && !found {
+		err = fmt.Errorf("replay %d: %w", id, store.ErrNotFound)
+	}
+	return r, err
+}
+
+// ListReplays lists replays, newest first.
+func (s *Store) ListReplays(_ context.Context, before uint64, limit int) (page store.Page[store.Replay], err error) {
+	err = s.view(func(db cdb.Reader) error {
+		page, err = readNumbered[store.Replay](db, tableReplays, before, limit)
+		return err
+	})
+	return page, err
+}
