@@ -262,7 +262,9 @@ type Push struct {
 	Errmsg        string     `json:"errmsg"`
 	Reason        string     `json:"reason"`
 	NextAttemptAt *time.Time `json:"next_attempt_at"`
+	ReceivedAt    time.Time  `json:"received_at"`
 	DeliveredAt   *time.Time `json:"delivered_at"`
+	Replay        string     `json:"replay"`
 }
 
 // ListedPush is a push in a list, where attempts is a count.
@@ -287,6 +289,39 @@ type Attempt struct {
 	RID        string    `json:"rid"`
 	Scope      string    `json:"scope"`
 	Unknown    bool      `json:"outcome_unknown"`
+	Replay     string    `json:"replay"`
+}
+
+// Replay is a replay as the admin API shows it.
+type Replay struct {
+	ID        string     `json:"id"`
+	Status    string     `json:"status"`
+	By        string     `json:"by"`
+	Reason    string     `json:"reason"`
+	CreatedAt time.Time  `json:"created_at"`
+	EndedAt   *time.Time `json:"ended_at"`
+	Matched   int        `json:"matched"`
+	Requeued  int        `json:"requeued"`
+	Skipped   int        `json:"skipped"`
+	Delivered int        `json:"delivered"`
+	Failed    int        `json:"failed"`
+	Discarded int        `json:"discarded"`
+	Open      int        `json:"open"`
+}
+
+// DryRun is what a replay would do.
+type DryRun struct {
+	Matched  int            `json:"matched"`
+	Complete bool           `json:"complete"`
+	Totals   map[string]int `json:"totals"`
+	Calls    int            `json:"calls"`
+	Minutes  float64        `json:"minutes"`
+	Sample   []struct {
+		Seq     uint64 `json:"seq"`
+		Verdict string `json:"verdict"`
+		Behind  uint64 `json:"behind"`
+		Would   string `json:"would"`
+	} `json:"sample"`
 }
 
 // StoredEvent is an event of any verdict.
@@ -351,6 +386,22 @@ type AccountState struct {
 	OldestPendingSeconds float64          `json:"oldest_pending_seconds"`
 	InFlight             int              `json:"in_flight"`
 	ConcurrencyNow       int              `json:"concurrency_now"`
+}
+
+// Call makes a request as the operator that must be answered with a status, and reads the answer into out, if that is
+// not nil.
+func (c *Client) Call(t testing.TB, method, path string, body any, status int, out any) {
+	t.Helper()
+	got, text := c.Ask(t, method, path, body)
+	if got != status {
+		t.Fatalf("%s %s: status %d, want %d: %s", method, path, got, status, text)
+	}
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(text, out); err != nil {
+		t.Fatalf("%s %s: %v: %s", method, path, err, text)
+	}
 }
 
 type list[T any] struct {
