@@ -109,10 +109,11 @@ type Place struct {
 type Account struct {
 	Paused   bool
 	ByHand   bool        // Paused by an operator: no probes, no end by itself.
+	Guarded  bool        // Paused by the guard against mass failing: likewise.
 	Reason   string      // Why, in words that an operator can act on.
 	Since    time.Time   //
 	Until    time.Time   // When it ends by itself; zero: not.
-	Errcode  int         // What upstream answered; 0 if ByHand.
+	Errcode  int         // What upstream answered; 0 if ByHand or Guarded.
 	ForcedAt []time.Time // When access_tokens were forced within the last day (20 a day are allowed).
 }
 

@@ -122,6 +122,9 @@ func encodeAccount(b []byte, a *store.Account) []byte {
 	if a.ByHand {
 		flags |= 2
 	}
+	if a.Guarded {
+		flags |= 4
+	}
 	b = append(b, accountVersion, flags)
 	b = putString(b, a.Reason)
 	b = putTime(b, a.Since)
@@ -137,7 +140,7 @@ func encodeAccount(b []byte, a *store.Account) []byte {
 func decodeAccount(value []byte) (store.Account, error) {
 	r := open(value, accountVersion)
 	flags := r.byte()
-	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Reason: r.string()}
+	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Guarded: flags&4 != 0, Reason: r.string()}
 	a.Since, a.Until, a.Errcode = r.time(), r.time(), int(r.int())
 	n := r.uint()
 	if n > uint64(len(r.b)) { // Each takes a byte at least.

@@ -109,6 +109,10 @@ func accounts(f *fixture) {
 		Paused: true, ByHand: true, Reason: "出口 IP 不在白名单: 40164", Since: now, Until: now.Add(time.Hour), Errcode: -40164,
 		ForcedAt: []time.Time{now.Add(-time.Hour), now},
 	}
+	guarded := store.Account{Paused: true, Guarded: true, Reason: "upstream refused 1000", Since: now}
+	if err := f.store.PutAccount(f.Context(), account+"3", guarded); err != nil {
+		f.Fatalf("PutAccount: %v", err)
+	}
 	for _, a := range []store.Account{want, {Paused: true}, want} {
 		if err := f.store.PutAccount(f.Context(), account, a); err != nil {
 			f.Fatalf("PutAccount: %v", err)
@@ -118,6 +122,9 @@ func accounts(f *fixture) {
 	got, err := f.store.Account(f.Context(), account)
 	if err != nil || !sameAccount(got, want) {
 		f.Errorf("Account: %+v, %v; want %+v", got, err, want)
+	}
+	if got, err := f.store.Account(f.Context(), account+"3"); err != nil || !sameAccount(got, guarded) {
+		f.Errorf("Account: %+v, %v; want %+v", got, err, guarded)
 	}
 	if other, err := f.store.Account(f.Context(), account+"2"); err != nil || other.Paused {
 		f.Errorf("another account: %+v, %v", other, err)
