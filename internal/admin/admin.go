@@ -33,7 +33,7 @@ type Store interface {
 type Pusher interface {
 	Held(deliveryID string) store.WaitingFor
 	Pause(ctx context.Context, deliveryID, reason string) error
-	Resume(ctx context.Context, deliveryID string) error
+	Resume(ctx context.Context, deliveryID string, letFail time.Duration) error
 	Snapshots() []pathpush.Snapshot
 }
 
@@ -119,7 +119,7 @@ func (s *Service) Resume(ctx context.Context, by Actor, deliveryID string) error
 	if err := s.known(deliveryID); err != nil {
 		return err
 	}
-	if err := s.Pusher.Resume(ctx, deliveryID); err != nil {
+	if err := s.Pusher.Resume(ctx, deliveryID, 0); err != nil {
 		return storeProblem(err)
 	}
 	s.acted(by, "account resumed", "delivery_id", deliveryID)

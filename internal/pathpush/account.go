@@ -1,7 +1,6 @@
 package pathpush
 
 import (
-	"container/heap"
 	"context"
 	"log/slog"
 	"sync"
@@ -37,7 +36,9 @@ type account struct {
 	lanes    lanes
 	gate     gate
 	ramp     ramp
+	guard    guard
 	inFlight int             // requests under way
+	bulkAway int             // of them for bulk lanes
 	wanted   []state.Waybill // lanes to be read; each is in lanes.all, loading
 	sweep    sweep
 	failed   error // the store's: everything ends
@@ -62,12 +63,13 @@ func newAccount(o *Options, ao AccountOptions) *account {
 		keeping:  make(chan struct{}, 1),
 		lanes:    lanes{all: map[state.Waybill]*lane{}},
 		ramp:     newRamp(ao.Concurrency),
+		guard:    newGuard(o.Guard, time.Now()),
 	}
 	for _, h := range ao.Hosts {
 		a.breakers = append(a.breakers, newBreaker(h, o.Breaker, a.poke))
 	}
 	if ao.Rate > 0 {
-		a.limiter = rate.NewLimiter(rate.Limit(ao.Rate), max(1, int(ao.Rate/100)))
+		a.limiter = rate.NewLimiter(rate.Limit(ao.Rate), max(spareTokens, int(ao.Rate/100)))
 	}
 	return a
 }
@@ -114,18 +116,18 @@ func (a *account) changed(c *store.Change) {
 	case l != nil && c.Reload:
 		a.reload(l)
 	case l != nil && a.lanes.loaded >= a.maxLoaded:
-		l.stale = true // No room for its new end: it is read when its turn comes.
+		a.leave(l, c.Added)
 	case l != nil:
 		if l.where == loading {
 			l.stale = true // It may have been read just before.
 		}
-		a.lanes.loaded += l.append(c.Added)
+		a.lanes.append(l, c.Added)
 	case c.Blocked:
 	case max(a.lanes.loaded, len(a.lanes.all)) >= a.maxLoaded:
 		a.sweep.again = true
 	case c.Whole && !c.Reload:
 		if len(c.Added) > 0 {
-			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token, pushes: c.Added}, time.Now())
+			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token}, c.Added, time.Now())
 		}
 	default:
 		a.want(&lane{waybill: c.Waybill})
@@ -133,21 +135,33 @@ func (a *account) changed(c *store.Change) {
 	a.poke()
 }
 
-// reload has a lane read again: now, or when its push in flight is through.
+// leave leaves a lane's new end in the store for want of room: it is read when the lane's turn comes.
+func (a *account) leave(l *lane, added []store.Push) {
+	l.meet(added)
+	l.stale = true
+	l.more = l.more || bulkOf(added) < len(added)
+	a.lanes.classify(l)
+}
+
+// reload has a lane read again: now, or when its push in flight is through. What of it is ready or waits must not be
+// sent any more: it may be discarded by now, or the waybill frozen.
 func (a *account) reload(l *lane) {
 	switch l.where {
-	case waiting:
-		heap.Remove(&a.lanes.waiting, l.index)
+	case waiting, ready:
 		a.want(l)
 	default:
 		l.stale = true
 	}
 }
 
-// want has a lane read from the store.
+// want has a lane read from the store. It may turn out to hold pushes of a bulk replay: one is counted until then, or as
+// many as it had.
 func (a *account) want(l *lane) {
-	a.lanes.loaded -= len(l.pushes)
-	l.pushes, l.where, l.stale = nil, loading, false
+	a.lanes.take(l)
+	mayBe := max(1, l.bulk)
+	a.lanes.put(l, nil)
+	a.lanes.count(l, mayBe)
+	l.where, l.stale, l.more, l.refusals = loading, false, false, 0
 	a.lanes.all[l.waybill] = l
 	a.wanted = append(a.wanted, l.waybill)
 	notify(a.wakeLoad)
@@ -182,6 +196,8 @@ type Snapshot struct {
 	InFlight             int
 	Concurrency          int // Allowed in flight at present: less than configured after an outage.
 	Loaded               int // Pushes held in memory.
+	BulkLoaded           int // Of them made pending by bulk replays; also those that lanes being read are thought to have.
+	Guard                GuardSnapshot
 }
 
 func (a *account) snapshot() Snapshot {
@@ -194,9 +210,11 @@ func (a *account) snapshot() Snapshot {
 	now := time.Now()
 	s.PauseReason, s.PausedUntil, s.Paused = a.gate.closed(now)
 	s.PausedSince = a.gate.pause.Since
-	if s.Paused && !a.gate.pause.ByHand && s.PausedUntil.IsZero() {
+	if s.Paused && !needsOperator(&a.gate.pause) && s.PausedUntil.IsZero() {
 		s.NextProbeAt = a.gate.probeAt
 	}
-	s.InFlight, s.Loaded, s.Concurrency = a.inFlight, a.lanes.loaded, a.ramp.limit
+	s.InFlight, s.Concurrency = a.inFlight, a.ramp.limit
+	s.Loaded, s.BulkLoaded = a.lanes.loaded, a.lanes.bulk
+	s.Guard = a.guard.snapshot(&a.gate.pause, now)
 	return s
 }

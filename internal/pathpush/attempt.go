@@ -41,11 +41,12 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	}
 	a.pass(work, f, &ans)
 	o := a.policy.outcome(push, &ans, time.Now())
+	a.guardEnd(work, push, &o)
 	o.Token = token
 	if o.Status != store.Pending {
 		a.logEnd(push, &o)
 	}
-	a.settle(f.lane, o)
+	a.settle(f, o)
 }
 
 // send makes one request.
@@ -117,7 +118,7 @@ func (a *account) endProbe(f *flight) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if f.opens == a.gate.opens {
-		a.gate.probed(time.Now())
+		a.gate.probed(f.asked, time.Now())
 	}
 }
 
@@ -130,7 +131,7 @@ func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.inFlight--
+	a.arrive(f)
 	f.lane.again = true
 	a.requeue(f.lane, time.Now())
 	a.poke()
@@ -170,9 +171,9 @@ func (a *account) holdUntil(until time.Time, err error) {
 }
 
 // settle has an outcome made durable and then lets the lane go on.
-func (a *account) settle(l *lane, o store.Outcome) {
+func (a *account) settle(f *flight, o store.Outcome) {
 	a.mu.Lock()
-	a.inFlight--
+	a.arrive(f)
 	if a.gate.holdReason != "" && !time.Now().Before(a.gate.holdUntil) {
 		a.gate.holdReason = "" // There was an access_token, after the one that could not be had.
 	}
@@ -181,7 +182,7 @@ func (a *account) settle(l *lane, o store.Outcome) {
 	a.settling.Add(1)
 	a.store.Settle(o, func(err error) {
 		defer a.settling.Done()
-		a.settled(l, o, err)
+		a.settled(f.lane, o, err)
 	})
 }
 
@@ -203,10 +204,7 @@ func (a *account) settled(l *lane, o store.Outcome, err error) {
 		l.again = o.NextAt.IsZero()
 	} else {
 		a.observer.Ended(a.id, o.Status, time.Since(head.ReceivedAt))
-		*head = store.Push{} // lets its bytes go
-		l.pushes = l.pushes[1:]
-		l.refusals = 0
-		a.lanes.loaded--
+		a.lanes.shift(l)
 	}
 	if o.Park && !l.stale {
 		a.lanes.drop(l)

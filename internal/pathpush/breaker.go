@@ -19,17 +19,22 @@ type failure struct{ what string }
 
 func (f *failure) Error() string { return f.what }
 
-// breaker guards one host. It adds to gobreaker what people ask of an open one: since when, why, until when.
+// breaker guards one host. It adds to gobreaker what people ask of an open one: since when, why, until when, and whether
+// it may be tried now.
 type breaker struct {
 	host Host
 	o    BreakerOptions
-	cb   *gobreaker.TwoStepCircuitBreaker[struct{}]
 	wake func()
 
 	// mu is taken inside gobreaker's own lock (OnStateChange), so nothing under mu may call cb.
 	mu       sync.Mutex
-	open     bool
+	cb       *gobreaker.TwoStepCircuitBreaker[struct{}]
+	round    uint64 // counts the cb's: what an earlier one tells is over
+	state    gobreaker.State
+	opened   uint64 // how often it opened
 	since    time.Time
+	asked    bool          // An operator wants the next push to go through while it is open.
+	probing  bool          // That push is on its way.
 	failures []seenFailure // the latest, oldest first
 	openedBy string
 	changes  []breakerChange
@@ -48,59 +53,126 @@ const rememberedFailures = 64
 
 func newBreaker(h Host, o BreakerOptions, wake func()) *breaker {
 	b := &breaker{host: h, o: o, wake: wake, since: time.Now()}
-	b.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:         h.Name,
-		MaxRequests:  uint32(o.HalfOpen),
-		Interval:     o.Interval,
-		BucketPeriod: max(o.Interval/10, time.Millisecond),
-		Timeout:      o.OpenFor,
+	b.cb = b.closed(b.round)
+	return b
+}
+
+// closed makes a gobreaker, which begins closed.
+func (b *breaker) closed(round uint64) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		Name:         b.host.Name,
+		MaxRequests:  uint32(b.o.HalfOpen),
+		Interval:     b.o.Interval,
+		BucketPeriod: max(b.o.Interval/10, time.Millisecond),
+		Timeout:      b.o.OpenFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			// Requests counts those in flight too; only answers tell something.
 			answers := c.TotalSuccesses + c.TotalFailures
-			return int(answers) >= o.MinRequests && float64(c.TotalFailures) >= o.FailureRatio*float64(answers)
+			return int(answers) >= b.o.MinRequests && float64(c.TotalFailures) >= b.o.FailureRatio*float64(answers)
 		},
 		IsExcluded:    func(err error) bool { return errors.Is(err, errExcluded) },
-		OnStateChange: b.stateChanged,
+		OnStateChange: func(_ string, from, to gobreaker.State) { b.stateChanged(round, from, to) },
 	})
-	return b
+}
+
+func (b *breaker) current() *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cb
 }
 
 // allow asks for a request. If it may go, done must be called with what came of it.
 func (b *breaker) allow() (done func(error), ok bool) {
-	report, err := b.cb.Allow()
+	report, err := b.current().Allow()
 	if err != nil {
 		return nil, false
 	}
 	return func(err error) {
-		if f, bad := errors.AsType[*failure](err); bad {
-			b.remember(f.what)
-		}
+		b.remember(err)
 		report(err)
 	}, true
 }
 
-func (b *breaker) remember(what string) {
+// ask has the next push go through although the breaker is open; false if it is not.
+func (b *breaker) ask() bool {
+	b.current().State() // lets it notice that its time is over
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked = b.state == gobreaker.StateOpen && !b.probing
+	return b.state == gobreaker.StateOpen
+}
+
+// probe gives the leave that ask asked for, once. done must be called with what came of it.
+func (b *breaker) probe() (done func(error), ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.asked {
+		return nil, false
+	}
+	b.asked, b.probing = false, true
+	opened := b.opened
+	return func(err error) {
+		b.remember(err)
+		b.probed(opened, err)
+	}, true
+}
+
+// probed closes the breaker after a probe that an operator asked for and that upstream took. gobreaker can't be told to
+// close, so a new one takes its place. It may be half open by now; then this probe spares the others. If it was closed and
+// opened again since the probe was sent, what the probe found is out of date.
+func (b *breaker) probed(opened uint64, err error) {
+	b.mu.Lock()
+	b.probing = false
+	closes := err == nil && b.opened == opened && b.state != gobreaker.StateClosed
+	if closes {
+		b.round++
+		b.cb = b.closed(b.round)
+		b.note(b.state, gobreaker.StateClosed)
+	}
+	b.mu.Unlock()
+	if closes {
+		b.wake()
+	}
+}
+
+// remember notes a request that failed, for the story of how the breaker opened.
+func (b *breaker) remember(err error) {
+	f, bad := errors.AsType[*failure](err)
+	if !bad {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if len(b.failures) == rememberedFailures {
 		b.failures = slices.Delete(b.failures, 0, rememberedFailures/4)
 	}
-	b.failures = append(b.failures, seenFailure{time.Now(), what})
+	b.failures = append(b.failures, seenFailure{time.Now(), f.what})
 }
 
 // stateChanged runs under gobreaker's lock: it only takes notes.
-func (b *breaker) stateChanged(_ string, from, to gobreaker.State) {
+func (b *breaker) stateChanged(round uint64, from, to gobreaker.State) {
 	b.mu.Lock()
-	b.since, b.open = time.Now(), to == gobreaker.StateOpen
+	present := round == b.round
+	if present {
+		b.note(from, to)
+	}
+	b.mu.Unlock()
+	if present {
+		b.wake()
+	}
+}
+
+// note takes down a change of state. b.mu is held.
+func (b *breaker) note(from, to gobreaker.State) {
+	b.since, b.state, b.asked = time.Now(), to, false
 	switch to {
 	case gobreaker.StateOpen:
+		b.opened++
 		b.openedBy = sumUp(b.failures, b.since.Add(-b.o.Interval-time.Second))
 	case gobreaker.StateClosed:
 		b.openedBy, b.failures = "", nil
 	}
 	b.changes = append(b.changes, breakerChange{b.host.Name, stateName(from), stateName(to), b.openedBy})
-	b.mu.Unlock()
-	b.wake()
 }
 
 // sumUp counts the failures since a time by kind: "12 × errcode -1, 3 × timeout".
@@ -137,7 +209,7 @@ func (b *breaker) takeChanges() []breakerChange {
 func (b *breaker) probeAt() time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.open {
+	if b.state != gobreaker.StateOpen {
 		return time.Time{}
 	}
 	return b.since.Add(b.o.OpenFor + time.Millisecond)
@@ -153,11 +225,11 @@ type BreakerSnapshot struct {
 }
 
 func (b *breaker) snapshot() BreakerSnapshot {
-	state := b.cb.State() // before mu: it may call stateChanged
+	b.current().State() // lets it notice that its time is over; before mu, as it may call stateChanged
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := BreakerSnapshot{Host: b.host.Name, State: stateName(state), Since: b.since, OpenedBy: b.openedBy}
-	if state == gobreaker.StateOpen {
+	s := BreakerSnapshot{Host: b.host.Name, State: stateName(b.state), Since: b.since, OpenedBy: b.openedBy}
+	if b.state == gobreaker.StateOpen {
 		s.NextProbeAt = b.since.Add(b.o.OpenFor)
 	}
 	return s

@@ -20,7 +20,8 @@ type gate struct {
 
 	probeAt time.Time // Paused, not by hand: when one push may find out whether the reason is gone.
 	probing bool
-	probes  int // so far, for their backoff
+	asked   bool // An operator wants a probe now.
+	probes  int  // so far, for their backoff
 
 	holdUntil  time.Time // No access_token before that.
 	holdReason string
@@ -47,13 +48,18 @@ var probeAfter = map[int]time.Duration{
 // beijing is the zone of upstream's day: China has had one without summer time since 1991, so this is exact.
 var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
 
-// admit says whether a push may go at now; if not, when to ask again (zero: when woken). A probe must be reported
-// with probed.
+// needsOperator tells whether only an operator ends a pause: his own, or the guard's.
+func needsOperator(p *store.Account) bool { return p.ByHand || p.Guarded }
+
+// admit says whether a push may go at now; if not, when to ask again (zero: when woken). A probe must be told of with
+// beginProbe, and its end with probed.
 func (g *gate) admit(now time.Time) (ok, probe bool, again time.Time) {
 	if g.pause.Paused {
 		switch {
-		case g.pause.ByHand, g.probing:
+		case needsOperator(&g.pause), g.probing:
 			return false, false, time.Time{}
+		case g.asked:
+			return true, true, time.Time{}
 		case !g.pause.Until.IsZero():
 			return false, false, g.pause.Until
 		case now.Before(g.probeAt):
@@ -94,14 +100,16 @@ func (g *gate) restore(kept store.Account, now time.Time) {
 }
 
 // outlastedBy tells whether a pause that an answer asks for goes beyond the present one. Answers come in late and in any
-// order: one about a minute's limit must not end a day's pause, and none an operator's.
+// order: one about a minute's limit must not end a day's pause, and none an operator's or the guard's.
 func (g *gate) outlastedBy(p store.Account) bool {
 	old := &g.pause
 	switch {
 	case !old.Paused:
 		return true
-	case old.ByHand:
+	case needsOperator(old):
 		return false
+	case p.Guarded:
+		return true
 	case old.Until.IsZero():
 		return p.Until.IsZero() && p.Errcode != old.Errcode
 	}
@@ -111,7 +119,7 @@ func (g *gate) outlastedBy(p store.Account) bool {
 // set begins a pause, keeping what else is known of the account.
 func (g *gate) set(a store.Account, now time.Time) {
 	a.ForcedAt = g.pause.ForcedAt
-	g.pause, g.probes, g.probing = a, 0, false
+	g.pause, g.probes, g.probing, g.asked = a, 0, false, false
 	g.probeAt = now.Add(cmp.Or(probeAfter[a.Errcode], firstProbe))
 	g.changes++
 }
@@ -125,9 +133,33 @@ func (g *gate) open() {
 	*g = gate{pause: store.Account{ForcedAt: g.pause.ForcedAt}, opens: g.opens + 1, changes: changes}
 }
 
-// probed puts the next probe off after one that didn't end the pause.
-func (g *gate) probed(now time.Time) {
+// ask makes the next push a probe, whenever the next one would be due, or ends the wait for an access_token. False if
+// nothing is held but by people.
+func (g *gate) ask(now time.Time) bool {
+	switch {
+	case g.pause.Paused:
+		g.asked = !g.probing
+		return true
+	case now.Before(g.holdUntil):
+		g.holdUntil = now
+		return true
+	}
+	return false
+}
+
+// beginProbe notes that a probe is on its way, and tells whether an operator asked for it.
+func (g *gate) beginProbe() (asked bool) {
+	asked, g.asked, g.probing = g.asked, false, true
+	return asked
+}
+
+// probed puts the next probe off after one that didn't end the pause. One that an operator asked for is beside the
+// schedule: the next stays where it was.
+func (g *gate) probed(asked bool, now time.Time) {
 	g.probing = false
+	if asked && now.Before(g.probeAt) {
+		return
+	}
 	g.probes++
 	wait := cmp.Or(probeAfter[g.pause.Errcode], min(lastProbe, firstProbe<<min(g.probes, 8)))
 	g.probeAt = now.Add(wait)

@@ -129,7 +129,7 @@ func TestRefusalFromBeforeAResume(t *testing.T) {
 		r.store.accept(waybill(1), 1, false)
 		r.store.accept(waybill(2), 1, false)
 		time.Sleep(4 * time.Second)
-		if err := r.pusher.Resume(t.Context(), "SF"); err != nil {
+		if err := r.pusher.Resume(t.Context(), "SF", 0); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(6 * time.Second)
@@ -221,7 +221,7 @@ func TestWhatCouldNotBeKeptIsKeptNextTime(t *testing.T) {
 			}
 		}
 		twice("pause", func() error { return r.pusher.Pause(t.Context(), "SF", "because") }, true)
-		twice("resume", func() error { return r.pusher.Resume(t.Context(), "SF") }, false)
+		twice("resume", func() error { return r.pusher.Resume(t.Context(), "SF", 0) }, false)
 	})
 }
 
@@ -238,7 +238,7 @@ func TestKeptInOrder(t *testing.T) {
 		var both sync.WaitGroup
 		both.Go(func() { _ = r.pusher.Pause(t.Context(), "SF", "slow") })
 		time.Sleep(time.Second)
-		both.Go(func() { _ = r.pusher.Resume(t.Context(), "SF") })
+		both.Go(func() { _ = r.pusher.Resume(t.Context(), "SF", 0) })
 		both.Wait()
 		if r.store.account("SF").Paused || r.pusher.Snapshots()[0].Paused {
 			t.Errorf("kept %+v, in memory %+v; want both resumed", r.store.account("SF"), r.pusher.Snapshots()[0])
@@ -258,7 +258,7 @@ func TestForcedAndPausesDoNotForgetEachOther(t *testing.T) {
 		if k := r.store.account("SF"); !k.Paused || k.Reason != "holiday" || len(k.ForcedAt) != 2 {
 			t.Errorf("after a forced access_token: %+v", k)
 		}
-		if err := r.pusher.Resume(t.Context(), "SF"); err != nil {
+		if err := r.pusher.Resume(t.Context(), "SF", 0); err != nil {
 			t.Fatal(err)
 		}
 		if err := r.pusher.Pause(t.Context(), "SF", "again"); err != nil {

@@ -2,7 +2,6 @@ package pathpush
 
 import (
 	"container/heap"
-	"slices"
 	"time"
 
 	"carrier/internal/state"
@@ -14,15 +13,22 @@ type lane struct {
 	waybill state.Waybill
 	token   string
 	pushes  []store.Push
+	bulk    int // How many of pushes are Bulk; while loading, how many there may be.
 	where   place
-	backlog bool // It was swept in, not fed by a new event.
+	backlog bool // It was swept in, or waited parked or frozen; no new event fed it.
+	known   bool // It was read, or fed whole, before.
 
 	// stale says that more than the end changed in the store: it is read again before the next push.
 	stale bool
+	// more says that there was no room for its new end, and that not all of that is Bulk.
+	more bool
 	// refusals counts the refusals of access_tokens in a row for the head.
 	refusals int
 	// again says that the head is to be sent again at once: the lane goes to the front of its queue.
 	again bool
+
+	class      class // while ready: whose queue it is in
+	prev, next *lane // while ready: its neighbours there
 
 	nextAt time.Time // while waiting
 	index  int       // in the heap of waiting lanes
@@ -54,35 +60,6 @@ func (l *lane) append(added []store.Push) int {
 	return len(l.pushes) - n
 }
 
-// queue is a first-in-first-out list of lanes.
-type queue struct {
-	lanes []*lane
-	head  int
-}
-
-func (q *queue) len() int     { return len(q.lanes) - q.head }
-func (q *queue) push(l *lane) { q.lanes = append(q.lanes, l) }
-func (q *queue) pushFront(l *lane) {
-	if q.head == 0 {
-		q.lanes = slices.Insert(q.lanes, 0, l)
-		return
-	}
-	q.head--
-	q.lanes[q.head] = l
-}
-func (q *queue) pop() *lane {
-	l := q.lanes[q.head]
-	q.lanes[q.head] = nil
-	q.head++
-	switch {
-	case q.head == len(q.lanes):
-		q.lanes, q.head = q.lanes[:0], 0
-	case q.head >= 1024 && q.head*2 >= len(q.lanes):
-		q.lanes, q.head = slices.Delete(q.lanes, 0, q.head), 0
-	}
-	return l
-}
-
 // retries is a heap of waiting lanes, the next one first.
 type retries []*lane
 
@@ -108,22 +85,52 @@ func (r *retries) Pop() any {
 // lanes are an account's lanes in memory.
 type lanes struct {
 	all     map[state.Waybill]*lane
-	live    queue // fed by new events
-	old     queue // swept in
+	queues  [numClasses]queue
 	waiting retries
 	loaded  int // pushes in memory
-	turn    int
+	bulk    int // of them Bulk, and those that lanes being read may have
+	turns   turns
 }
 
-// liveShare of every liveShare+1 pushes go to live lanes while both kinds are ready: today's scans are not late
-// because of a backlog, and a backlog does not starve.
-const liveShare = 4
-
-// add takes in a new lane and puts it where it belongs.
-func (ls *lanes) add(l *lane, now time.Time) {
+// add takes in a lane with its pushes and puts it where it belongs.
+func (ls *lanes) add(l *lane, pushes []store.Push, now time.Time) {
 	ls.all[l.waybill] = l
-	ls.loaded += len(l.pushes)
+	ls.put(l, pushes)
+	l.known = true
 	ls.enqueue(l, now)
+}
+
+// put changes what a lane holds.
+func (ls *lanes) put(l *lane, pushes []store.Push) {
+	ls.loaded += len(pushes) - len(l.pushes)
+	l.pushes = pushes
+	ls.count(l, bulkOf(pushes))
+}
+
+// count notes how many of a lane's pushes are Bulk.
+func (ls *lanes) count(l *lane, bulk int) {
+	ls.bulk += bulk - l.bulk
+	l.bulk = bulk
+}
+
+// shift takes the head off.
+func (ls *lanes) shift(l *lane) {
+	if l.pushes[0].Bulk {
+		ls.count(l, l.bulk-1)
+	}
+	l.pushes[0] = store.Push{} // lets its bytes go
+	l.pushes = l.pushes[1:]
+	l.refusals = 0
+	ls.loaded--
+}
+
+// append adds pushes that became open to a lane's end.
+func (ls *lanes) append(l *lane, added []store.Push) {
+	l.meet(added)
+	before := len(l.pushes)
+	ls.loaded += l.append(added)
+	ls.count(l, l.bulk+bulkOf(l.pushes[before:]))
+	ls.classify(l)
 }
 
 // enqueue puts a lane with pushes in a queue, or lets it wait for its head's time.
@@ -133,17 +140,34 @@ func (ls *lanes) enqueue(l *lane, now time.Time) {
 		heap.Push(&ls.waiting, l)
 		return
 	}
-	q := &ls.live
-	if l.backlog {
-		q = &ls.old
-	}
-	l.where = ready
+	l.where, l.class = ready, l.classNow()
+	q := &ls.queues[l.class]
 	if l.again {
 		l.again = false
 		q.pushFront(l)
 		return
 	}
 	q.push(l)
+}
+
+// classify moves a lane that is ready to the queue where it belongs by now.
+func (ls *lanes) classify(l *lane) {
+	if l.where != ready || l.class == l.classNow() {
+		return
+	}
+	ls.queues[l.class].remove(l)
+	l.class = l.classNow()
+	ls.queues[l.class].push(l)
+}
+
+// take makes a lane leave the queue or the heap that it is in.
+func (ls *lanes) take(l *lane) {
+	switch l.where {
+	case ready:
+		ls.queues[l.class].remove(l)
+	case waiting:
+		heap.Remove(&ls.waiting, l.index)
+	}
 }
 
 // due moves lanes whose time has come into the queues, and says when the next one's comes (zero: never).
@@ -160,28 +184,23 @@ func (ls *lanes) due(now time.Time) time.Time {
 	return time.Time{}
 }
 
-func (ls *lanes) ready() bool { return ls.live.len() > 0 || ls.old.len() > 0 }
+// ready tells whether a lane of any class is.
+func (ls *lanes) ready() bool {
+	return ls.queues[live].len > 0 || ls.queues[old].len > 0 || ls.queues[bulk].len > 0
+}
 
-// next takes the lane whose turn it is. There must be one.
-func (ls *lanes) next() *lane {
-	q := &ls.live
-	if q.len() == 0 || ls.old.len() > 0 && ls.turn == liveShare {
-		q = &ls.old
-	}
-	if ls.turn++; ls.turn > liveShare {
-		ls.turn = 0
-	}
-	l := q.pop()
+// pop takes the first lane of a class, whose turn it is. There must be one.
+func (ls *lanes) pop(c class) *lane {
+	ls.turns.taken(c, ls.queues[bulk].len > 0)
+	l := ls.queues[c].first
+	ls.queues[c].remove(l)
 	l.where = inFlight
 	return l
 }
 
 // drop forgets a lane; what of it is open stays in the store.
 func (ls *lanes) drop(l *lane) {
-	if l.where == waiting {
-		heap.Remove(&ls.waiting, l.index)
-	}
-	ls.loaded -= len(l.pushes)
-	l.pushes = nil
+	ls.take(l)
+	ls.put(l, nil)
 	delete(ls.all, l.waybill)
 }

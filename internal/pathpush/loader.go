@@ -73,7 +73,11 @@ func (a *account) roomForBacklog(limit int) bool {
 	if a.sweep.done && !a.sweep.again {
 		return false
 	}
-	return a.lanes.loaded < limit || a.lanes.old.len() == 0 && a.lanes.loaded < a.maxLoaded+a.maxLoaded/4
+	if a.lanes.loaded < limit {
+		return true
+	}
+	// Not if it is bulk replays that fill the room: they may wait in the store as well, and live events need it.
+	return a.lanes.queues[old].len == 0 && a.lanes.bulk < a.maxLoaded/4 && a.lanes.loaded < a.maxLoaded+a.maxLoaded/4
 }
 
 // sweepSome reads one page of the backlog if there is room. Half of the room is left for what is new.
@@ -132,16 +136,15 @@ func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
 		a.want(l)
 		return nil
 	}
-	a.lanes.loaded -= len(l.pushes)
-	l.pushes, l.token = kept.Pushes, kept.Token
-	if len(l.pushes) == 0 || kept.Blocked() {
-		l.pushes = nil
+	if len(kept.Pushes) == 0 || kept.Blocked() {
 		a.lanes.drop(l)
 		return nil
 	}
 	now := time.Now()
-	l.pushes[0].NextAt = a.retryAt(l.pushes[0].NextAt, now)
-	a.lanes.add(l, now)
+	l.token = kept.Token
+	l.origin(kept.Pushes)
+	kept.Pushes[0].NextAt = a.retryAt(kept.Pushes[0].NextAt, now)
+	a.lanes.add(l, kept.Pushes, now)
 	a.poke()
 	return nil
 }

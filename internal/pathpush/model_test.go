@@ -39,7 +39,7 @@ func (w *world) actions(t *testing.T) map[string]func(*rapid.T) {
 		"freeze": func(rt *rapid.T) { w.freeze(w.waybill(), true) },
 		"thaw":   func(rt *rapid.T) { w.freeze(w.waybill(), false) },
 		"pause":  func(rt *rapid.T) { w.do(rt, w.pusher.Pause(t.Context(), "SF", "by hand")) },
-		"resume": func(rt *rapid.T) { w.do(rt, w.pusher.Resume(t.Context(), "SF")) },
+		"resume": func(rt *rapid.T) { w.do(rt, w.pusher.Resume(t.Context(), "SF", 0)) },
 		"sleep": func(rt *rapid.T) {
 			time.Sleep(time.Duration(rapid.IntRange(1, 3000).Draw(rt, "ms")) * time.Millisecond)
 		},
@@ -142,7 +142,7 @@ func (w *world) heal(t *testing.T) {
 	for n := range worldWaybills {
 		w.freeze(n, false)
 	}
-	if err := w.pusher.Resume(t.Context(), "SF"); err != nil {
+	if err := w.pusher.Resume(t.Context(), "SF", 0); err != nil {
 		w.t.Fatal(err)
 	}
 	time.Sleep(15 * time.Minute)

@@ -89,6 +89,7 @@ type Options struct {
 	Retry        Retry
 	TokenRetries int // Answers of the waybill scope before a waybill is parked.
 	Breaker      BreakerOptions
+	Guard        GuardOptions         // Against mass failing; the zero value is none.
 	Errcodes     map[int]wechat.Scope // Overrides of wechat.ScopeOf.
 	Logger       *slog.Logger
 	Observer     Observer

@@ -89,10 +89,16 @@ func (a *account) pauseAfter(ctx context.Context, f *flight, p store.Account) er
 	return a.keep(ctx)
 }
 
-// resume ends any pause.
-func (a *account) resume(ctx context.Context) error {
+// resume ends any pause, and begins a new window of the guard, which is switched off for as long as letFail says.
+func (a *account) resume(ctx context.Context, letFail time.Duration) error {
 	if err := a.restore(ctx); err != nil {
 		return err
+	}
+	a.mu.Lock()
+	a.guard.begin(time.Now(), letFail)
+	a.mu.Unlock()
+	if letFail > 0 {
+		a.log.Warn("the guard against mass failing is off", "for", letFail)
 	}
 	return a.reopen(ctx, "an operator resumed it", func(*gate) bool { return true })
 }
@@ -100,7 +106,7 @@ func (a *account) resume(ctx context.Context) error {
 // resumeAfter ends the pause that a probe has shown to be without reason. An operator may have paused meanwhile.
 func (a *account) resumeAfter(ctx context.Context, f *flight) error {
 	return a.reopen(ctx, "upstream takes its pushes again", func(g *gate) bool {
-		return f.opens == g.opens && g.pause.Paused && !g.pause.ByHand
+		return f.opens == g.opens && g.pause.Paused && !needsOperator(&g.pause)
 	})
 }
 

@@ -26,7 +26,7 @@ type answer struct {
 //	account     stays as it is; the account is paused (gate.go); costs nothing
 //	rate        stays as it is; the account waits (gate.go); costs nothing
 //	waybill     retried at once if there is a new Token, else with backoff TokenRetries times; then failed, and parked
-//	event       failed
+//	event       failed, unless too many do (guard.go)
 type policy struct {
 	retry        Retry
 	tokenRetries int

@@ -14,6 +14,9 @@ import (
 // ErrUnknownAccount says that no account has that delivery_id.
 var ErrUnknownAccount = errors.New("no such account")
 
+// ErrNothingToProbe says that a push needs no leave to go, or can't be given it; it is wrapped with which.
+var ErrNothingToProbe = errors.New("nothing to probe")
+
 // Pusher pushes for all accounts. It is made by New, told of new work by Feed, and works while Run does.
 type Pusher struct {
 	accounts map[string]*account
@@ -78,13 +81,27 @@ func (p *Pusher) Pause(ctx context.Context, deliveryID, reason string) error {
 	return a.pauseByHand(ctx, reason)
 }
 
-// Resume ends any pause of an account, by hand or not, also one for the day's quota.
-func (p *Pusher) Resume(ctx context.Context, deliveryID string) error {
+// Resume ends any pause of an account, by hand or not, also one for the day's quota or of the guard against mass failing
+// (Options.Guard), which counts anew from here. letFail switches that guard off for so long, so that what upstream refuses
+// fails; 0 leaves it on, and switches it on again. This is not kept: after a restart the guard is on.
+func (p *Pusher) Resume(ctx context.Context, deliveryID string, letFail time.Duration) error {
 	a := p.accounts[deliveryID]
 	if a == nil {
 		return ErrUnknownAccount
 	}
-	return a.resume(ctx)
+	return a.resume(ctx, letFail)
+}
+
+// Probe has one push go to upstream at once, or the next one that is ready if none is, although a breaker is open (the
+// main host's first) or upstream's answers paused the account. If upstream takes it, the breaker closes, or the account
+// goes on; if not, all stays as it was, with the next probe of its own when it was due. ErrNothingToProbe if nothing is
+// open or paused, or if only an operator can end the pause.
+func (p *Pusher) Probe(ctx context.Context, deliveryID string) error {
+	a := p.accounts[deliveryID]
+	if a == nil {
+		return ErrUnknownAccount
+	}
+	return a.probe(ctx)
 }
 
 // Forced keeps when access_tokens of an account were forced (see wechat.AccessTokenOptions).

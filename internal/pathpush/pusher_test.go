@@ -361,7 +361,7 @@ func TestPauseByHandSurvivesAndHasNoProbes(t *testing.T) {
 		if kept := r.store.accounts["SF"]; !kept.Paused || !kept.ByHand || kept.Reason != "maintenance" {
 			t.Errorf("kept %+v", kept)
 		}
-		if err := r.pusher.Resume(t.Context(), "SF"); err != nil {
+		if err := r.pusher.Resume(t.Context(), "SF", 0); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Second)

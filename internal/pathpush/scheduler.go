@@ -53,6 +53,8 @@ type flight struct {
 	host  *breaker
 	done  func(error) // tells the breaker
 	probe bool        // of a paused account
+	asked bool        // by an operator, of probe
+	bulk  bool        // Its lane was a bulk one.
 	opens uint64      // gate.opens when it began
 }
 
@@ -79,48 +81,99 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 	if !ok {
 		return nil, again, nil
 	}
-	if limit := a.ramp.at(now); a.inFlight >= limit {
-		if limit < a.concurrency {
-			return nil, a.ramp.next, nil
-		}
-		return nil, time.Time{}, nil
+	limit := a.ramp.at(now)
+	if limit < a.concurrency {
+		dueAt = earlier(dueAt, a.ramp.next)
 	}
-	if wait := a.rateWait(now); wait > 0 {
-		return nil, now.Add(wait), nil
+	if a.inFlight >= limit {
+		return nil, dueAt, nil
+	}
+	turn, ok := a.lanes.turn(a.bulkAway < bulkLimit(limit))
+	if !ok {
+		return nil, dueAt, nil
+	}
+	if wait := a.rateWait(now, turn); wait > 0 {
+		return nil, earlier(dueAt, now.Add(wait)), nil
 	}
 	host, done, again := a.pickHost()
 	if host == nil {
 		return nil, again, nil
 	}
+	return a.depart(turn, host, done, probe, now), time.Time{}, nil
+}
+
+// depart takes the lane whose turn it is.
+func (a *account) depart(t turn, host *breaker, done func(error), probe bool, now time.Time) *flight {
 	if a.limiter != nil {
 		a.limiter.AllowN(now, 1)
 	}
-	a.gate.probing = a.gate.probing || probe
+	l := a.lanes.pop(t.class)
+	f := &flight{
+		lane: l, push: &l.pushes[0], token: l.token, host: host, done: done,
+		probe: probe, bulk: t.class == bulk, opens: a.gate.opens,
+	}
+	if probe {
+		f.asked = a.gate.beginProbe()
+	}
 	a.inFlight++
-	l := a.lanes.next()
-	return &flight{lane: l, push: &l.pushes[0], token: l.token, host: host, done: done, probe: probe, opens: a.gate.opens}, time.Time{}, nil
+	if f.bulk {
+		a.bulkAway++
+	}
+	return f
 }
 
-// skipStale has lanes read again that changed in the store while they were ready.
+// arrive ends what depart began. The lane is not free before its outcome is durable.
+func (a *account) arrive(f *flight) {
+	a.inFlight--
+	if f.bulk {
+		a.bulkAway--
+	}
+}
+
+// earlier is the first of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// skipStale has lanes read whose new end was left in the store, when it is their turn.
 func (a *account) skipStale() {
-	for _, q := range [...]*queue{&a.lanes.live, &a.lanes.old} {
-		for q.len() > 0 && q.lanes[q.head].stale {
-			a.want(q.pop())
+	for i := range a.lanes.queues {
+		for q := &a.lanes.queues[i]; q.first != nil && q.first.stale; {
+			a.want(q.first)
 		}
 	}
 }
 
+// spareTokens is how many pushes the rate limit must have room for before a bulk replay may take one of them without a
+// turn of its own: the next live event then still finds one, and does not wait for it.
+const spareTokens = 2
+
 // rateWait is how long the rate limit asks to wait.
-func (a *account) rateWait(now time.Time) time.Duration {
-	if a.limiter == nil || a.limiter.TokensAt(now) >= 1 {
+func (a *account) rateWait(now time.Time, t turn) time.Duration {
+	if a.limiter == nil {
 		return 0
 	}
-	missing := 1 - a.limiter.TokensAt(now)
+	need := 1.0
+	if t.spare {
+		need = spareTokens
+	}
+	missing := need - a.limiter.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
 	return time.Duration(missing/float64(a.limiter.Limit())*float64(time.Second)) + time.Microsecond
 }
 
 // pickHost asks the hosts' breakers in order. If none lets a request through, it says when one will probe.
 func (a *account) pickHost() (*breaker, func(error), time.Time) {
+	for _, b := range a.breakers {
+		if done, ok := b.probe(); ok {
+			return b, done, time.Time{}
+		}
+	}
 	var again time.Time
 	for _, b := range a.breakers {
 		if done, ok := b.allow(); ok {
@@ -144,7 +197,7 @@ func (a *account) logBreakers(now time.Time) {
 				log = a.log.Warn
 			}
 			log("breaker "+c.to, "host", c.host, "from", c.from, "opened_by", c.openedBy)
-			if c.from == "half_open" && c.to == "closed" {
+			if c.to == "closed" {
 				a.mu.Lock()
 				a.ramp.restart(b.o.HalfOpen, now)
 				a.mu.Unlock()

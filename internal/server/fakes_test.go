@@ -118,7 +118,7 @@ func (p *fakePusher) Pause(_ context.Context, id, reason string) error {
 	p.paused[id] = reason
 	return p.err
 }
-func (p *fakePusher) Resume(_ context.Context, id string) error {
+func (p *fakePusher) Resume(_ context.Context, id string, _ time.Duration) error {
 	delete(p.paused, id)
 	return p.err
 }
