@@ -27,6 +27,7 @@ func (a *App) newPusher(ctx context.Context, version string) error {
 			Interval: time.Duration(p.Breaker.Interval), OpenFor: time.Duration(p.Breaker.OpenFor),
 			HalfOpen: p.Breaker.HalfOpen,
 		},
+		Guard:  pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
 		Logger: a.log.With("part", "push"), Observer: observer{a.metrics},
 	}
 	for code, scope := range p.Errcodes {
@@ -110,7 +111,7 @@ func (a *App) accountSnapshots() []telemetry.AccountSnapshot {
 	for i, s := range snaps {
 		out[i] = telemetry.AccountSnapshot{
 			DeliveryID: s.DeliveryID, Paused: s.Paused, InFlight: s.InFlight, TokenExpiresAt: s.AccessTokenExpiresAt,
-			Breaker: map[string]string{},
+			GuardTripped: s.Guard.Tripped, Breaker: map[string]string{},
 		}
 		for _, b := range s.Breakers {
 			out[i].Breaker[b.Host] = b.State

@@ -245,6 +245,12 @@ func TestCheckRefuses(t *testing.T) {
 				"c.yaml:5: push.breaker.open_for: must be above 0, not 0",
 				"c.yaml:6: push.breaker.half_open: must be 1 or more, not 0",
 			}},
+		{name: "guard", yaml: "push:\n  guard: {share: 1.1,\n    min: 0,\n    window: 0}\n",
+			want: []string{
+				"c.yaml:2: push.guard.share: must be 0 to 1, not 1.1",
+				"c.yaml:3: push.guard.min: must be 1 or more, not 0",
+				"c.yaml:4: push.guard.window: must be above 0, not 0",
+			}},
 		{name: "failure_ratio above all", yaml: "push:\n  breaker: {failure_ratio: 1.01}\n",
 			want: []string{"c.yaml:2: push.breaker.failure_ratio: must be above 0 and at most 1, not 1.01"}},
 
@@ -309,6 +315,7 @@ func TestCheckAccepts(t *testing.T) {
 		{"retention as long as needed", "store: {retention: 72h}\n"},
 		{"folder as URL", "store: {url: \"file:///var/lib/carrier\"}\n"},
 		{"no waiting", "state: {reorder_window: 0, max_future: 0}\npush: {token_retries: 0, retry: {initial: 1s, max: 1s, multiplier: 1}}\n"},
+		{"no guard", "push: {guard: {share: 0}}\n"},
 		{"every failure opens", "push: {breaker: {failure_ratio: 1, min_requests: 1, half_open: 1, interval: 1ms, open_for: 1ms}}\n"},
 		{"new error codes", "push: {errcodes: {45035: account, -1: upstream, -2: event, 9300599: event}}\n"},
 		{"logs for machines", "log: {level: debug, format: json}\n"},

@@ -137,6 +137,7 @@ type Push struct {
 	QuotaReserve    float64        `yaml:"quota_reserve"` // 0 to 1: the share of the day's quota kept for main scans.
 	Errcodes        map[int]string `yaml:"errcodes"`      // errcode to scope, over the built-in table.
 	Breaker         Breaker        `yaml:"breaker"`
+	Guard           Guard          `yaml:"guard"`
 }
 
 // Retry is the backoff while upstream is unavailable.
@@ -154,6 +155,13 @@ type Breaker struct {
 	Interval     Duration `yaml:"interval"`
 	OpenFor      Duration `yaml:"open_for"`
 	HalfOpen     int      `yaml:"half_open"` // Probes at a time.
+}
+
+// Guard stops an account before masses of its pushes fail for good.
+type Guard struct {
+	Share  float64  `yaml:"share"` // 0 to 1, of the pushes that end; 0: no guard.
+	Min    int      `yaml:"min"`   // Refusals within Window that it lets through.
+	Window Duration `yaml:"window"`
 }
 
 // Admin is who may use the admin API and the console.

@@ -33,6 +33,7 @@ func Default() *Config {
 				OpenFor:      Duration(30 * time.Second),
 				HalfOpen:     5,
 			},
+			Guard: Guard{Share: 0.5, Min: 1000, Window: Duration(10 * time.Minute)},
 		},
 		Log: Log{Level: "info", Format: "text"},
 	}

@@ -168,7 +168,7 @@ func TestLoadRefuses(t *testing.T) {
 			}},
 		{name: "all at once, in the order of the file", yaml: "push:\n  x: 1\nserver:\n  y: 1\n", env: []string{"CARRIER_Z=1"},
 			want: []string{
-				"c.yaml:2: push.x: is no key; the keys here are retry, token_retries, no_token_wait, unknown_waybills, quota_reserve, errcodes, breaker",
+				"c.yaml:2: push.x: is no key; the keys here are retry, token_retries, no_token_wait, unknown_waybills, quota_reserve, errcodes, breaker, guard",
 				"c.yaml:4: server.y: is no key; the keys here are listen, admin_listen, max_body, trusted_proxies",
 				"CARRIER_Z: stands for no key; did you mean CARRIER_NATS_URL?",
 			}},

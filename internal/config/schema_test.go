@@ -119,6 +119,8 @@ func TestSchemaRejects(t *testing.T) {
 		"errcode in words":        "push: {errcodes: {busy: event}}",
 		"secret and its file":     "accounts: [{delivery_id: SF, secret: a, secret_file: b}]",
 		"failure_ratio 0":         "push: {breaker: {failure_ratio: 0}}",
+		"guard without window":    "push: {guard: {min: 0}}",
+		"guard share above 1":     "push: {guard: {share: 1.1}}",
 		"failure_ratio above 1":   "push: {breaker: {failure_ratio: 1.1}}",
 		"multiplier below 1":      "push: {retry: {multiplier: 0.5}}",
 	} {

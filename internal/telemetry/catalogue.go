@@ -95,8 +95,13 @@ var (
 	}
 	accountPaused = metric{
 		name: "carrier_account_paused", kind: gauge, labels: []string{"delivery_id"},
-		en: "1 while the account is paused, by an operator or by upstream's refusal, else 0.",
-		zh: "账号已暂停（人工暂停或被上游拒绝）为 1，否则为 0。",
+		en: "1 while the account is paused, by an operator, by upstream's refusal or by the guard, else 0.",
+		zh: "账号已暂停（人工、被上游拒绝或防护触发）为 1，否则为 0。",
+	}
+	guardTripped = metric{
+		name: "carrier_account_guard_tripped", kind: gauge, labels: []string{"delivery_id"},
+		en: "1 while the account is paused because too many of its pushes would fail for good (push.guard), else 0: worth an alarm.",
+		zh: "因过多推送将最终失败（push.guard）而暂停账号时为 1，否则为 0；宜设告警。",
 	}
 	inFlight = metric{
 		name: "carrier_pushes_in_flight", kind: gauge, labels: []string{"delivery_id"},
@@ -136,7 +141,7 @@ var (
 		&eventsTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds,
 	}
 	sampled = []*metric{
-		&pushes, &oldestPending, &heldEvents, &breakerState, &tokenExpires, &accountPaused, &inFlight, &storeCommits,
+		&pushes, &oldestPending, &heldEvents, &breakerState, &tokenExpires, &accountPaused, &guardTripped, &inFlight, &storeCommits,
 		&storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
 	}
 )

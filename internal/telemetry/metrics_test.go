@@ -102,7 +102,7 @@ func busy() *Metrics {
 			return []AccountSnapshot{
 				{
 					DeliveryID: "SF", Breaker: map[string]string{"a.example": "half_open", "b.example": "closed"},
-					Paused: true, InFlight: 7, TokenExpiresAt: time.Unix(1_700_000_000, 500_000_000),
+					Paused: true, GuardTripped: true, InFlight: 7, TokenExpiresAt: time.Unix(1_700_000_000, 500_000_000),
 				},
 				{DeliveryID: "YTO"},
 			}
@@ -174,6 +174,7 @@ func TestSampled(t *testing.T) {
 			`delivery_id="SF",host="b.example",state="half_open"`: 0,
 		})
 		p.want("carrier_account_paused", map[string]float64{`delivery_id="SF"`: 1, `delivery_id="YTO"`: 0})
+		p.want("carrier_account_guard_tripped", map[string]float64{`delivery_id="SF"`: 1, `delivery_id="YTO"`: 0})
 		p.want("carrier_pushes_in_flight", map[string]float64{`delivery_id="SF"`: 7, `delivery_id="YTO"`: 0})
 		p.want("carrier_access_token_expires_timestamp_seconds", map[string]float64{`delivery_id="SF"`: 1_700_000_000.5})
 		p.want("carrier_store_commits_total", map[string]float64{"": 10})

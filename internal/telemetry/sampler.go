@@ -23,6 +23,7 @@ type AccountSnapshot struct {
 	DeliveryID     string
 	Breaker        map[string]string // Each upstream host's state: "closed", "open" or "half_open".
 	Paused         bool
+	GuardTripped   bool // Paused by the guard against mass failing.
 	InFlight       int
 	TokenExpiresAt time.Time // Zero: there is no access_token.
 }
@@ -102,6 +103,7 @@ func (s scrape) account(a AccountSnapshot) {
 		}
 	}
 	s.put(&accountPaused, oneIf(a.Paused), a.DeliveryID)
+	s.put(&guardTripped, oneIf(a.GuardTripped), a.DeliveryID)
 	s.put(&inFlight, float64(a.InFlight), a.DeliveryID)
 	if !a.TokenExpiresAt.IsZero() {
 		s.put(&tokenExpires, float64(a.TokenExpiresAt.UnixMilli())/1000, a.DeliveryID)
