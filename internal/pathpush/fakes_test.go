@@ -36,6 +36,7 @@ type fakeStore struct {
 	broken func(call string) error
 	// accountTakes is how long the n-th PutAccount takes, counted from 1. nil: no time.
 	accountTakes func(n int) time.Duration
+	laneTakes    time.Duration // how long reading a lane takes
 	puts         int
 }
 
@@ -55,23 +56,31 @@ func waybill(i int) state.Waybill {
 // accept makes n pushes of w, as a commit would, and feeds them unless silent.
 func (s *fakeStore) accept(w state.Waybill, n int, silent bool) {
 	s.mu.Lock()
-	if s.tokens[w] == "" {
-		s.tokens[w] = "TOKEN-" + w.WaybillID
-	}
 	whole := len(s.open(w)) == 0
 	var added []store.Push
 	for range n {
-		seq := uint64(len(s.pushes) + 1)
-		p := &store.Push{
-			Seq: seq, Ord: seq, Status: store.Pending, ReceivedAt: time.Now(),
-			Event: state.Event{ID: fmt.Sprint(seq), DeliveryID: w.DeliveryID, WaybillID: w.WaybillID,
-				Type: state.Transit, Time: int64(seq), Msg: "在途"},
-		}
-		s.pushes = append(s.pushes, p)
-		s.byKey[w] = append(s.byKey[w], p)
-		added = append(added, *p)
+		added = append(added, *s.keep(w, store.Pending))
 	}
 	s.tell(silent, store.Change{Waybill: w, Added: added, Whole: whole, Token: s.tokens[w]})
+}
+
+// keep makes an event of w, with its push unless status is NoPush.
+func (s *fakeStore) keep(w state.Waybill, status store.Status) *store.Push {
+	if s.tokens[w] == "" {
+		s.tokens[w] = "TOKEN-" + w.WaybillID
+	}
+	seq := uint64(len(s.pushes) + 1)
+	p := &store.Push{
+		Seq: seq, Status: status, ReceivedAt: time.Now(),
+		Event: state.Event{ID: fmt.Sprint(seq), DeliveryID: w.DeliveryID, WaybillID: w.WaybillID,
+			Type: state.Transit, Time: int64(seq), Msg: "在途"},
+	}
+	if status != store.NoPush {
+		p.Ord = seq
+	}
+	s.pushes = append(s.pushes, p)
+	s.byKey[w] = append(s.byKey[w], p)
+	return p
 }
 
 // tell feeds a change, and gives mu back that its caller took. No other change may come in between.
@@ -85,12 +94,9 @@ func (s *fakeStore) tell(silent bool, c store.Change) {
 
 // hold takes an event in whose push opens later (release).
 func (s *fakeStore) hold(w state.Waybill) uint64 {
-	s.accept(w, 1, true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.pushes[len(s.pushes)-1]
-	p.Status, p.Ord = store.NoPush, 0
-	return p.Seq
+	return s.keep(w, store.NoPush).Seq
 }
 
 // release opens the push of a held event, behind all that its waybill has.
@@ -100,7 +106,7 @@ func (s *fakeStore) release(seq uint64) {
 	w := p.Event.Waybill()
 	whole := len(s.open(w)) == 0
 	s.pushes = append(s.pushes, &store.Push{Seq: uint64(len(s.pushes) + 1)}) // Takes a number, as an event would.
-	p.Status, p.Ord = store.Pending, uint64(len(s.pushes))
+	p.Status, p.Ord, p.OpenedAt = store.Pending, uint64(len(s.pushes)), time.Now()
 	s.tell(false, store.Change{Waybill: w, Added: []store.Push{*p}, Whole: whole, Token: s.tokens[w]})
 }
 
@@ -134,7 +140,49 @@ func (s *fakeStore) replay(seq uint64) {
 func (s *fakeStore) reopen(p *store.Push) {
 	p.Status, p.Reason, p.Tries, p.Refusals, p.Used, p.NextAt = store.Pending, "", 0, 0, 0, time.Time{}
 	p.Attempts = nil // So that Tries can be held against them.
+	p.OpenedAt, p.Bulk = time.Now(), false
 	s.reopened[p.Seq] = time.Now()
+}
+
+// replayBulk makes those of the pushes pending again that failed or were delivered, as a step of a bulk replay does.
+func (s *fakeStore) replayBulk(seqs ...uint64) {
+	for _, seq := range seqs {
+		s.mu.Lock()
+		p := s.pushes[seq-1]
+		w := p.Event.Waybill()
+		if p.Status != store.Failed && p.Status != store.Delivered {
+			s.mu.Unlock()
+			continue
+		}
+		s.reopen(p)
+		p.Bulk, p.Replay = true, 1
+		s.parked[w] = false
+		s.tell(false, store.Change{Waybill: w, Reload: true})
+	}
+}
+
+// discard ends a push by hand.
+func (s *fakeStore) discard(seq uint64) {
+	s.mu.Lock()
+	p := s.pushes[seq-1]
+	if p.Status != store.Pending && p.Status != store.Failed {
+		s.mu.Unlock()
+		return
+	}
+	p.Status, p.Reason, p.DoneAt = store.Discarded, store.ReasonOperator, time.Now()
+	s.tell(false, store.Change{Waybill: p.Event.Waybill(), Reload: true})
+}
+
+// retryNow lets a push go that waits for its next attempt.
+func (s *fakeStore) retryNow(seq uint64) {
+	s.mu.Lock()
+	p := s.pushes[seq-1]
+	if p.Status != store.Pending || p.NextAt.IsZero() {
+		s.mu.Unlock()
+		return
+	}
+	p.NextAt = time.Time{}
+	s.tell(false, store.Change{Waybill: p.Event.Waybill(), Reload: true})
 }
 
 // freeze holds or releases a waybill.
@@ -171,13 +219,16 @@ func (s *fakeStore) fails(call string) error {
 
 func (s *fakeStore) Lane(_ context.Context, w state.Waybill) (store.Lane, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err := s.fails("Lane"); err != nil {
+	err, takes := s.fails("Lane"), s.laneTakes
+	lane := store.Lane{
+		Waybill: w, Token: s.tokens[w], Parked: s.parked[w], Frozen: s.frozen[w], Pushes: s.open(w),
+	}
+	s.mu.Unlock()
+	time.Sleep(takes) // What was read may be old by the time that it is used.
+	if err != nil {
 		return store.Lane{}, err
 	}
-	return store.Lane{
-		Waybill: w, Token: s.tokens[w], Parked: s.parked[w], Frozen: s.frozen[w], Pushes: s.open(w),
-	}, nil
+	return lane, nil
 }
 
 func (s *fakeStore) Sweep(_ context.Context, id string, from store.Place) ([]state.Waybill, store.Place, bool, error) {
@@ -216,6 +267,13 @@ func (s *fakeStore) Settle(o store.Outcome, done func(error)) {
 
 func (s *fakeStore) settle(o *store.Outcome) {
 	p := s.pushes[o.Seq-1]
+	if p.Status == store.Discarded { // While it was in flight; upstream may have taken it.
+		p.Attempts = append(p.Attempts, *o.Attempt)
+		if o.Status == store.Delivered {
+			p.Status, p.Tries = store.Delivered, o.Tries
+		}
+		return
+	}
 	if p.Status != store.Pending {
 		s.t.Errorf("push %d was settled twice", o.Seq)
 		return

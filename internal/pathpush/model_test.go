@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ type world struct {
 	t        *rapid.T
 	chance   *rand.Rand
 	frozenAt map[string]time.Time
+	guarded  bool // Options.Guard is on.
 }
 
 const worldWaybills = 6
@@ -35,11 +37,19 @@ func (w *world) actions(t *testing.T) map[string]func(*rapid.T) {
 		"token": func(rt *rapid.T) {
 			w.store.putToken(waybill(w.waybill()), rapid.StringMatching("[a-z]{3}").Draw(rt, "token"))
 		},
-		"replay": func(rt *rapid.T) { w.replayOne(rt) },
-		"freeze": func(rt *rapid.T) { w.freeze(w.waybill(), true) },
-		"thaw":   func(rt *rapid.T) { w.freeze(w.waybill(), false) },
-		"pause":  func(rt *rapid.T) { w.do(rt, w.pusher.Pause(t.Context(), "SF", "by hand")) },
-		"resume": func(rt *rapid.T) { w.do(rt, w.pusher.Resume(t.Context(), "SF", 0)) },
+		"replay":  func(rt *rapid.T) { w.one(rt, w.store.replay) },
+		"freeze":  func(rt *rapid.T) { w.freeze(w.waybill(), true) },
+		"thaw":    func(rt *rapid.T) { w.freeze(w.waybill(), false) },
+		"bulk":    func(rt *rapid.T) { w.replayMany(rt) },
+		"discard": func(rt *rapid.T) { w.one(rt, w.store.discard) },
+		"retry":   func(rt *rapid.T) { w.one(rt, w.store.retryNow) },
+		"probe":   func(rt *rapid.T) { w.do(rt, w.pusher.Probe(t.Context(), "SF")) },
+		"":        func(rt *rapid.T) { w.consistent() },
+		"pause":   func(rt *rapid.T) { w.do(rt, w.pusher.Pause(t.Context(), "SF", "by hand")) },
+		"resume": func(rt *rapid.T) {
+			letFail := time.Duration(rapid.IntRange(0, 2).Draw(rt, "minutes")) * time.Minute
+			w.do(rt, w.pusher.Resume(t.Context(), "SF", letFail))
+		},
 		"sleep": func(rt *rapid.T) {
 			time.Sleep(time.Duration(rapid.IntRange(1, 3000).Draw(rt, "ms")) * time.Millisecond)
 		},
@@ -57,7 +67,7 @@ func (w *world) actions(t *testing.T) map[string]func(*rapid.T) {
 
 // do takes an error of a store that is out of order for what it is.
 func (w *world) do(rt *rapid.T, err error) {
-	if err != nil && !errors.Is(err, errStore) {
+	if err != nil && !errors.Is(err, errStore) && !errors.Is(err, ErrNothingToProbe) {
 		rt.Fatal(err)
 	}
 }
@@ -72,12 +82,28 @@ func (w *world) holdAndRelease() {
 	}()
 }
 
-func (w *world) replayOne(rt *rapid.T) {
+// one does something to some push.
+func (w *world) one(rt *rapid.T, act func(seq uint64)) {
+	if n := w.pushes(); n > 0 {
+		act(uint64(rapid.IntRange(1, n).Draw(rt, "seq")))
+	}
+}
+
+func (w *world) pushes() int {
 	w.store.mu.Lock()
-	n := len(w.store.pushes)
-	w.store.mu.Unlock()
-	if n > 0 {
-		w.store.replay(uint64(rapid.IntRange(1, n).Draw(rt, "seq")))
+	defer w.store.mu.Unlock()
+	return len(w.store.pushes)
+}
+
+// replayMany is some steps of a bulk replay.
+func (w *world) replayMany(rt *rapid.T) {
+	n := w.pushes()
+	if n == 0 {
+		return
+	}
+	from, count := rapid.IntRange(1, n).Draw(rt, "from"), rapid.IntRange(1, 30).Draw(rt, "count")
+	for seq := from; seq <= min(n, from+count); seq++ {
+		w.store.replayBulk(uint64(seq))
 	}
 }
 
@@ -100,6 +126,9 @@ func (w *world) sending(c call) {
 		w.t.Errorf("push %d of a frozen waybill was sent", seq)
 	}
 	p := w.store.pushes[seq-1]
+	if p.Status == store.Discarded && p.DoneAt.Equal(now) {
+		return // It was on its way when that happened.
+	}
 	for _, before := range w.store.open(p.Event.Waybill()) {
 		if before.Seq == seq {
 			return
@@ -161,7 +190,7 @@ func (w *world) check() {
 		if p.Status == store.NoPush {
 			continue
 		}
-		tries, ok := 0, 0
+		tries, ok, guarded := 0, 0, 0
 		for _, at := range p.Attempts {
 			if charged[at.Scope] {
 				tries++
@@ -169,10 +198,15 @@ func (w *world) check() {
 			if at.Scope == "ok" {
 				ok++
 			}
+			if at.Scope == "event" {
+				guarded++
+			}
 		}
 		switch {
 		case p.Status == store.Pending:
 			w.t.Errorf("push %d of %s was forgotten: %+v", p.Seq, p.Event.Waybill(), *p)
+		case p.Status == store.Discarded: // What was in flight is noted, and not charged.
+		case w.guarded && p.Tries <= tries && p.Tries >= tries-guarded: // Those that the guard kept from failing cost nothing.
 		case p.Tries != tries:
 			w.t.Errorf("push %d was charged %d tries for %d attempts that count", p.Seq, p.Tries, tries)
 		case p.Status == store.Delivered && ok != 1 || p.Status == store.Failed && ok != 0:
@@ -184,24 +218,78 @@ func (w *world) check() {
 	a := w.pusher.order[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.inFlight != 0 || a.lanes.loaded != 0 || len(a.lanes.all) != 0 || len(a.lanes.waiting) != 0 || a.gate.probing {
-		w.t.Errorf("left in memory: %d in flight, %d pushes, %d lanes, %d waiting", a.inFlight, a.lanes.loaded,
-			len(a.lanes.all), len(a.lanes.waiting))
+	ls := &a.lanes
+	if a.inFlight != 0 || a.bulkAway != 0 || ls.loaded != 0 || ls.bulk != 0 || len(ls.all) != 0 || len(ls.waiting) != 0 ||
+		ls.ready() || a.gate.probing || a.breakers[0].probing {
+		w.t.Errorf("left in memory: %d in flight (%d of them bulk), %d pushes, %d of them bulk, %d lanes, %d waiting",
+			a.inFlight, a.bulkAway, ls.loaded, ls.bulk, len(ls.all), len(ls.waiting))
 	}
+}
+
+// consistent holds what is counted of the lanes against the lanes.
+func (w *world) consistent() {
+	a := w.pusher.order[0]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	loaded, bulks, queued := 0, 0, [numClasses]int{}
+	for name, l := range a.lanes.all {
+		loaded += len(l.pushes)
+		bulks += l.bulk
+		if l.where != loading && l.bulk != bulkOf(l.pushes) {
+			w.t.Errorf("%s has %d bulk pushes, counted are %d", name, bulkOf(l.pushes), l.bulk)
+		}
+		if l.where == ready {
+			queued[l.class]++
+			if l.class != l.classNow() {
+				w.t.Errorf("%s is queued as %d and is %d", name, l.class, l.classNow())
+			}
+		}
+	}
+	if loaded != a.lanes.loaded || bulks != a.lanes.bulk {
+		w.t.Errorf("%d pushes and %d bulk ones are in memory, counted are %d and %d", loaded, bulks, a.lanes.loaded, a.lanes.bulk)
+	}
+	for c := range numClasses {
+		if n := len(inQueue(&a.lanes.queues[c])); n != queued[c] || n != a.lanes.queues[c].len {
+			w.t.Errorf("queue %d links %d lanes, says %d, and should have %d", c, n, a.lanes.queues[c].len, queued[c])
+		}
+	}
+	if a.inFlight < a.bulkAway || a.bulkAway < 0 || a.bulkAway > bulkLimit(a.concurrency) {
+		w.t.Errorf("%d in flight, %d of them bulk", a.inFlight, a.bulkAway)
+	}
+}
+
+// inQueue follows a queue's links, both ways.
+func inQueue(q *queue) []*lane {
+	var there, back []*lane
+	for l := q.first; l != nil; l = l.next {
+		there = append(there, l)
+	}
+	for l := q.last; l != nil; l = l.prev {
+		back = append(back, l)
+	}
+	slices.Reverse(back)
+	if !slices.Equal(there, back) {
+		return nil
+	}
+	return there
 }
 
 func TestWorld(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		room := rapid.IntRange(4, 40).Draw(rt, "room")
-		seed := rapid.Uint64().Draw(rt, "seed")
-		calm := rapid.Bool().Draw(rt, "calm")
+		seed, takes := rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(0, 40).Draw(rt, "ms to read a lane")
+		calm, guarded := rapid.Bool().Draw(rt, "calm"), rapid.Bool().Draw(rt, "guarded")
 		bubble(t, func(o *Options) {
 			o.MaxLoaded = room
+			o.Store.(*fakeStore).laneTakes = time.Duration(takes) * time.Millisecond
 			o.Accounts[0].Concurrency = 3
 			o.Retry = Retry{Initial: 10 * time.Millisecond, Max: 20 * time.Second, Multiplier: 2, MaxAge: time.Minute}
+			if guarded {
+				o.Guard = GuardOptions{Share: 0.2, Min: 3, Window: 5 * time.Minute}
+			}
 			o.Breaker = BreakerOptions{MinRequests: 6, OpenFor: 5 * time.Second, HalfOpen: 2}
 		}, func(t *testing.T, r *rig) {
-			w := &world{rig: r, t: rt, chance: rand.New(rand.NewPCG(seed, 1)), frozenAt: map[string]time.Time{}}
+			w := &world{rig: r, t: rt, chance: rand.New(rand.NewPCG(seed, 1)), frozenAt: map[string]time.Time{}, guarded: guarded}
 			r.upstream.replays = true
 			r.upstream.mu.Lock()
 			r.upstream.sending = w.sending
