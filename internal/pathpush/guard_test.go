@@ -253,12 +253,12 @@ func TestGuardLeavesAlone(t *testing.T) {
 		failed int
 		reason string
 	}{
-		{"two in five", func(n int, _ call) (wechat.Answer, error) {
-			if n%5 < 2 {
+		{"one in ten", func(n int, _ call) (wechat.Answer, error) {
+			if n%10 == 0 {
 				return code(47001)
 			}
 			return code(0)
-		}, 200, store.ReasonRefused},
+		}, 50, store.ReasonRefused},
 		{"Tokens", func(int, call) (wechat.Answer, error) { return code(9300507) }, 500, store.ReasonToken},
 		{"an outage", func(int, call) (wechat.Answer, error) { return code(-1) }, 500, store.ReasonExhausted},
 	}
