@@ -361,6 +361,27 @@ func TestRateWithReplays(t *testing.T) {
 	})
 }
 
+// TestRateLeavesOneForLive: at a low rate a live event would wait long if replays took each chance at once.
+func TestRateLeavesOneForLive(t *testing.T) {
+	bubble(t, func(o *Options) { o.Accounts[0].Rate = 2 }, func(t *testing.T, r *rig) {
+		r.store.replayBulk(r.store.failedPushes(0, 200)...)
+		time.Sleep(3 * time.Second)
+		for i := range 20 {
+			time.Sleep(1700 * time.Millisecond)
+			r.store.accept(waybill(10_000+i), 1, false)
+			start := time.Now()
+			time.Sleep(time.Millisecond)
+			calls := r.upstream.seen()
+			if last := calls[len(calls)-1]; last.update.WaybillID != waybill(10_000+i).WaybillID {
+				t.Errorf("live event %d waits; the last that went is %s, %s before", i, last.update.WaybillID, start.Sub(last.at))
+			}
+		}
+		if n := len(r.upstream.seen()); n < 70 || n > 80 {
+			t.Errorf("%d requests in 37 s at 2/s", n)
+		}
+	})
+}
+
 // latencies pushes live events at a rate a second for ten seconds, beside a permanent flood of replays or without it,
 // and returns how long they took from their arrival, sorted.
 func latencies(t *testing.T, o AccountOptions, perSecond float64, flood bool) (took []time.Duration, replayed int) {

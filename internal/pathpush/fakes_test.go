@@ -425,6 +425,7 @@ type fakeCreds struct {
 	err     error
 	refused int
 	hangs   bool // until the asker gives up
+	sticky  bool // err stays until Retry
 }
 
 func (c *fakeCreds) Get(ctx context.Context) (string, error) {
@@ -466,7 +467,13 @@ func (c *fakeCreds) hang() {
 	c.hangs = true
 }
 
-func (c *fakeCreds) Retry()               {}
+func (c *fakeCreds) Retry() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil && c.sticky {
+		c.err = nil
+	}
+}
 func (c *fakeCreds) ExpiresAt() time.Time { return time.Time{} }
 func (c *fakeCreds) Run(ctx context.Context) error {
 	<-ctx.Done()

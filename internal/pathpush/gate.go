@@ -108,8 +108,6 @@ func (g *gate) outlastedBy(p store.Account) bool {
 		return true
 	case needsOperator(old):
 		return false
-	case p.Guarded:
-		return true
 	case old.Until.IsZero():
 		return p.Until.IsZero() && p.Errcode != old.Errcode
 	}

@@ -196,6 +196,32 @@ func TestGuardStopsMassFailing(t *testing.T) {
 	})
 }
 
+// TestGuardHoldsWhatIsInFlight: what comes back late stays pending, however well the others in flight fared meanwhile.
+func TestGuardHoldsWhatIsInFlight(t *testing.T) {
+	bubble(t, func(o *Options) { o.Guard = GuardOptions{Share: 0.5, Min: 5, Window: time.Minute} }, func(t *testing.T, r *rig) {
+		r.upstream.answer = func(n int, _ call) (wechat.Answer, error) {
+			switch {
+			case n > 25:
+				time.Sleep(10 * time.Minute)
+			case n > 6:
+				time.Sleep(5 * time.Second)
+				return code(0)
+			}
+			return code(47001)
+		}
+		for w := range 30 {
+			r.store.accept(waybill(w), 1, false)
+		}
+		time.Sleep(time.Hour)
+		if f, d, p := r.store.count(store.Failed), r.store.count(store.Delivered), r.store.count(store.Pending); f != 5 || d != 19 || p != 6 {
+			t.Errorf("%d failed, %d delivered, %d pending; want 5, 19 and 6", f, d, p)
+		}
+		if n := len(r.upstream.seen()); n != 30 {
+			t.Errorf("%d requests for 30 pushes", n)
+		}
+	})
+}
+
 // TestGuardAfterAResume: without a cure it trips again; told to let them fail, it stands by for that long.
 func TestGuardAfterAResume(t *testing.T) {
 	bubble(t, func(o *Options) { o.Guard = guardOptions }, func(t *testing.T, r *rig) {

@@ -289,7 +289,9 @@ func TestProbeNowWithoutAnAccessToken(t *testing.T) {
 				r.creds.fail(&failure)
 				r.store.accept(waybill(1), 2, false)
 				time.Sleep(time.Second)
-				r.creds.fail(nil)
+				r.creds.mu.Lock()
+				r.creds.sticky = true // The cause is gone, and only a new fetch would show it.
+				r.creds.mu.Unlock()
 				time.Sleep(10 * time.Second)
 				if n := r.store.count(store.Delivered); n != 0 {
 					t.Fatalf("%d delivered; nothing was held", n)
