@@ -9,10 +9,14 @@
 //
 // Each account has one scheduler. It holds lanes in memory up to a limit; the rest waits in the store and is swept
 // in when there is room. A lane in memory is complete: it holds all open pushes of its waybill, so nothing can
-// overtake what is still in the store. Lanes fed by new events and lanes swept in share the account by weight.
+// overtake what is still in the store. Lanes fed by new events and lanes swept in share the account by weight, and what
+// bulk replays put back takes what those leave (class.go).
 //
 // Nothing about a push on its way is stored: a lane goes on only when its outcome is durable, so a crash repeats at
 // most the one push of a waybill that was in flight.
+//
+// Three things stop an account's pushes: an operator, answers that speak of the account, and the guard against mass
+// failing (guard.go). A breaker that is open, or a pause that answers asked for, can be tried at once (probe.go).
 //
 // What an answer means is decided in one place (policy.go), by what the answer speaks of (wechat.Scope).
 package pathpush
