@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/telemetry":       {"internal/store"},
 
 	"internal/ingest":   {"internal/problem", "internal/state", "internal/store"},
+	"internal/replay":   {"internal/state", "internal/store"},
 	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
 	"internal/admin":    {"internal/pathpush", "internal/problem", "internal/state", "internal/store", "internal/telemetry"},
 	"internal/server":   {"internal/admin", "internal/problem", "internal/state"},
