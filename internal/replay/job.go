@@ -18,12 +18,12 @@ type job struct {
 	stop   context.CancelFunc
 
 	// finishing is held while a leg ends, so that the last one knows that it is.
-	finishing sync.Mutex
+	finishing lock
 }
 
 func newJob(r *Runner, kept *store.Replay, stop context.CancelFunc) *job {
 	j := &job{
-		runner: r, id: kept.ID, pace: newPace(kept.Rate), stop: stop,
+		runner: r, id: kept.ID, pace: newPace(kept.Rate), stop: stop, finishing: newLock(),
 		rule: rule{
 			filter: r.conditions(kept.Filter), upTo: kept.UpTo, skipSuperseded: kept.SkipSuperseded,
 			configured: r.configured, held: r.pusher.Held, id: kept.ID, createdAt: kept.CreatedAt,
@@ -66,8 +66,10 @@ func (j *job) requeue(ctx context.Context, step store.Requeue) error {
 // that stopped matching before the leg came by (delivered after a new Token, expired), or were counted by a process
 // that is gone.
 func (j *job) finish(ctx context.Context, at store.Leg, skipped int) error {
-	j.finishing.Lock()
-	defer j.finishing.Unlock()
+	if err := j.finishing.take(ctx); err != nil {
+		return err
+	}
+	defer j.finishing.release()
 	kept, err := j.runner.store.ReadReplay(ctx, j.id)
 	if err != nil {
 		return err

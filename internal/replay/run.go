@@ -34,8 +34,10 @@ func (r *Runner) Run(ctx context.Context) error {
 // refresh starts a job for every running replay that has none, and stops those of replays that are not running any
 // more. A replay that is resumed while its job is still ending gets a new one when that has ended, as an end wakes Run.
 func (r *Runner) refresh(ctx context.Context, jobs *sync.WaitGroup) error {
-	r.listing.Lock()
-	defer r.listing.Unlock()
+	if err := r.listing.take(ctx); err != nil {
+		return err
+	}
+	defer r.listing.release()
 	running, err := r.running(ctx)
 	if err != nil {
 		return err

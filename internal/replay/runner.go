@@ -51,13 +51,13 @@ type Runner struct {
 	store  Store
 	pusher Pusher
 	log    *slog.Logger
-	// turns holds a value per account while one leg takes a step of it, or waits for room; the others queue up in the
-	// order in which they came, so that replays share an account fairly. It is not changed after New.
-	turns map[string]chan struct{}
+	// turns are held, one per account, while a leg takes a step or waits for room; the others queue up in the order in
+	// which they came, so that replays share an account fairly. The map is not changed after New.
+	turns map[string]lock
 	wake  chan struct{} // Tells Run that replays changed.
 
 	// listing keeps Run from finding a replay before Start has noted what of it is left alone.
-	listing sync.Mutex
+	listing lock
 
 	mu   sync.Mutex
 	jobs map[uint64]*job
@@ -74,11 +74,11 @@ func New(o Options) (*Runner, error) {
 	}
 	r := &Runner{
 		store: o.Store, pusher: o.Pusher, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)).With("component", "replay"),
-		turns: make(map[string]chan struct{}, len(o.Accounts)), wake: make(chan struct{}, 1),
+		turns: make(map[string]lock, len(o.Accounts)), wake: make(chan struct{}, 1), listing: newLock(),
 		jobs: map[uint64]*job{}, left: map[uint64]int{},
 	}
 	for _, id := range o.Accounts {
-		r.turns[id] = make(chan struct{}, 1)
+		r.turns[id] = newLock()
 	}
 	return r, nil
 }
@@ -125,8 +125,10 @@ func (r *Runner) Start(ctx context.Context, req Request, act store.Act) (store.R
 		By: act.By, Reason: req.Reason, Filter: of.filter, Rate: max(0, req.Rate), SkipSuperseded: req.SkipSuperseded,
 		Matched: int64(matched), Legs: legs,
 	}
-	r.listing.Lock()
-	defer r.listing.Unlock()
+	if err := r.listing.take(ctx); err != nil {
+		return store.Replay{}, err
+	}
+	defer r.listing.release()
 	if kept, err = r.store.StartReplay(ctx, kept, act); err != nil {
 		return store.Replay{}, fmt.Errorf("starting a replay: %w", err)
 	}

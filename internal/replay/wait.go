@@ -12,19 +12,16 @@ import (
 // the next.
 func (r *Runner) turn(ctx context.Context, deliveryID string) (done func(), err error) {
 	turn := r.turns[deliveryID]
-	select {
-	case turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err := turn.take(ctx); err != nil {
+		return nil, err
 	}
-	done = func() { <-turn }
 	for !hasRoom(r.pusher.Load(deliveryID)) {
 		if err := pause(ctx, roomEvery); err != nil {
-			done()
+			turn.release()
 			return nil, err
 		}
 	}
-	return done, nil
+	return turn.release, nil
 }
 
 // hasRoom tells whether an account can take a step.
