@@ -272,7 +272,7 @@ func (s *fakeStore) check(r *store.Replay, step *store.Requeue) {
 // wanted tells whether a replay should send p, but for superseded ones.
 func (s *fakeStore) wanted(r *store.Replay, p *store.Push) bool {
 	status := cmp.Or(r.Filter.Status, store.Failed)
-	return p.Status == status && p.DoneAt.Before(r.CreatedAt) && p.Seq <= r.UpTo && s.finds(&r.Filter, p) && !r.SkipSuperseded
+	return p.Status == status && !p.DoneAt.After(r.CreatedAt) && p.Seq <= r.UpTo && s.finds(&r.Filter, p) && !r.SkipSuperseded
 }
 
 func (s *fakeStore) leg(r *store.Replay, account string) *store.Leg {
@@ -287,7 +287,7 @@ func (s *fakeStore) leg(r *store.Replay, account string) *store.Leg {
 func (s *fakeStore) apply(r *store.Replay, step *store.Requeue) {
 	for _, seq := range step.Seqs {
 		p := s.pushes[seq-1]
-		if p.Status != store.Failed && p.Status != store.Discarded || !p.DoneAt.Before(r.CreatedAt) {
+		if p.Status != store.Failed && p.Status != store.Discarded || p.DoneAt.After(r.CreatedAt) {
 			r.Skipped++ // It changed since it was read.
 			continue
 		}

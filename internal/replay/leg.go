@@ -51,8 +51,7 @@ func newLeg(j *job, deliveryID string) *leg {
 	}
 }
 
-// run goes on until the leg is done, ctx ends, or the replay is not running any more. After any error it reads where
-// the leg stands: of a failed step it is not known whether it was carried out.
+// run goes on until the leg is done, ctx ends, or the replay is not running any more.
 func (l *leg) run(ctx context.Context) {
 	for ctx.Err() == nil && !l.done.Load() {
 		err := l.goOn(ctx)
@@ -62,7 +61,6 @@ func (l *leg) run(ctx context.Context) {
 		failed := l.trouble.is(ctx, err)
 		l.failing.Store(failed)
 		if failed {
-			l.known = false
 			_ = pause(ctx, retryAfter)
 		}
 	}
@@ -150,8 +148,10 @@ func (l *leg) keepPace(ctx context.Context) error {
 	return pause(ctx, wait)
 }
 
-// refused is the error of a step. A replay that is not running any more takes none.
+// refused is the error of a step. A replay that is not running any more takes none; otherwise it is not known whether
+// the step was carried out, and the leg reads where it stands.
 func (l *leg) refused(ctx context.Context, err error) error {
+	l.known = false
 	if !errors.Is(err, store.ErrState) {
 		return err
 	}
@@ -171,7 +171,8 @@ func (l *leg) finish(ctx context.Context) error {
 	return nil
 }
 
-// collect makes the next step of rows of the page, and takes them off it.
+// collect makes the next step of rows of the page, and takes them off it. Where a waybill can't be read, the step is
+// what comes before it; it is an error if that is nothing.
 func (l *leg) collect(ctx context.Context) (store.Requeue, error) {
 	var step store.Requeue
 	for waybills := 0; len(l.page) > 0; l.page = l.page[1:] {
@@ -179,10 +180,10 @@ func (l *leg) collect(ctx context.Context) (store.Requeue, error) {
 		dealt, ok := l.dealt[row.Event.Waybill()]
 		if !ok {
 			seqs, counted, err := l.of(ctx, row)
-			if err != nil {
+			if err != nil && waybills == 0 {
 				return step, err
 			}
-			if waybills > 0 && (waybills == maxWaybills || len(step.Seqs)+len(seqs) > l.job.pace.pushes) {
+			if err != nil || waybills > 0 && (waybills == maxWaybills || len(step.Seqs)+len(seqs) > l.job.pace.pushes) {
 				break // It begins the next step.
 			}
 			if len(seqs) > 0 {

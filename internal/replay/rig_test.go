@@ -77,8 +77,7 @@ func (g *rig) stop() {
 	g.stops = nil
 }
 
-// bubble runs a test with a rig in a bubble. A second passes before it begins, lest what it makes is as young as its
-// replays.
+// bubble runs a test with a rig in a bubble.
 func bubble(t *testing.T, run func(t *testing.T, g *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t)
@@ -96,10 +95,9 @@ func (g *rig) failed(account string, waybills, n int) {
 	}
 }
 
-// start starts a replay a second from now.
+// start starts a replay.
 func (g *rig) start(t *testing.T, req Request) store.Replay {
 	t.Helper()
-	time.Sleep(time.Second)
 	r, err := g.runner.Start(t.Context(), req, store.Act{By: "ops"})
 	if err != nil {
 		t.Fatalf("Start: %v", err)

@@ -37,10 +37,10 @@ func (r *rule) of(step *store.Step) bool {
 	return step.Push.Seq <= r.upTo && !r.since(&step.Push) && matches(&r.filter, step, r.held)
 }
 
-// since tells whether the push ended, or was made pending by the replay itself, after the replay was made. The number
-// says it even where a clock was set back.
+// since tells whether the push ended, or was made pending by the replay itself, after the replay was made. An engine
+// gives nothing that is committed after a replay its time or an earlier one.
 func (r *rule) since(p *store.Push) bool {
-	return r.id != 0 && (p.Replay == r.id || !p.DoneAt.Before(r.createdAt))
+	return r.id != 0 && (p.Replay == r.id || p.DoneAt.After(r.createdAt))
 }
 
 // sent tells whether a push with a verdict becomes pending.
