@@ -45,7 +45,7 @@ type fakeStore struct {
 	steps    []store.Requeue
 	stepAt   []time.Time
 	sent     []uint64
-	listed   int // Calls of Pushes.
+	still    bool // Nothing is sent.
 }
 
 // fault is how a call fails.
@@ -125,7 +125,6 @@ func (s *fakeStore) finds(q *store.Query, p *store.Push) bool {
 func (s *fakeStore) Pushes(_ context.Context, q store.Query) (page store.Page[store.Push], err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.listed++
 	if s.fail("Pushes") != well {
 		return page, errBroken
 	}
@@ -319,6 +318,7 @@ func (s *fakeStore) SetReplay(_ context.Context, id uint64, to store.ReplayStatu
 		return store.Replay{}, store.ErrState
 	}
 	r.Status = to
+	s.end(r)
 	return s.copy(r), nil
 }
 
@@ -383,6 +383,12 @@ func (s *fakeStore) hold(account string, w store.WaitingFor) {
 	s.held[account] = w
 }
 
+func (s *fakeStore) setStill(still bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.still = still
+}
+
 // push sends each account's n next pushes every 100 ms, in order within a waybill, until ctx ends.
 func (s *fakeStore) push(ctx context.Context, n int) {
 	for pause(ctx, 100*time.Millisecond) == nil {
@@ -390,7 +396,7 @@ func (s *fakeStore) push(ctx context.Context, n int) {
 		room := map[string]int{}
 		for _, p := range s.open() {
 			w := p.Event.Waybill()
-			if s.held[w.DeliveryID] != store.WaitNothing || room[w.DeliveryID] == n || s.frozen[w] || !s.tokens[w] {
+			if s.still || s.held[w.DeliveryID] != store.WaitNothing || room[w.DeliveryID] == n || s.frozen[w] || !s.tokens[w] {
 				continue
 			}
 			room[w.DeliveryID]++

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -56,8 +57,8 @@ func (j *job) requeue(ctx context.Context, step store.Requeue) error {
 	left := j.runner.takeLeft(j.id)
 	step.Replay, step.Skipped = j.id, step.Skipped+left
 	_, err := j.runner.store.Requeue(ctx, step)
-	if err != nil {
-		j.runner.leave(j.id, left)
+	if errors.Is(err, store.ErrUnavailable) {
+		j.runner.leave(j.id, left) // Not counted, for certain.
 	}
 	return err
 }

@@ -34,7 +34,7 @@ type leg struct {
 	page    []store.Push
 	next    uint64 // Where the page after it begins.
 	end     bool   // There is none after it.
-	// dealt are the waybills dealt with on this page, each with those of its pushes that count as made pending.
+	// dealt are the waybills dealt with on this page, each with those of its pushes that are left as they are.
 	dealt map[state.Waybill]map[uint64]bool
 
 	notBefore time.Time // The rate allows no step before that.
@@ -96,6 +96,7 @@ func (l *leg) restore(ctx context.Context) error {
 			l.at = at
 		}
 	}
+	l.done.Store(l.at.Done)
 	l.known, l.skipped, l.page, l.next, l.end = true, 0, nil, l.at.Cursor, false
 	return nil
 }
@@ -179,7 +180,7 @@ func (l *leg) collect(ctx context.Context) (store.Requeue, error) {
 		row := &l.page[0]
 		dealt, ok := l.dealt[row.Event.Waybill()]
 		if !ok {
-			seqs, counted, err := l.of(ctx, row)
+			seqs, left, err := l.of(ctx, row)
 			if err != nil && waybills == 0 {
 				return step, err
 			}
@@ -190,9 +191,9 @@ func (l *leg) collect(ctx context.Context) (store.Requeue, error) {
 				waybills++
 			}
 			step.Seqs = append(step.Seqs, seqs...)
-			dealt, l.dealt[row.Event.Waybill()] = counted, counted
+			dealt, l.dealt[row.Event.Waybill()] = left, left
 		}
-		if !dealt[row.Seq] {
+		if dealt[row.Seq] {
 			l.skipped++
 		}
 		l.at.Cursor = row.Seq
@@ -201,27 +202,25 @@ func (l *leg) collect(ctx context.Context) (store.Requeue, error) {
 	return step, nil
 }
 
-// of lists the pushes of a row's waybill that are to be made pending, in order of acceptance. counted are these, and
-// those that this replay made pending before.
-func (l *leg) of(ctx context.Context, row *store.Push) (seqs []uint64, counted map[uint64]bool, err error) {
-	counted = map[uint64]bool{}
+// of lists the pushes of a row's waybill that are to be made pending, in order of acceptance, and those that are left as
+// they are though they could be sent. What changed since the replay was made is neither: it may be one that the replay
+// sent, so what is to be counted of that is known at the end only.
+func (l *leg) of(ctx context.Context, row *store.Push) (seqs []uint64, left map[uint64]bool, err error) {
 	story, err := l.job.runner.store.Waybill(ctx, row.Event.Waybill())
 	if errors.Is(err, store.ErrNotFound) {
-		return nil, counted, nil // Its retention ended since the page was read.
+		return nil, nil, nil // Its retention ended since the page was read.
 	}
 	if err != nil {
 		return nil, nil, err
 	}
+	left = map[uint64]bool{}
 	for _, item := range judge(&story, &l.job.rule) {
-		if l.job.rule.sent(item.Verdict) {
+		switch {
+		case l.job.rule.sent(item.Verdict):
 			seqs = append(seqs, item.Push.Seq)
-			counted[item.Push.Seq] = true
+		case item.Push.Status == l.job.rule.sends():
+			left[item.Push.Seq] = true
 		}
 	}
-	for i := range story.Timeline {
-		if p := &story.Timeline[i].Push; p.Replay == l.job.id {
-			counted[p.Seq] = true
-		}
-	}
-	return seqs, counted, nil
+	return seqs, left, nil
 }
