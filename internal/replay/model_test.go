@@ -22,6 +22,7 @@ func TestModel(t *testing.T) {
 			g := newRig(rt)
 			defer g.stop()
 			w := world{rig: g, t: rt, chance: rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))}
+			w.luck = rand.New(rand.NewPCG(w.chance.Uint64(), 2))
 			w.make()
 			w.play()
 		})
@@ -32,6 +33,7 @@ type world struct {
 	*rig
 	t      *rapid.T
 	chance *rand.Rand
+	luck   *rand.Rand // The fake's; guarded by its mutex.
 	ids    []uint64
 }
 
@@ -44,7 +46,7 @@ func (w *world) waybill() state.Waybill {
 func (w *world) make() {
 	g := w.rig
 	g.store.commit = time.Duration(w.chance.IntN(20)) * time.Millisecond
-	g.store.short = func() int { return w.chance.IntN(30) }
+	g.store.short = func() int { return w.luck.IntN(30) }
 	g.store.answer = func(p *store.Push) store.Status {
 		if p.Seq%5 == 0 {
 			return store.Failed
@@ -117,8 +119,8 @@ func (w *world) act() {
 	case 5:
 		g.store.mu.Lock()
 		g.store.fails = func(string) fault {
-			if w.chance.IntN(10) == 0 {
-				return fault(1 + w.chance.IntN(2))
+			if w.luck.IntN(10) == 0 {
+				return fault(1 + w.luck.IntN(2))
 			}
 			return well
 		}
@@ -152,7 +154,7 @@ func (w *world) end() {
 			w.t.Errorf("replay %d took %d pushes and counts %d", id, n, r.Requeued)
 		}
 	}
-	if n := len(g.runner.jobs) + len(g.runner.left); n != 0 {
+	if n := g.leftovers(); n != 0 {
 		w.t.Errorf("%d jobs and notes are left", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,7 +24,7 @@ type rig struct {
 	stops []func()
 }
 
-// lines counts log records by level.
+// lines keeps what is logged as an error.
 type lines struct {
 	slog.Handler
 	mu   sync.Mutex
@@ -39,6 +40,12 @@ func (l *lines) Handle(_ context.Context, r slog.Record) error {
 		l.errs = append(l.errs, r.Message)
 	}
 	return nil
+}
+
+func (l *lines) errors() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.errs)
 }
 
 func newRig(t failer) *rig {
@@ -135,4 +142,11 @@ func (g *rig) orderly(t failer) {
 		}
 		last[w] = p.Ord
 	}
+}
+
+// leftovers counts what the runner remembers of replays. It is nothing once all have ended.
+func (g *rig) leftovers() int {
+	g.runner.mu.Lock()
+	defer g.runner.mu.Unlock()
+	return len(g.runner.jobs) + len(g.runner.left)
 }

@@ -35,8 +35,8 @@ func TestReplay(t *testing.T) {
 		if waits := g.runner.Waiting(r.ID); waits != nil {
 			t.Errorf("a replay that is done waits for %v", waits)
 		}
-		if len(g.runner.jobs) != 0 || len(g.runner.left) != 0 {
-			t.Errorf("%d jobs and %d notes are left", len(g.runner.jobs), len(g.runner.left))
+		if n := g.leftovers(); n != 0 {
+			t.Errorf("%d jobs and notes are left", n)
 		}
 	})
 }
@@ -259,8 +259,8 @@ func TestPausedByOthers(t *testing.T) {
 		}
 		g.runner.Wake()
 		is(t, g.after(time.Minute, r.ID), "done 100 matched, 100 requeued, 0 skipped, 100 delivered")
-		if len(g.logs.errs) > 0 {
-			t.Errorf("logged %q", g.logs.errs)
+		if errs := g.logs.errors(); len(errs) > 0 {
+			t.Errorf("logged %q", errs)
 		}
 	})
 }
@@ -398,7 +398,7 @@ func TestStoreFails(t *testing.T) {
 					}
 					g.begin()
 					is(t, g.after(10*time.Minute, r.ID), "done 200 matched, 200 requeued, 0 skipped, 200 delivered")
-					if len(g.logs.errs) == 0 {
+					if len(g.logs.errors()) == 0 {
 						t.Error("nobody is told")
 					}
 					g.orderly(t)
@@ -419,8 +419,8 @@ func TestOutage(t *testing.T) {
 		g.store.fails = func(string) fault { return notDone }
 		g.store.mu.Unlock()
 		time.Sleep(time.Hour)
-		if n := len(g.logs.errs); n == 0 || n > 3 { // It fails in different words at different calls.
-			t.Errorf("logged %d times: %q", n, g.logs.errs)
+		if errs := g.logs.errors(); len(errs) == 0 || len(errs) > 3 { // In different words at different calls.
+			t.Errorf("logged %d times: %q", len(errs), errs)
 		}
 		if waits := g.runner.Waiting(r.ID); len(waits) != 1 || !strings.Contains(waits[0].En, "store") {
 			t.Errorf("waits: %+v", waits)
