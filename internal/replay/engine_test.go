@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,10 +22,10 @@ import (
 )
 
 // openEngine opens the embedded engine on a disk in memory.
-func openEngine(t interface{ Fatalf(string, ...any) }, fs vfs.FS) *pebble.Store {
+func openEngine(t interface{ Fatalf(string, ...any) }, fs vfs.FS, feed store.Feed) *pebble.Store {
 	s, err := pebble.Open("data", pebble.Options{
 		FS: fs, Machine: state.Machine{ReorderWindow: time.Minute}, Waybills: 64, CacheBytes: 1 << 20, MemtableBytes: 1 << 20,
-		Logger: slog.New(slog.DiscardHandler),
+		Logger: slog.New(slog.DiscardHandler), Feed: feed,
 	})
 	if err != nil {
 		t.Fatalf("open: %v", err)
@@ -203,7 +205,7 @@ func TestMatchesAsTheEngine(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		rapid.SyncTest(rt, func(rt *rapid.T) {
 			ctx := context.Background()
-			w := engineWorld{t: rt, s: openEngine(rt, vfs.NewMem())}
+			w := engineWorld{t: rt, s: openEngine(rt, vfs.NewMem(), nil)}
 			defer func() { w.must(w.s.Close()) }()
 			w.chance = rand.New(rand.NewPCG(rapid.Uint64().Draw(rt, "seed"), 1))
 			for i := range rapid.IntRange(0, 150).Draw(rt, "acts") {
@@ -220,77 +222,120 @@ func TestMatchesAsTheEngine(t *testing.T) {
 	})
 }
 
-// engine makes the embedded engine a Pusher too: a replayed push is on its way from its commit to its outcome.
+// engine is the embedded engine with a pusher of its own: it delivers what is open, waybill by waybill.
 type engine struct {
 	*pebble.Store
+	mu   sync.Mutex
+	open map[state.Waybill]bool // Those that may have open pushes.
 	sent []uint64
+}
+
+// feed notes what became open.
+func (e *engine) feed(changes []store.Change) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for i := range changes {
+		e.open[changes[i].Waybill] = true
+	}
 }
 
 func (e *engine) Held(string) store.WaitingFor { return store.WaitNothing }
 
-func (e *engine) Load(account string) Load {
-	page, err := e.Pushes(context.Background(), store.Query{Status: store.Pending, DeliveryID: account, Limit: store.MaxLimit})
-	if err != nil {
-		panic(err)
+// Load counts five pushes for each waybill that may have some.
+func (e *engine) Load(account string) (l Load) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for w := range e.open {
+		if w.DeliveryID == account {
+			l.Bulk += 5
+		}
 	}
-	return Load{Bulk: len(page.Items)}
+	return l
 }
 
-// push delivers what is open, waybill by waybill, until ctx ends; every seventh fails again.
-func (e *engine) push(ctx context.Context, waybills []state.Waybill) {
+// push ends a push of each open waybill every 20 ms, until ctx ends; every seventh fails again.
+func (e *engine) push(ctx context.Context) {
 	for pause(ctx, 20*time.Millisecond) == nil {
+		e.mu.Lock()
+		open := slices.Collect(maps.Keys(e.open))
+		e.mu.Unlock()
+		for _, w := range open {
+			e.pushOne(ctx, w)
+		}
+	}
+}
+
+func (e *engine) pushOne(ctx context.Context, w state.Waybill) {
+	e.mu.Lock()
+	delete(e.open, w)
+	e.mu.Unlock()
+	lane, err := e.Lane(ctx, w)
+	if err != nil || len(lane.Pushes) == 0 {
+		return
+	}
+	p := &lane.Pushes[0]
+	o := store.Outcome{Seq: p.Seq, Waybill: w, Status: store.Delivered, Token: lane.Token}
+	if p.Seq%7 == 0 {
+		o.Status, o.Reason = store.Failed, store.ReasonRefused
+	}
+	o.Attempt = &store.Attempt{At: time.Now(), Errcode: new(0), Scope: "ok"}
+	if settle(e.Store, o) == nil {
+		e.sent = append(e.sent, p.Seq)
+	}
+	if len(lane.Pushes) > 1 {
+		e.feed([]store.Change{{Waybill: w}})
+	}
+}
+
+// fill keeps each failed pushes of every waybill.
+func (e *engine) fill(t *testing.T, waybills []state.Waybill, each int) {
+	t.Helper()
+	for n := range each {
 		for _, w := range waybills {
-			lane, err := e.Lane(ctx, w)
-			if err != nil || len(lane.Pushes) == 0 {
-				continue
+			r, err := e.Apply(t.Context(), []state.Event{scan(w, n)})
+			if err != nil {
+				t.Fatal(err)
 			}
-			p := &lane.Pushes[0]
-			o := store.Outcome{Seq: p.Seq, Waybill: w, Status: store.Delivered, Token: lane.Token}
-			if p.Seq%7 == 0 {
-				o.Status, o.Reason = store.Failed, store.ReasonRefused
-			}
-			o.Attempt = &store.Attempt{At: time.Now(), Errcode: new(0), Scope: "ok"}
-			if settle(e.Store, o) == nil {
-				e.sent = append(e.sent, p.Seq)
+			o := store.Outcome{Seq: r[0].Seq, Waybill: w, Status: store.Failed, Reason: store.ReasonRefused, Token: "TOKEN"}
+			o.Attempt = &store.Attempt{At: time.Now(), Errcode: new(40097), Scope: "event"}
+			if err := settle(e.Store, o); err != nil {
+				t.Fatal(err)
 			}
 		}
 	}
+}
+
+// runOver starts a runner and the pusher.
+func (g *rig) runOver(t *testing.T, e *engine) {
+	t.Helper()
+	var err error
+	g.runner, err = New(Options{Store: e, Pusher: e, Accounts: []string{"SF", "YT"}, Logger: slog.New(g.logs)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.begin()
+	g.background(e.push)
 }
 
 // TestOverTheEngine carries out two replays of the same rows over the embedded engine, with a restart in the middle.
 func TestOverTheEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const waybills, each = 150, 5
-		disk := vfs.NewMem()
-		e := &engine{Store: openEngine(t, disk)}
+		const waybills, each = 100, 5
 		var all []state.Waybill
 		for i := range waybills {
 			all = append(all, waybill([]string{"SF", "YT"}[i%2], i))
 		}
-		for n := range each {
-			for _, w := range all {
-				r, err := e.Apply(t.Context(), []state.Event{scan(w, n)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				o := store.Outcome{Seq: r[0].Seq, Waybill: w, Status: store.Failed, Reason: store.ReasonRefused, Token: "TOKEN"}
-				o.Attempt = &store.Attempt{At: time.Now(), Errcode: new(40097), Scope: "event"}
-				if err := settle(e.Store, o); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
+		disk := vfs.NewMem()
+		e := &engine{open: map[state.Waybill]bool{}}
+		e.Store = openEngine(t, disk, e.feed)
+		e.fill(t, all, each)
+		e.mu.Lock()
+		clear(e.open)
+		e.mu.Unlock()
+
 		g := &rig{t: t, logs: &lines{}}
-		begin := func() {
-			var err error
-			g.runner, err = New(Options{Store: e, Pusher: e, Accounts: []string{"SF", "YT"}, Logger: slog.New(g.logs)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			g.begin()
-			g.background(func(ctx context.Context) { e.push(ctx, all) })
-		}
-		plan, err := func() (Plan, error) { begin(); return g.runner.DryRun(t.Context(), Request{}) }()
+		g.runOver(t, e)
+		plan, err := g.runner.DryRun(t.Context(), Request{})
 		if err != nil || plan.Matched != waybills*each || plan.Calls != waybills*each || plan.Totals[WaitsBehind] != waybills*(each-1) {
 			t.Errorf("dry run: %+v, %v", plan, err)
 		}
@@ -302,10 +347,14 @@ func TestOverTheEngine(t *testing.T) {
 			t.Fatal(err)
 		}
 		middle := len(e.sent)
-		e.Store = openEngine(t, disk)
-		begin()
+		e.Store = openEngine(t, disk, e.feed)
+		for _, w := range all {
+			e.feed([]store.Change{{Waybill: w}})
+		}
+		g.runOver(t, e)
 		time.Sleep(10 * time.Second)
 		g.stop()
+
 		a, err := e.ReadReplay(t.Context(), first.ID)
 		b, berr := e.ReadReplay(t.Context(), second.ID)
 		if err != nil || berr != nil {
