@@ -157,7 +157,7 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 	for _, r := range readmes {
 		text := read(t, r.file)
 		for _, route := range server.Routes() {
-			path := strings.NewReplacer(":seq", "SEQ", ":delivery", "DELIVERY_ID", ":waybill", "WAYBILL_ID").Replace(route.Path)
+			path := strings.NewReplacer(":seq", "SEQ", ":delivery", "DELIVERY_ID", ":waybill", "WAYBILL_ID", ":id", "ID").Replace(route.Path)
 			if row := "| `" + route.Method + " " + path + "` | " + route.Access + " |"; !strings.Contains(text, row) {
 				t.Errorf("%s has no row that begins with %s", r.file, row)
 			}

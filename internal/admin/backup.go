@@ -9,6 +9,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+
+	"carrier/internal/store"
 )
 
 // copyPrefix begins the name of a copy that is being sent out. Nobody else names a folder like that.
@@ -26,7 +28,13 @@ func RemoveLeftovers(backupDir string) error {
 
 // Backup writes a consistent copy of the store to w as a tar archive, while the service goes on. The copy is made
 // beside the store (mostly by hard links) and removed afterwards.
-func (s *Service) Backup(ctx context.Context, by Actor, w io.Writer) (err error) {
+func (s *Service) Backup(ctx context.Context, by Actor, reason string, w io.Writer) (err error) {
+	if err := checkReason(reason, false); err != nil {
+		return err
+	}
+	if err := s.record(ctx, store.AuditEntry{Act: by.act(store.ActBackup, reason)}); err != nil {
+		return err
+	}
 	dir := filepath.Join(s.BackupDir, copyPrefix+rand.Text())
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if err := s.Store.Backup(ctx, dir); err != nil {

@@ -1,7 +1,7 @@
 package admin
 
 import (
-	"math"
+	"errors"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,14 +16,21 @@ import (
 // defaultLimit is the rows of a page when nobody asks for another number.
 const defaultLimit = 100
 
+// PageQuery selects a page of a list that has no filters.
+type PageQuery struct {
+	Limit  int    // 1 to store.MaxLimit.
+	Before uint64 // Only rows with a smaller number; 0: from the newest.
+}
+
 // filter reads one parameter into a query; the text says what would be right when it can't.
-type filter struct {
+type filter[Q any] struct {
 	name string
-	read func(q *store.Query, value string, now time.Time) bool
+	read func(q *Q, value string, now time.Time) bool
 	want problem.Text
 }
 
-var commonFilters = []filter{
+// conditions are the filters of pushes. Beside limit and cursor, they are all that a bulk replay can go by.
+var conditions = []filter[store.Query]{
 	{"status", readText(func(q *store.Query) *store.Status { return &q.Status }),
 		problem.Text{En: "one of pending, delivered, failed, discarded", Zh: "pending、delivered、failed、discarded 之一"}},
 	{"waiting_for", readWaitingFor,
@@ -36,14 +43,60 @@ var commonFilters = []filter{
 	{"source", readString(func(q *store.Query) *string { return &q.Source }), anything},
 	{"since", readTime(func(q *store.Query) *time.Time { return &q.Since }), aTime},
 	{"until", readTime(func(q *store.Query) *time.Time { return &q.Until }), aTime},
-	{"limit", readLimit, problem.Textf("a number from 1 to %d", "1 到 %d 的整数", store.MaxLimit)},
-	{"cursor", readCursor, problem.Text{En: "the next_cursor of an earlier page", Zh: "上一页返回的 next_cursor"}},
 }
 
-var eventFilters = append(slices.Clone(commonFilters), filter{
-	"verdict", readVerdict,
-	problem.Text{En: "one of accepted, held, ignored, rejected", Zh: "accepted、held、ignored、rejected 之一"},
-})
+var (
+	pushFilters  = slices.Concat(conditions, paging("pushes", rowsOfQuery))
+	eventFilters = slices.Concat(conditions, []filter[store.Query]{
+		{"verdict", readVerdict, problem.Text{En: "one of accepted, held, ignored, rejected", Zh: "accepted、held、ignored、rejected 之一"}},
+	}, paging("events", rowsOfQuery))
+	auditFilters = slices.Concat([]filter[store.AuditQuery]{
+		{"by", readString(func(q *store.AuditQuery) *string { return &q.By }), anything},
+		{"action", readAction, problem.Text{En: "one of " + strings.Join(store.Actions(), ", "), Zh: strings.Join(store.Actions(), "、") + " 之一"}},
+		{"delivery_id", readString(func(q *store.AuditQuery) *string { return &q.DeliveryID }), anything},
+		{"waybill_id", readString(func(q *store.AuditQuery) *string { return &q.WaybillID }), anything},
+		{"since", readTime(func(q *store.AuditQuery) *time.Time { return &q.Since }), aTime},
+		{"until", readTime(func(q *store.AuditQuery) *time.Time { return &q.Until }), aTime},
+	}, paging("audit", func(q *store.AuditQuery) (*int, *uint64) { return &q.Limit, &q.Before }))
+	replayFilters     = paging("replays", rowsOfPage)
+	deadLetterFilters = paging("dead-letters", rowsOfPage)
+)
+
+// Filters lists, by the last part of a list's path, the parameters that it takes.
+func Filters() map[string][]string {
+	return map[string][]string{
+		"pushes": namesOf(pushFilters), "events": namesOf(eventFilters), "audit": namesOf(auditFilters),
+		"replays": namesOf(replayFilters), "dead-letters": namesOf(deadLetterFilters),
+	}
+}
+
+// ReplayFilters lists the members that the filter of a bulk replay may have.
+func ReplayFilters() []string { return namesOf(conditions) }
+
+func namesOf[Q any](filters []filter[Q]) []string {
+	names := make([]string, len(filters))
+	for i, f := range filters {
+		names[i] = f.name
+	}
+	return names
+}
+
+// paging are the two parameters that every list has.
+func paging[Q any](list string, rows func(*Q) (limit *int, before *uint64)) []filter[Q] {
+	return []filter[Q]{
+		{"limit", func(q *Q, value string, _ time.Time) bool {
+			limit, _ := rows(q)
+			return readLimit(limit, value)
+		}, problem.Textf("a number from 1 to %d", "1 到 %d 的整数", store.MaxLimit)},
+		{"cursor", func(q *Q, value string, _ time.Time) bool {
+			_, before := rows(q)
+			return readCursor(list, before, value)
+		}, problem.Text{En: "the next_cursor of an earlier page of this list", Zh: "本列表上一页返回的 next_cursor"}},
+	}
+}
+
+func rowsOfQuery(q *store.Query) (*int, *uint64) { return &q.Limit, &q.Before }
+func rowsOfPage(q *PageQuery) (*int, *uint64)    { return &q.Limit, &q.Before }
 
 var (
 	anything = problem.Text{En: "a value that is not empty", Zh: "非空的值"}
@@ -55,16 +108,49 @@ var (
 
 // PushQuery reads the filters of a list of pushes. An error is a problem that names each wrong one.
 func PushQuery(values url.Values, now time.Time) (store.Query, error) {
-	return parse(values, commonFilters, now)
+	return parse(values, pushFilters, store.Query{Limit: defaultLimit}, now)
 }
 
 // EventQuery reads the filters of a list of events.
 func EventQuery(values url.Values, now time.Time) (store.Query, error) {
-	return parse(values, eventFilters, now)
+	return parse(values, eventFilters, store.Query{Limit: defaultLimit}, now)
 }
 
-func parse(values url.Values, filters []filter, now time.Time) (store.Query, error) {
-	q := store.Query{Limit: defaultLimit}
+// AuditQuery reads the filters of the audit log.
+func AuditQuery(values url.Values, now time.Time) (store.AuditQuery, error) {
+	return parse(values, auditFilters, store.AuditQuery{Limit: defaultLimit}, now)
+}
+
+// ReplaysQuery reads which replays to list.
+func ReplaysQuery(values url.Values, now time.Time) (PageQuery, error) {
+	return parse(values, replayFilters, PageQuery{Limit: defaultLimit}, now)
+}
+
+// DeadLettersQuery reads which dead letters to list.
+func DeadLettersQuery(values url.Values, now time.Time) (PageQuery, error) {
+	return parse(values, deadLetterFilters, PageQuery{Limit: defaultLimit}, now)
+}
+
+// NoQuery refuses every parameter: a misspelt or misplaced one must not be ignored silently.
+func NoQuery(values url.Values) error {
+	_, err := parse(values, nil, struct{}{}, time.Time{})
+	return err
+}
+
+// ReplayQuery reads the filter of a bulk replay: what a list of pushes takes, without its page. A relative time counts
+// from now, and is a fixed one after that.
+func ReplayQuery(values url.Values, now time.Time) (store.Query, error) {
+	q, err := parse(values, conditions, store.Query{}, now)
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		for i := range p.Errors {
+			p.Errors[i].Field = "filter." + p.Errors[i].Field
+		}
+	}
+	return q, err
+}
+
+// parse reads values into q.
+func parse[Q any](values url.Values, filters []filter[Q], q Q, now time.Time) (Q, error) {
 	bad := problem.New(problem.InvalidFilter)
 	for _, f := range filters {
 		given, ok := values[f.name]
@@ -78,32 +164,34 @@ func parse(values url.Values, filters []filter, now time.Time) (store.Query, err
 			}})
 		}
 	}
-	bad.Errors = append(bad.Errors, unknown(values, filters)...)
+	bad.Errors = append(bad.Errors, unknown(values, namesOf(filters))...)
 	if len(bad.Errors) > 0 {
-		return store.Query{}, bad
+		var none Q
+		return none, bad
 	}
 	return q, nil
 }
 
 // unknown reports parameters that are no filter: a misspelt one must not widen a list silently.
-func unknown(values url.Values, filters []filter) []problem.FieldError {
-	names := make([]string, len(filters))
-	for i, f := range filters {
-		names[i] = f.name
+func unknown(values url.Values, names []string) []problem.FieldError {
+	there := problem.Textf("there are %s", "可用的有：%s", strings.Join(names, ", "))
+	if len(names) == 0 {
+		there = problem.Text{En: "this call takes none", Zh: "该接口不接受任何参数"}
 	}
 	var errs []problem.FieldError
 	for name := range values {
 		if !slices.Contains(names, name) {
-			errs = append(errs, problem.FieldError{Field: name, Code: "unknown_filter", Message: problem.Textf(
-				"There is no filter %q; there are %s.", "没有筛选条件 %q；可用的有：%s。", name, strings.Join(names, ", "))})
+			errs = append(errs, problem.FieldError{Field: name, Code: "unknown_filter", Message: problem.Text{
+				En: "There is no filter " + strconv.Quote(name) + "; " + there.En + ".",
+				Zh: "没有筛选条件 " + strconv.Quote(name) + "；" + there.Zh + "。"}})
 		}
 	}
 	slices.SortFunc(errs, func(a, b problem.FieldError) int { return strings.Compare(a.Field, b.Field) })
 	return errs
 }
 
-func readString(field func(*store.Query) *string) func(*store.Query, string, time.Time) bool {
-	return func(q *store.Query, value string, _ time.Time) bool {
+func readString[Q any](field func(*Q) *string) func(*Q, string, time.Time) bool {
+	return func(q *Q, value string, _ time.Time) bool {
 		*field(q) = value
 		return true
 	}
@@ -151,8 +239,13 @@ func readActionType(q *store.Query, value string, _ time.Time) bool {
 	return err == nil && q.Type.Valid()
 }
 
-func readTime(field func(*store.Query) *time.Time) func(*store.Query, string, time.Time) bool {
-	return func(q *store.Query, value string, now time.Time) bool {
+func readAction(q *store.AuditQuery, value string, _ time.Time) bool {
+	q.Action = value
+	return slices.Contains(store.Actions(), value)
+}
+
+func readTime[Q any](field func(*Q) *time.Time) func(*Q, string, time.Time) bool {
+	return func(q *Q, value string, now time.Time) bool {
 		if back, err := time.ParseDuration(value); err == nil {
 			*field(q) = now.Add(-back)
 			return back >= 0
@@ -164,14 +257,8 @@ func readTime(field func(*store.Query) *time.Time) func(*store.Query, string, ti
 	}
 }
 
-func readLimit(q *store.Query, value string, _ time.Time) bool {
+func readLimit(limit *int, value string) bool {
 	n, err := strconv.Atoi(value)
-	q.Limit = n
+	*limit = n
 	return err == nil && n >= 1 && n <= store.MaxLimit
-}
-
-func readCursor(q *store.Query, value string, _ time.Time) bool {
-	n, err := strconv.ParseUint(value, 36, 64)
-	q.Before = n
-	return err == nil && n > 0 && n < math.MaxInt64
 }

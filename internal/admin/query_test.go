@@ -48,7 +48,6 @@ func TestPushQuery(t *testing.T) {
 		{"until", "until=90m", store.Query{Until: queryNow.Add(-90 * time.Minute)}},
 		{"limit, least", "limit=1", store.Query{Limit: 1}},
 		{"limit, most", "limit=1000", store.Query{Limit: 1000}},
-		{"cursor", "cursor=zz", store.Query{Before: 35*36 + 35}},
 		{"several", "status=failed&delivery_id=SF&errcode=9300507&limit=5",
 			store.Query{Status: store.Failed, DeliveryID: "SF", Errcode: new(9300507), Limit: 5}},
 	}
@@ -122,7 +121,9 @@ func TestWrongFilters(t *testing.T) {
 		{"limit in words", "limit=all", "limit", "value"},
 		{"cursor that is none", "cursor=!", "cursor", "value"},
 		{"cursor 0", "cursor=0", "cursor", "value"},
+		{"cursor of another list", "cursor=" + cursor("audit", 7), "cursor", "value"},
 		{"cursor below 0", "cursor=-5", "cursor", "value"},
+		{"cursor made up", "cursor=AAAAAAE", "cursor", "value"},
 		{"cursor beyond all numbers", "cursor=zzzzzzzzzzzzzz", "cursor", "value"},
 		{"unknown filter", "stauts=failed", "stauts", "unknown_filter"},
 		{"filter in capitals", "Status=failed", "Status", "unknown_filter"},
@@ -154,7 +155,7 @@ func wantWrong(t *testing.T, parse func(url.Values, time.Time) (store.Query, err
 	if len(p.Errors) != 1 || p.Errors[0].Field != field || p.Errors[0].Code != code {
 		t.Fatalf("got %+v, want %s at %s", p.Errors, code, field)
 	}
-	if m := p.Errors[0].Message; m.Zh == "" || !strings.Contains(m.En, field) {
+	if m := p.Errors[0].Message; m.Zh == "" || !strings.Contains(m.En, strings.TrimPrefix(field, "filter.")) {
 		t.Errorf("the message does not name %s in both languages: %+v", field, m)
 	}
 }
@@ -171,5 +172,93 @@ func TestEveryWrongFilterIsNamed(t *testing.T) {
 	}
 	if want := "status limit aaa zzz"; strings.Join(got, " ") != want {
 		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+func TestAuditQuery(t *testing.T) {
+	got, err := AuditQuery(url.Values{"by": {"ops"}, "action": {"push.replay"}, "delivery_id": {"SF"}, "waybill_id": {"1"},
+		"since": {"1h"}, "until": {"1m"}, "limit": {"9"}}, queryNow)
+	want := store.AuditQuery{By: "ops", Action: store.ActReplay, DeliveryID: "SF", WaybillID: "1", Since: queryNow.Add(-time.Hour),
+		Until: queryNow.Add(-time.Minute), Limit: 9}
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v, want %+v", got, err, want)
+	}
+	for _, action := range store.Actions() {
+		if _, err := AuditQuery(url.Values{"action": {action}}, queryNow); err != nil {
+			t.Errorf("%s: %v", action, err)
+		}
+	}
+}
+
+func TestWrongQueriesOfOtherLists(t *testing.T) {
+	tests := []struct {
+		name, query, field, code string
+		parse                    func(url.Values) error
+	}{
+		{"an act that is none", "action=push.burn", "action", "value", ofAudit},
+		{"by nobody", "by=", "by", "value", ofAudit},
+		{"a filter of pushes", "status=failed", "status", "unknown_filter", ofAudit},
+		{"a filter of replays", "status=running", "status", "unknown_filter", ofReplays},
+		{"a cursor of pushes", "cursor=" + cursor("pushes", 7), "cursor", "value", ofReplays},
+		{"too long a page", "limit=1001", "limit", "value", ofDeadLetters},
+		{"a cursor of replays", "cursor=" + cursor("replays", 7), "cursor", "value", ofDeadLetters},
+		{"anything where nothing is taken", "limit=1", "limit", "unknown_filter", NoQuery},
+		{"a page of a bulk replay", "limit=1", "filter.limit", "unknown_filter", ofReplay},
+		{"a cursor of a bulk replay", "cursor=x", "filter.cursor", "unknown_filter", ofReplay},
+		{"a verdict of a bulk replay", "verdict=rejected", "filter.verdict", "unknown_filter", ofReplay},
+		{"a wrong status of a bulk replay", "status=lost", "filter.status", "value", ofReplay},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			wantWrong(t, func(v url.Values, _ time.Time) (store.Query, error) { return store.Query{}, tt.parse(v) }, tt.query, tt.field, tt.code)
+		})
+	}
+}
+
+func ofAudit(v url.Values) error       { _, err := AuditQuery(v, queryNow); return err }
+func ofReplays(v url.Values) error     { _, err := ReplaysQuery(v, queryNow); return err }
+func ofDeadLetters(v url.Values) error { _, err := DeadLettersQuery(v, queryNow); return err }
+func ofReplay(v url.Values) error      { _, err := ReplayQuery(v, queryNow); return err }
+
+// TestReplayQuery: it selects what the list of the same filters shows, and its times are fixed.
+func TestReplayQuery(t *testing.T) {
+	values := url.Values{"status": {"failed"}, "errcode": {"-1"}, "action_type": {"300003"}, "since": {"24h"}, "source": {"app"}}
+	got, err := ReplayQuery(values, queryNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, err := PushQuery(values, queryNow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed.Limit = 0
+	if !reflect.DeepEqual(got, listed) {
+		t.Errorf("got %+v, the list has %+v", got, listed)
+	}
+	if !got.Since.Equal(queryNow.Add(-24 * time.Hour)) {
+		t.Errorf("since is %s", got.Since)
+	}
+}
+
+// TestFilters: what documentation and other callers see is what is read.
+func TestFilters(t *testing.T) {
+	want := map[string]string{
+		"pushes":       "status waiting_for errcode reason delivery_id waybill_id action_type source since until limit cursor",
+		"events":       "status waiting_for errcode reason delivery_id waybill_id action_type source since until verdict limit cursor",
+		"audit":        "by action delivery_id waybill_id since until limit cursor",
+		"replays":      "limit cursor",
+		"dead-letters": "limit cursor",
+	}
+	got := Filters()
+	if len(got) != len(want) {
+		t.Errorf("got %d lists, want %d", len(got), len(want))
+	}
+	for list, names := range want {
+		if s := strings.Join(got[list], " "); s != names {
+			t.Errorf("%s: got %s, want %s", list, s, names)
+		}
+	}
+	if s := strings.Join(ReplayFilters(), " "); s+" limit cursor" != want["pushes"] {
+		t.Errorf("a bulk replay takes %s", s)
 	}
 }

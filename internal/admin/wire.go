@@ -4,10 +4,8 @@ import (
 	"strconv"
 	"time"
 
-	"carrier/internal/pathpush"
 	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/telemetry"
 )
 
 // List is one page as answered. NextCursor is empty on the last one.
@@ -16,15 +14,21 @@ type List[T any] struct {
 	NextCursor string `json:"next_cursor"`
 }
 
-func listOf[R, T any](page store.Page[R], item func(*R) T) List[T] {
-	out := List[T]{Items: make([]T, len(page.Items))}
+// listOf makes a page of what the store gave. list is the last part of its path; cursors hold for that list alone.
+func listOf[R, T any](list string, page store.Page[R], item func(*R) T) List[T] {
+	out := List[T]{Items: make([]T, len(page.Items)), NextCursor: cursor(list, page.Next)}
 	for i := range page.Items {
 		out.Items[i] = item(&page.Items[i])
 	}
-	if page.Next != 0 {
-		out.NextCursor = strconv.FormatUint(page.Next, 36)
-	}
 	return out
+}
+
+// number is an id of a replay, an audit entry or a dead letter, as answers show it: "" for 0, which is none.
+func number(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.FormatUint(n, 10)
 }
 
 // Scan is the event itself, as lists show it.
@@ -58,6 +62,8 @@ type PushItem struct {
 	Reason        string           `json:"reason"`
 	DeliveredAt   *time.Time       `json:"delivered_at"`
 	NextAttemptAt *time.Time       `json:"next_attempt_at"`
+	Waiting       *WaitItem        `json:"waiting"` // null unless it waits.
+	Replay        string           `json:"replay"`  // The replay that made it pending the last time.
 }
 
 // PushDetail is one push with its attempts, oldest first.
@@ -76,14 +82,17 @@ type AttemptItem struct {
 	RID        string    `json:"rid"`
 	Scope      string    `json:"scope"`
 	Unknown    bool      `json:"outcome_unknown"` // Sent, but no answer came.
+	Replay     string    `json:"replay"`          // The replay that it comes of.
+	Meaning    Text      `json:"meaning"`         // Of its errcode, and what to do; empty for one that is not known.
 }
 
-func pushItem(p *store.Push, by Actor) PushItem {
+func (v *view) push(p *store.Push, hold store.Hold) PushItem {
 	last := p.Last()
 	item := PushItem{
-		Scan:   scanOf(p.Seq, &p.Event, p.ReceivedAt, by),
+		Scan:   scanOf(p.Seq, &p.Event, p.ReceivedAt, v.by),
 		Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Tries,
-		Errcode: last.Errcode, Errmsg: shown(last.Errmsg, by), Reason: shown(p.Reason, by),
+		Errcode: last.Errcode, Errmsg: shown(last.Errmsg, v.by), Reason: shown(p.Reason, v.by),
+		Waiting: v.waiting(p, hold), Replay: number(p.Replay),
 	}
 	if p.Status == store.Delivered {
 		item.DeliveredAt = instant(p.DoneAt)
@@ -94,15 +103,35 @@ func pushItem(p *store.Push, by Actor) PushItem {
 	return item
 }
 
-func pushDetail(p *store.Push, by Actor) PushDetail {
-	d := PushDetail{PushItem: pushItem(p, by), Tries: p.Tries, Attempts: make([]AttemptItem, len(p.Attempts))}
+func (v *view) pushDetail(p *store.Push, hold store.Hold) PushDetail {
+	d := PushDetail{PushItem: v.push(p, hold), Tries: p.Tries, Attempts: make([]AttemptItem, len(p.Attempts))}
 	for i, a := range p.Attempts {
 		d.Attempts[i] = AttemptItem{
 			At: a.At.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
-			Errcode: a.Errcode, Errmsg: shown(a.Errmsg, by), RID: a.RID, Scope: a.Scope, Unknown: a.Unknown,
+			Errcode: a.Errcode, Errmsg: shown(a.Errmsg, v.by), RID: a.RID, Scope: a.Scope, Unknown: a.Unknown,
+			Replay: number(a.Replay), Meaning: meaning(a.Errcode),
 		}
 	}
 	return d
+}
+
+// Why says how an event's verdict came about.
+type Why struct {
+	Override    bool               `json:"override"` // An operator accepted it against the table.
+	From        string             `json:"from"`     // Rejected when it came: the stage at its time; else empty.
+	Allowed     []state.ActionType `json:"allowed"`  // What would have been legal there.
+	Cause       uint64             `json:"cause"`    // The event that it repeats or contradicts, or that put the waybill there; 0: none.
+	Explanation Text               `json:"explanation"`
+}
+
+func whyOf(e *store.Event) Why {
+	w := Why{Override: e.Override, Allowed: e.Allowed, Cause: e.Cause, Explanation: explain(e)}
+	if e.Allowed == nil {
+		w.Allowed = []state.ActionType{}
+		return w
+	}
+	w.From = e.From.String()
+	return w
 }
 
 // EventItem is an event of any verdict.
@@ -115,31 +144,30 @@ type EventItem struct {
 	Gap          bool          `json:"gap"`
 	HeldUntil    *time.Time    `json:"held_until"`
 	Status       store.Status  `json:"status"` // Of its push; empty if it has none.
+	Why
 }
 
 func eventItem(e *store.Event, by Actor) EventItem {
 	return EventItem{
 		Scan: scanOf(e.Seq, &e.Event, e.ReceivedAt, by), Verdict: e.Verdict, FirstVerdict: e.First, Reason: e.Reason,
 		Late: e.Late, Gap: e.Gap, HeldUntil: instant(e.HeldUntil), Status: e.Status,
+		Why: whyOf(e),
 	}
 }
 
 // WaybillItem is a waybill's story.
 type WaybillItem struct {
-	DeliveryID string      `json:"delivery_id"`
-	WaybillID  string      `json:"waybill_id"`
-	Stage      state.Stage `json:"stage"`
-	StageName  StageName   `json:"stage_name"`
-	TokenSet   bool        `json:"token_set"`
-	Parked     bool        `json:"parked"`
-	Frozen     bool        `json:"frozen"`
-	Timeline   []StepItem  `json:"timeline"`
-}
-
-// StageName is a stage in words.
-type StageName struct {
-	En string `json:"en"`
-	Zh string `json:"zh"`
+	DeliveryID   string      `json:"delivery_id"`
+	WaybillID    string      `json:"waybill_id"`
+	Stage        state.Stage `json:"stage"`
+	StageName    Text        `json:"stage_name"`
+	TokenSet     bool        `json:"token_set"`
+	Parked       bool        `json:"parked"`
+	Frozen       bool        `json:"frozen"`
+	FrozenSince  *time.Time  `json:"frozen_since"`
+	FrozenBy     string      `json:"frozen_by"`
+	FrozenReason string      `json:"frozen_reason"`
+	Timeline     []StepItem  `json:"timeline"`
 }
 
 // StepItem is one event of a waybill; push is null if it has none.
@@ -157,6 +185,7 @@ type StepItem struct {
 	Gap        bool             `json:"gap"`
 	HeldUntil  *time.Time       `json:"held_until"`
 	Push       *PushState       `json:"push"`
+	Why
 }
 
 // PushState is where a push stands, beside its event.
@@ -169,100 +198,39 @@ type PushState struct {
 	Reason        string           `json:"reason"`
 	DeliveredAt   *time.Time       `json:"delivered_at"`
 	NextAttemptAt *time.Time       `json:"next_attempt_at"`
+	Waiting       *WaitItem        `json:"waiting"`
+	Replay        string           `json:"replay"`
 }
 
-func waybillItem(w *store.Waybill, by Actor, overlay func(*store.Push) store.WaitingFor) WaybillItem {
+func (v *view) waybill(w *store.Waybill) WaybillItem {
 	item := WaybillItem{
 		DeliveryID: w.Waybill.DeliveryID, WaybillID: w.Waybill.WaybillID,
-		Stage: w.Stage, StageName: StageName{w.Stage.Name(false), w.Stage.Name(true)},
+		Stage: w.Stage, StageName: stageText(w.Stage),
 		TokenSet: w.TokenSet, Parked: w.Parked, Frozen: w.Frozen, Timeline: make([]StepItem, len(w.Timeline)),
 	}
+	if w.Frozen {
+		item.FrozenSince, item.FrozenBy, item.FrozenReason = instant(w.Held.Since), w.Held.By, shown(w.Held.Reason, v.by)
+	}
 	for i := range w.Timeline {
-		step := &w.Timeline[i]
-		e := &step.Event
-		item.Timeline[i] = StepItem{
-			Seq: e.Seq, EventID: e.Event.ID, Source: e.Event.Source,
-			ActionType: e.Event.Type, ActionTime: e.Event.Time, ActionMsg: shown(e.Event.Msg, by),
-			ReceivedAt: e.ReceivedAt.UTC(), Verdict: e.Verdict, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-			HeldUntil: instant(e.HeldUntil),
-		}
-		if step.Push.Status != store.NoPush {
-			step.Push.WaitingFor = overlay(&step.Push)
-			p := pushItem(&step.Push, by)
-			item.Timeline[i].Push = &PushState{
-				Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Attempts, Errcode: p.Errcode, Errmsg: p.Errmsg,
-				Reason: p.Reason, DeliveredAt: p.DeliveredAt, NextAttemptAt: p.NextAttemptAt,
-			}
-		}
+		item.Timeline[i] = v.step(&w.Timeline[i], w.Held)
 	}
 	return item
 }
 
-// AccountItem tells how an account is.
-type AccountItem struct {
-	DeliveryID           string                 `json:"delivery_id"`
-	Breaker              BreakerItem            `json:"breaker"`
-	Fallback             *BreakerItem           `json:"fallback_breaker"` // null without a fallback host
-	Paused               bool                   `json:"paused"`
-	PauseReason          string                 `json:"pause_reason"`
-	PausedUntil          *time.Time             `json:"paused_until"`
-	NextProbeAt          *time.Time             `json:"next_probe_at"` // Of a pause that upstream's answers asked for.
-	AccessTokenExpiresAt *time.Time             `json:"access_token_expires_at"`
-	Counts               map[store.Status]int64 `json:"counts"`
-	OldestPendingSeconds float64                `json:"oldest_pending_seconds"`
-	InFlight             int                    `json:"in_flight"`
-	ConcurrencyNow       int                    `json:"concurrency_now"` // Less than configured while it recovers.
-}
-
-// BreakerItem tells how a host's breaker is.
-type BreakerItem struct {
-	Host        string     `json:"host"`
-	State       string     `json:"state"`
-	Since       time.Time  `json:"since"`
-	OpenedBy    string     `json:"opened_by"`
-	NextProbeAt *time.Time `json:"next_probe_at"`
-}
-
-func breakerItem(b *pathpush.BreakerSnapshot) BreakerItem {
-	return BreakerItem{
-		Host: b.Host, State: b.State, Since: b.Since.UTC(), OpenedBy: b.OpenedBy, NextProbeAt: instant(b.NextProbeAt),
+func (v *view) step(s *store.Step, hold store.Hold) StepItem {
+	e := &s.Event
+	item := StepItem{
+		Seq: e.Seq, EventID: e.Event.ID, Source: e.Event.Source,
+		ActionType: e.Event.Type, ActionTime: e.Event.Time, ActionMsg: shown(e.Event.Msg, v.by),
+		ReceivedAt: e.ReceivedAt.UTC(), Verdict: e.Verdict, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
+		HeldUntil: instant(e.HeldUntil), Why: whyOf(e),
 	}
-}
-
-func accountItem(s *pathpush.Snapshot, stats *store.Stats, now time.Time) AccountItem {
-	item := AccountItem{
-		DeliveryID: s.DeliveryID, Breaker: breakerItem(&s.Breakers[0]),
-		// Upstream's words may repeat the push that they answer; whoever it is for, an account's page needs no number.
-		Paused: s.Paused, PauseReason: telemetry.MaskPhones(s.PauseReason), PausedUntil: instant(s.PausedUntil),
-		NextProbeAt: instant(s.NextProbeAt), AccessTokenExpiresAt: instant(s.AccessTokenExpiresAt),
-		Counts: map[store.Status]int64{}, InFlight: s.InFlight, ConcurrencyNow: s.Concurrency,
-	}
-	if len(s.Breakers) > 1 {
-		fallback := breakerItem(&s.Breakers[1])
-		item.Fallback = &fallback
-	}
-	for _, status := range store.Statuses() {
-		item.Counts[status] = stats.Pushes[s.DeliveryID][status]
-	}
-	if oldest, ok := stats.Oldest[s.DeliveryID]; ok {
-		item.OldestPendingSeconds = max(0, now.Sub(oldest).Seconds())
+	if s.Push.Status != store.NoPush {
+		p := v.push(&s.Push, hold)
+		item.Push = &PushState{
+			Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Attempts, Errcode: p.Errcode, Errmsg: p.Errmsg,
+			Reason: p.Reason, DeliveredAt: p.DeliveredAt, NextAttemptAt: p.NextAttemptAt, Waiting: p.Waiting, Replay: p.Replay,
+		}
 	}
 	return item
-}
-
-// shown is a text as by may see it.
-func shown(text string, by Actor) string {
-	if by.Operator {
-		return text
-	}
-	return telemetry.MaskPhones(text)
-}
-
-// instant is t for an answer: null if it is zero.
-func instant(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	t = t.UTC()
-	return &t
 }

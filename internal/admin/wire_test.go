@@ -11,6 +11,7 @@ import (
 	"carrier/internal/pathpush"
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/wechat"
 )
 
 var (
@@ -21,16 +22,21 @@ var (
 
 func samplePush() store.Push {
 	return store.Push{
-		Seq: 7, Ord: 9, ReceivedAt: someTime, Status: store.Failed, Reason: "token_refused", Tries: 3, DoneAt: someTime,
+		Seq: 7, Ord: 9, ReceivedAt: someTime, Status: store.Failed, Reason: "token_refused", Tries: 3, DoneAt: someTime, Replay: 12,
 		Event: state.Event{
 			ID: "scan-1", Source: "app", DeliveryID: "SF", WaybillID: "1", Type: state.DeliveryBegun, Time: 1533052800,
 			Msg: "丽影邓丽君【18666666666】正在派件", Token: "SECRET",
 		},
 		Attempts: []store.Attempt{
 			{At: someTime, Duration: 1500 * time.Microsecond, Errmsg: "timeout", Scope: "upstream", Unknown: true},
-			{At: someTime, Duration: time.Second, Errcode: new(9300507), Errmsg: "token error 13800138000", RID: "r-1", Scope: "waybill"},
+			{At: someTime, Duration: time.Second, Errcode: new(9300507), Errmsg: "token error 13800138000", RID: "r-1", Scope: "waybill", Replay: 12},
 		},
 	}
+}
+
+// seenBy is an answer to by while the account SF is as accounts says.
+func seenBy(by Actor, accounts ...pathpush.Snapshot) *view {
+	return &view{by: by, snapshots: func() []pathpush.Snapshot { return accounts }}
 }
 
 // keys lists the members of a JSON object, sorted.
@@ -66,7 +72,7 @@ func TestMembers(t *testing.T) {
 	p := samplePush()
 	event := store.Event{Event: p.Event}
 	w := store.Waybill{Timeline: []store.Step{{Push: p}}}
-	story := waybillItem(&w, operator, func(p *store.Push) store.WaitingFor { return p.WaitingFor })
+	story := seenBy(operator).waybill(&w)
 	account := accountItem(&pathpush.Snapshot{Breakers: make([]pathpush.BreakerSnapshot, 2)}, &store.Stats{}, someTime)
 	tests := []struct {
 		name string
@@ -74,19 +80,21 @@ func TestMembers(t *testing.T) {
 		want string
 	}{
 		{"list", List[PushItem]{}, "items next_cursor"},
-		{"push", pushItem(&p, operator), "action_msg action_time action_type attempts delivered_at delivery_id errcode errmsg " +
-			"event_id next_attempt_at reason received_at seq source status waiting_for waybill_id"},
-		{"push with attempts", pushDetail(&p, operator), "action_msg action_time action_type attempts delivered_at delivery_id " +
-			"errcode errmsg event_id next_attempt_at reason received_at seq source status tries waiting_for waybill_id"},
-		{"attempt", pushDetail(&p, operator).Attempts[0], "at duration_ms errcode errmsg outcome_unknown rid scope"},
-		{"event", eventItem(&event, operator), "action_msg action_time action_type delivery_id event_id first_verdict gap " +
-			"held_until late reason received_at seq source status verdict waybill_id"},
-		{"waybill", story, "delivery_id frozen parked stage stage_name timeline token_set waybill_id"},
-		{"step", story.Timeline[0], "action_msg action_time action_type event_id gap held_until late push reason received_at " +
-			"seq source verdict"},
-		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason status waiting_for"},
-		{"account", account, "access_token_expires_at breaker concurrency_now counts delivery_id fallback_breaker in_flight " +
-			"next_probe_at oldest_pending_seconds pause_reason paused paused_until"},
+		{"push", seenBy(operator).push(&p, store.Hold{}), "action_msg action_time action_type attempts delivered_at delivery_id errcode errmsg " +
+			"event_id next_attempt_at reason received_at replay seq source status waiting waiting_for waybill_id"},
+		{"push with attempts", seenBy(operator).pushDetail(&p, store.Hold{}), "action_msg action_time action_type attempts delivered_at delivery_id " +
+			"errcode errmsg event_id next_attempt_at reason received_at replay seq source status tries waiting waiting_for waybill_id"},
+		{"attempt", seenBy(operator).pushDetail(&p, store.Hold{}).Attempts[0], "at duration_ms errcode errmsg meaning outcome_unknown replay rid scope"},
+		{"event", eventItem(&event, operator), "action_msg action_time action_type allowed cause delivery_id event_id explanation " +
+			"first_verdict from gap held_until late override reason received_at seq source status verdict waybill_id"},
+		{"waybill", story, "delivery_id frozen frozen_by frozen_reason frozen_since parked stage stage_name timeline " +
+			"token_set waybill_id"},
+		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation from gap held_until " +
+			"late override push reason received_at seq source verdict"},
+		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason replay " +
+			"status waiting waiting_for"},
+		{"account", account, "access_token_expires_at breaker concurrency_now counts delivery_id fallback_breaker guard " +
+			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since paused paused_until waiting"},
 		{"breaker", account.Breaker, "host next_probe_at opened_by since state"},
 	}
 	for _, tt := range tests {
@@ -100,17 +108,18 @@ func TestMembers(t *testing.T) {
 
 func TestValuesOfAPush(t *testing.T) {
 	p := samplePush()
-	got := object(t, pushDetail(&p, operator))
+	got := object(t, seenBy(operator).pushDetail(&p, store.Hold{}))
 	want := map[string]any{
 		"seq": 7.0, "event_id": "scan-1", "source": "app", "delivery_id": "SF", "waybill_id": "1", "action_type": 300002.0,
 		"action_time": 1533052800.0, "action_msg": "丽影邓丽君【18666666666】正在派件", "status": "failed", "waiting_for": "",
 		"errcode": 9300507.0, "errmsg": "token error 13800138000", "reason": "token_refused", "tries": 3.0,
-		"received_at": "2026-03-04T04:00:00.123Z", "delivered_at": nil, "next_attempt_at": nil,
+		"received_at": "2026-03-04T04:00:00.123Z", "delivered_at": nil, "next_attempt_at": nil, "waiting": nil, "replay": "12",
 		"attempts": []any{
 			map[string]any{"at": "2026-03-04T04:00:00.123Z", "duration_ms": 1.5, "errcode": nil, "errmsg": "timeout", "rid": "",
-				"scope": "upstream", "outcome_unknown": true},
+				"scope": "upstream", "outcome_unknown": true, "replay": "", "meaning": map[string]any{"en": "", "zh": ""}},
 			map[string]any{"at": "2026-03-04T04:00:00.123Z", "duration_ms": 1000.0, "errcode": 9300507.0,
-				"errmsg": "token error 13800138000", "rid": "r-1", "scope": "waybill", "outcome_unknown": false},
+				"errmsg": "token error 13800138000", "rid": "r-1", "scope": "waybill", "outcome_unknown": false,
+				"replay": "12", "meaning": map[string]any{"en": wechat.Meaning(9300507, false), "zh": wechat.Meaning(9300507, true)}},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -131,7 +140,7 @@ func TestInstantsOfAPush(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.status.String(), func(t *testing.T) {
-			item := pushItem(&store.Push{Status: tt.status, DoneAt: someTime, NextAt: someTime}, operator)
+			item := seenBy(operator).push(&store.Push{Status: tt.status, DoneAt: someTime, NextAt: someTime}, store.Hold{})
 			if (item.DeliveredAt != nil) != tt.delivered || (item.NextAttemptAt != nil) != tt.next {
 				t.Errorf("delivered_at %v, next_attempt_at %v", item.DeliveredAt, item.NextAttemptAt)
 			}
@@ -141,15 +150,15 @@ func TestInstantsOfAPush(t *testing.T) {
 
 // TestNothingIsNull: programs loop over these without asking.
 func TestNothingIsNull(t *testing.T) {
-	story := waybillItem(&store.Waybill{}, operator, nil)
+	story := seenBy(operator).waybill(&store.Waybill{})
 	account := accountItem(&pathpush.Snapshot{Breakers: make([]pathpush.BreakerSnapshot, 1)}, &store.Stats{}, someTime)
 	tests := []struct {
 		name, member string
 		v            any
 	}{
-		{"pushes", "items", listOf(store.Page[store.Push]{}, func(*store.Push) PushItem { return PushItem{} })},
-		{"events", "items", listOf(store.Page[store.Event]{}, func(*store.Event) EventItem { return EventItem{} })},
-		{"attempts", "attempts", pushDetail(&store.Push{}, operator)},
+		{"pushes", "items", listOf("pushes", store.Page[store.Push]{}, func(*store.Push) PushItem { return PushItem{} })},
+		{"events", "items", listOf("pushes", store.Page[store.Event]{}, func(*store.Event) EventItem { return EventItem{} })},
+		{"attempts", "attempts", seenBy(operator).pushDetail(&store.Push{}, store.Hold{})},
 		{"timeline", "timeline", story},
 		{"counts", "counts", account},
 	}
@@ -177,8 +186,8 @@ func TestViewersSeeNoPhoneNumbers(t *testing.T) {
 	event := store.Event{Event: p.Event}
 	w := store.Waybill{Timeline: []store.Step{{Event: event, Push: p}}}
 	for _, v := range []any{
-		pushItem(&p, viewer), pushDetail(&p, viewer), eventItem(&event, viewer),
-		waybillItem(&w, viewer, func(p *store.Push) store.WaitingFor { return p.WaitingFor }),
+		seenBy(viewer).push(&p, store.Hold{}), seenBy(viewer).pushDetail(&p, store.Hold{}), eventItem(&event, viewer),
+		seenBy(viewer).waybill(&w),
 	} {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -190,18 +199,7 @@ func TestViewersSeeNoPhoneNumbers(t *testing.T) {
 			}
 		}
 	}
-	if got := pushItem(&p, operator).ActionMsg; got != p.Event.Msg {
+	if got := seenBy(operator).push(&p, store.Hold{}).ActionMsg; got != p.Event.Msg {
 		t.Errorf("an operator sees %q", got)
-	}
-}
-
-func TestCursor(t *testing.T) {
-	list := listOf(store.Page[store.Push]{Next: 123456}, func(*store.Push) PushItem { return PushItem{} })
-	q, err := PushQuery(map[string][]string{"cursor": {list.NextCursor}}, someTime)
-	if err != nil || q.Before != 123456 {
-		t.Errorf("cursor %q reads as %d, %v", list.NextCursor, q.Before, err)
-	}
-	if last := listOf(store.Page[store.Push]{}, func(*store.Push) PushItem { return PushItem{} }); last.NextCursor != "" {
-		t.Errorf("the last page has the cursor %q", last.NextCursor)
 	}
 }

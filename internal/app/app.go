@@ -18,6 +18,7 @@ import (
 	"carrier/internal/config"
 	"carrier/internal/ingest"
 	"carrier/internal/pathpush"
+	"carrier/internal/replay"
 	"carrier/internal/server"
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -39,6 +40,7 @@ type App struct {
 	log     *slog.Logger
 	store   *pebble.Store
 	pusher  *pathpush.Pusher
+	replays *replay.Runner
 	feedTo  atomic.Pointer[pathpush.Pusher] // the same; the store's goroutine reads it
 	server  *server.Server
 	metrics *telemetry.Metrics
@@ -77,8 +79,12 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := admin.RemoveLeftovers(folder); err != nil {
 		a.log.Warn("removing what an interrupted backup left", "err", err)
 	}
+	if err := a.newReplays(); err != nil {
+		return err
+	}
 	a.admin = &admin.Service{
-		Store: a.store, Pusher: a.pusher, Accounts: a.accountIDs(), BackupDir: folder, Log: a.log.With("part", "admin"),
+		Store: a.store, Pusher: a.pusher, Replays: a.replays, Accounts: a.accountIDs(), BackupDir: folder,
+		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
 	a.server, err = server.Listen(ctx, server.Options{
@@ -187,6 +193,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
+	pushes.Go(func() error { return failing(a.replays.Run(pushing)) })
 	watch.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
 
 	<-ctx.Done()

@@ -1,10 +1,7 @@
 package server
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
-	"io"
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,34 +12,76 @@ import (
 
 	"carrier/internal/admin"
 	"carrier/internal/problem"
+	"carrier/internal/replay"
 	"carrier/internal/state"
 )
 
 // adminAPI turns requests into calls of admin.Service, and what it returns into answers.
 type adminAPI struct{ *admin.Service }
 
-func (h *adminAPI) pushes(c echo.Context) error {
-	q, err := admin.PushQuery(c.QueryParams(), time.Now())
-	if err != nil {
-		return err
+// listed answers with a page of a list; read makes its query of the parameters, show reads the page.
+func listed[Q, T any](read func(url.Values, time.Time) (Q, error), show func(context.Context, admin.Actor, Q) (T, error)) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		values, err := parameters(c)
+		if err != nil {
+			return err
+		}
+		q, err := read(values, time.Now())
+		if err != nil {
+			return err
+		}
+		return answer(c, http.StatusOK)(show(c.Request().Context(), actor(c), q))
 	}
-	return answer(c, http.StatusOK)(h.Pushes(c.Request().Context(), actor(c), q))
 }
 
-func (h *adminAPI) events(c echo.Context) error {
-	q, err := admin.EventQuery(c.QueryParams(), time.Now())
-	if err != nil {
-		return err
+// plain is a handler of a call that takes no parameters: one that is given all the same is refused, not ignored.
+func plain(handle echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		values, err := parameters(c)
+		if err != nil {
+			return err
+		}
+		if err := admin.NoQuery(values); err != nil {
+			return err
+		}
+		return handle(c)
 	}
-	return answer(c, http.StatusOK)(h.Events(c.Request().Context(), actor(c), q))
 }
 
-func (h *adminAPI) push(c echo.Context) error {
-	seq, err := seqParam(c)
+// parameters reads the address's query. net/url alone drops what it can't read: a filter would be lost silently.
+func parameters(c echo.Context) (url.Values, error) {
+	values, err := url.ParseQuery(c.Request().URL.RawQuery)
 	if err != nil {
-		return err
+		return nil, problem.New(problem.InvalidFilter).Because(err).Say("The part of the address after ? can't be read: escape % as %25, and ; as %3B.",
+			"地址中 ? 之后的部分无法解析：请将 % 转义为 %25，; 转义为 %3B。")
 	}
-	return answer(c, http.StatusOK)(h.Push(c.Request().Context(), actor(c), seq))
+	return values, nil
+}
+
+// show reads one thing by the part of the path that names it.
+func show[K, T any](key func(echo.Context) (K, error), read func(context.Context, admin.Actor, K) (T, error)) echo.HandlerFunc {
+	return plain(func(c echo.Context) error {
+		k, err := key(c)
+		if err != nil {
+			return err
+		}
+		return answer(c, http.StatusOK)(read(c.Request().Context(), actor(c), k))
+	})
+}
+
+// act carries out what takes a reason and nothing else, on what the path names.
+func act[K, T any](status int, key func(echo.Context) (K, error), do func(context.Context, admin.Actor, K, string) (T, error)) echo.HandlerFunc {
+	return plain(func(c echo.Context) error {
+		k, err := key(c)
+		if err != nil {
+			return err
+		}
+		var reason string
+		if err := readBody(c, reasonText(&reason)); err != nil {
+			return err
+		}
+		return answer(c, status)(do(c.Request().Context(), actor(c), k, reason))
+	})
 }
 
 func (h *adminAPI) replay(c echo.Context) error {
@@ -50,21 +89,12 @@ func (h *adminAPI) replay(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	var body struct {
-		Force bool `json:"force"`
-	}
-	if err := readJSON(c, &body); err != nil {
+	var force bool
+	var reason string
+	if err := readBody(c, truth("force", &force), reasonText(&reason)); err != nil {
 		return err
 	}
-	return answer(c, http.StatusAccepted)(h.Replay(c.Request().Context(), actor(c), seq, body.Force))
-}
-
-func (h *adminAPI) waybill(c echo.Context) error {
-	w, err := waybillParam(c)
-	if err != nil {
-		return err
-	}
-	return answer(c, http.StatusOK)(h.Waybill(c.Request().Context(), actor(c), w))
+	return answer(c, http.StatusAccepted)(h.Replay(c.Request().Context(), actor(c), seq, force, reason))
 }
 
 func (h *adminAPI) putToken(c echo.Context) error {
@@ -72,61 +102,76 @@ func (h *adminAPI) putToken(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	var body struct {
-		Token string `json:"token"`
-	}
-	if err := readJSON(c, &body); err != nil {
+	var token, reason string
+	if err := readBody(c, text("token", &token), reasonText(&reason)); err != nil {
 		return err
 	}
-	changed, err := h.PutToken(c.Request().Context(), actor(c), w, body.Token)
+	changed, err := h.PutToken(c.Request().Context(), actor(c), w, token, reason)
 	return answer(c, http.StatusOK)(struct {
 		TokenSet bool `json:"token_set"`
 		Changed  bool `json:"changed"`
 	}{true, changed}, err)
 }
 
-func (h *adminAPI) accounts(c echo.Context) error { return c.JSON(http.StatusOK, h.AccountList()) }
-
-func (h *adminAPI) pause(c echo.Context) error {
-	var body struct {
-		Reason string `json:"reason"`
-	}
-	if err := readJSON(c, &body); err != nil {
+// startReplay begins a bulk replay, or tells what one would do.
+func (h *adminAPI) startReplay(c echo.Context) error {
+	var r replay.Request
+	var dryRun bool
+	var filter url.Values
+	var errs []problem.FieldError
+	err := readBody(c, conditions("filter", &filter, &errs), truth("dry_run", &dryRun), number("rate", &r.Rate),
+		reasonText(&r.Reason), truth("skip_superseded", &r.SkipSuperseded))
+	if err != nil {
 		return err
 	}
-	return h.afterAccount(c, h.Pause(c.Request().Context(), actor(c), param(c, "delivery"), body.Reason))
+	if err := refused(errs); err != nil {
+		return err
+	}
+	if filter == nil {
+		return refused([]problem.FieldError{{Field: "filter", Code: "required", Message: problem.Text{
+			En: `filter must say which pushes; {} means all that failed.`, Zh: "必须给出 filter；{} 表示全部失败的推送。"}}})
+	}
+	if r.Filter, err = admin.ReplayQuery(filter, time.Now()); err != nil {
+		return err
+	}
+	if dryRun {
+		return answer(c, http.StatusOK)(h.PlanReplay(c.Request().Context(), actor(c), r))
+	}
+	return answer(c, http.StatusAccepted)(h.StartReplay(c.Request().Context(), actor(c), r))
 }
 
+func (h *adminAPI) accounts(c echo.Context) error { return c.JSON(http.StatusOK, h.AccountList()) }
+
 func (h *adminAPI) resume(c echo.Context) error {
-	return h.afterAccount(c, h.Resume(c.Request().Context(), actor(c), param(c, "delivery")))
+	var reason string
+	var letFail time.Duration
+	if err := readBody(c, reasonText(&reason), duration("let_fail_for", &letFail)); err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK)(h.Resume(c.Request().Context(), actor(c), param(c, "delivery"), reason, letFail))
+}
+
+func (h *adminAPI) stats(c echo.Context) error {
+	return answer(c, http.StatusOK)(h.Stats(c.Request().Context()))
 }
 
 // backup streams a copy of the store. One that fails half-way must not look whole, so the connection is cut.
 func (h *adminAPI) backup(c echo.Context) error {
+	var reason string
+	if err := readBody(c, reasonText(&reason)); err != nil {
+		return err
+	}
 	w := c.Response()
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Time{}); err != nil {
 		return err
 	}
 	w.Header().Set(echo.HeaderContentType, "application/x-tar")
-	err := h.Backup(c.Request().Context(), actor(c), w)
+	err := h.Backup(c.Request().Context(), actor(c), reason, w)
 	if err != nil && w.Committed {
 		h.Log.Error("sending a copy of the store", "err", err)
 		panic(http.ErrAbortHandler)
 	}
 	return err
-}
-
-// afterAccount answers with the account as it is now.
-func (h *adminAPI) afterAccount(c echo.Context, err error) error {
-	if err != nil {
-		return err
-	}
-	for _, a := range h.AccountList().Items {
-		if a.DeliveryID == param(c, "delivery") {
-			return c.JSON(http.StatusOK, a)
-		}
-	}
-	return problem.New(problem.NotFound)
 }
 
 // answer writes a value as JSON, or passes the error on.
@@ -161,6 +206,18 @@ func seqParam(c echo.Context) (uint64, error) {
 	return seq, nil
 }
 
+// replayParam is the number of a replay.
+func replayParam(c echo.Context) (uint64, error) {
+	id, err := strconv.ParseUint(c.Param("id"), 10, 64)
+	if err != nil || id == 0 {
+		return 0, problem.New(problem.NotFound).Sayf("%q is no replay; GET /admin/v1/replays lists them.",
+			"%q 不是重放编号；可用 GET /admin/v1/replays 查看。", c.Param("id"))
+	}
+	return id, nil
+}
+
+func accountParam(c echo.Context) (string, error) { return param(c, "delivery"), nil }
+
 func waybillParam(c echo.Context) (state.Waybill, error) {
 	w := state.Waybill{DeliveryID: param(c, "delivery"), WaybillID: param(c, "waybill")}
 	if n := len([]rune(w.WaybillID)); n == 0 || n > state.MaxWaybillChars || strings.ContainsFunc(w.WaybillID, notInID) {
@@ -172,48 +229,3 @@ func waybillParam(c echo.Context) (state.Waybill, error) {
 
 // notInID matches what no id holds; such a number can name nothing.
 func notInID(r rune) bool { return r <= ' ' || r == 0x7f }
-
-// maxAdminBody bounds the bodies of admin requests, which are small.
-const maxAdminBody = 64 << 10
-
-// readJSON reads an optional JSON object into v. Unknown members and anything after it are refused.
-func readJSON(c echo.Context, v any) error {
-	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), c.Request().Body, maxAdminBody))
-	if _, large := errors.AsType[*http.MaxBytesError](err); large {
-		return problem.New(problem.BodyTooLarge)
-	}
-	if err != nil {
-		return problem.New(problem.UnreadableBody).Because(err)
-	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		return nil
-	}
-	switch {
-	case !json.Valid(body):
-		return problem.New(problem.MalformedJSON)
-	case bytes.TrimSpace(body)[0] != '{':
-		return problem.New(problem.InvalidRequest).Say("The body must be a JSON object.", "请求体必须是 JSON 对象。")
-	}
-	dec := json.NewDecoder(bytes.NewReader(body))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
-		return wrongField(err)
-	}
-	return nil
-}
-
-// wrongField names the member that encoding/json did not take.
-func wrongField(err error) error {
-	p := problem.New(problem.InvalidRequest)
-	if te, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		p.Errors = []problem.FieldError{{Field: te.Field, Code: "type",
-			Message: problem.Textf("%s has the wrong type.", "%s 的类型不正确。", te.Field)}}
-		return p
-	}
-	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		name = strings.Trim(name, `"`)
-		p.Errors = []problem.FieldError{{Field: name, Code: "unknown_field",
-			Message: problem.Textf("There is no member %s here.", "没有名为 %s 的字段。", name)}}
-	}
-	return p
-}

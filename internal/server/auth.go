@@ -3,8 +3,10 @@ package server
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -31,9 +33,11 @@ const (
 
 func (a access) String() string { return [...]string{"anyone", "source", "viewer", "operator"}[a] }
 
-// auth checks admin tokens.
+// auth checks admin tokens. It is safe for concurrent use.
 type auth struct {
 	tokens []hashed
+	wrong  throttle
+	log    *slog.Logger
 }
 
 type hashed struct {
@@ -41,9 +45,9 @@ type hashed struct {
 	actor  admin.Actor
 }
 
-func newAuth(tokens []Token) *auth {
-	a := &auth{}
-	for _, t := range tokens {
+func newAuth(o *Options) *auth {
+	a := &auth{log: o.Log}
+	for _, t := range o.Tokens {
 		a.tokens = append(a.tokens, hashed{sha256.Sum256([]byte(t.Value)), admin.Actor{Name: t.Name, Operator: t.Operator}})
 	}
 	return a
@@ -64,10 +68,9 @@ func (a *auth) guard(who access, handle echo.HandlerFunc) echo.HandlerFunc {
 	}
 	return func(c echo.Context) error {
 		c.Response().Header().Set("Cache-Control", "no-store")
-		by, ok := a.find(c.Request())
-		if !ok {
-			c.Response().Header().Set("WWW-Authenticate", `Bearer realm="carrier admin"`)
-			return a.unauthorized()
+		by, err := a.identify(c)
+		if err != nil {
+			return err
 		}
 		if who == operator && !by.Operator {
 			return problem.New(problem.Forbidden).Sayf(
@@ -79,21 +82,46 @@ func (a *auth) guard(who access, handle echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
+// identify says who asks. An address that keeps trying wrong tokens is refused without a look at what it sends, so that
+// nobody can guess on, however many answers they take.
+func (a *auth) identify(c echo.Context) (admin.Actor, error) {
+	from := c.RealIP()
+	if wait := a.wrong.blocked(from, time.Now()); wait > 0 {
+		return admin.Actor{}, tooManyWrong(wait)
+	}
+	given, by, ok := a.find(c.Request())
+	if ok {
+		by.From = from
+		return by, nil
+	}
+	if given && a.wrong.count(from, time.Now()) {
+		a.log.Warn("wrong admin tokens: the address is refused for a while", "from", from, "wrong", maxWrong, "for", wrongWindow)
+	}
+	c.Response().Header().Set("WWW-Authenticate", `Bearer realm="carrier admin"`)
+	return admin.Actor{}, a.unauthorized()
+}
+
 // find compares the digest with every token's, in constant time, so that nothing of a token shows in the timing.
-func (a *auth) find(r *http.Request) (admin.Actor, bool) {
-	scheme, value, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
-		return admin.Actor{}, false
+// given tells whether the request has credentials at all.
+func (a *auth) find(r *http.Request) (given bool, by admin.Actor, ok bool) {
+	header := r.Header.Get("Authorization")
+	scheme, value, _ := strings.Cut(header, " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return header != "", admin.Actor{}, false
 	}
 	digest := sha256.Sum256([]byte(value))
-	var by admin.Actor
-	found := 0
 	for i := range a.tokens {
 		if same := subtle.ConstantTimeCompare(digest[:], a.tokens[i].digest[:]); same == 1 {
-			by, found = a.tokens[i].actor, 1
+			by, ok = a.tokens[i].actor, true
 		}
 	}
-	return by, found == 1
+	return true, by, ok
+}
+
+func tooManyWrong(wait time.Duration) error {
+	return problem.New(problem.RateLimited).After(wait).Say(
+		"Too many wrong tokens came from this address: for a while none is looked at. Correct the token, and try again after the seconds in Retry-After.",
+		"该地址多次使用错误的令牌，暂时不再校验。请更正令牌，并在 Retry-After 指定的秒数之后重试。")
 }
 
 func (a *auth) unauthorized() error {

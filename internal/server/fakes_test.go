@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 
 	"carrier/internal/admin"
 	"carrier/internal/pathpush"
+	"carrier/internal/replay"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -41,7 +43,18 @@ type fakeStore struct {
 	waybill state.Waybill // asked for last
 	token   string        // put last
 	query   store.Query
+	audited store.AuditQuery
+	page    admin.PageQuery
+
 	pushes  []store.Push
+	events  []store.Event
+	story   store.Waybill // Its timeline; of every waybill.
+	replays []store.Replay
+	entries []store.AuditEntry // kept by Record
+	letters []store.DeadLetter
+	acts    []store.Act // passed in
+	next    uint64      // of every page
+	stats   store.Stats
 }
 
 func (s *fakeStore) call() error {
@@ -58,44 +71,193 @@ func (s *fakeStore) call() error {
 	return err
 }
 
-func (s *fakeStore) Push(_ context.Context, seq uint64) (store.Push, error) {
-	for _, p := range s.pushes {
-		if p.Seq == seq {
-			return p, s.call()
+// find is the push with a number.
+func (s *fakeStore) find(seq uint64) (*store.Push, error) {
+	if err := s.call(); err != nil {
+		return nil, err
+	}
+	for i := range s.pushes {
+		if s.pushes[i].Seq == seq {
+			return &s.pushes[i], nil
 		}
 	}
-	return store.Push{}, errors.Join(s.call(), store.ErrNotFound)
+	return nil, fmt.Errorf("push %d: %w", seq, store.ErrNotFound)
+}
+
+// change puts a push that has one of these statuses into another, and keeps the act.
+func (s *fakeStore) change(seq uint64, act store.Act, to store.Status, from ...store.Status) (store.Push, error) {
+	p, err := s.find(seq)
+	if err != nil {
+		return store.Push{}, err
+	}
+	if !slices.Contains(from, p.Status) {
+		return store.Push{}, store.ErrState
+	}
+	s.acts = append(s.acts, act)
+	p.Status, p.WaitingFor, p.Waiting = to, store.WaitNothing, store.Waiting{}
+	return *p, nil
+}
+
+func (s *fakeStore) Push(_ context.Context, seq uint64) (store.Push, error) {
+	p, err := s.find(seq)
+	if err != nil {
+		return store.Push{}, err
+	}
+	return *p, nil
 }
 
 func (s *fakeStore) Pushes(_ context.Context, q store.Query) (store.Page[store.Push], error) {
 	s.query = q
-	return store.Page[store.Push]{Items: s.pushes}, s.call()
+	return store.Page[store.Push]{Items: s.pushes, Next: s.next}, s.call()
 }
 
 func (s *fakeStore) Events(_ context.Context, q store.Query) (store.Page[store.Event], error) {
 	s.query = q
-	return store.Page[store.Event]{}, s.call()
+	return store.Page[store.Event]{Items: s.events, Next: s.next}, s.call()
 }
 
 func (s *fakeStore) Waybill(_ context.Context, w state.Waybill) (store.Waybill, error) {
 	s.waybill = w
-	return store.Waybill{Waybill: w}, s.call()
+	story := s.story
+	story.Waybill, story.Timeline = w, slices.Clone(s.story.Timeline)
+	for i := range s.pushes {
+		p := s.pushes[i]
+		story.Timeline = append(story.Timeline, store.Step{Event: store.Event{Seq: p.Seq, Event: p.Event, Verdict: state.Accepted}, Push: p})
+	}
+	return story, s.call()
 }
 
-func (s *fakeStore) PutToken(_ context.Context, w state.Waybill, token string, _ store.Act) (bool, error) {
+func (s *fakeStore) PutToken(_ context.Context, w state.Waybill, token string, act store.Act) (bool, error) {
 	s.waybill, s.token = w, token
+	s.acts = append(s.acts, act)
 	return true, s.call()
 }
 
-func (s *fakeStore) Replay(ctx context.Context, seq uint64, force bool, _ store.Act) (store.Push, error) {
-	p, err := s.Push(ctx, seq)
-	if err == nil && (p.Status == store.Pending || p.Status == store.NoPush || p.Status == store.Delivered && !force) {
-		err = store.ErrState
+func (s *fakeStore) Replay(_ context.Context, seq uint64, force bool, act store.Act) (store.Push, error) {
+	from := []store.Status{store.Failed, store.Discarded}
+	if force {
+		from = append(from, store.Delivered)
 	}
-	return p, err
+	return s.change(seq, act, store.Pending, from...)
 }
 
-func (s *fakeStore) Stats() store.Stats { return store.Stats{} }
+func (s *fakeStore) Discard(_ context.Context, seq uint64, act store.Act) (store.Push, error) {
+	return s.change(seq, act, store.Discarded, store.Pending, store.Failed)
+}
+
+func (s *fakeStore) RetryNow(_ context.Context, seq uint64, act store.Act) (store.Push, error) {
+	if p, err := s.find(seq); err == nil && p.WaitingFor != store.WaitRetry {
+		return store.Push{}, store.ErrState
+	}
+	return s.change(seq, act, store.Pending, store.Pending)
+}
+
+func (s *fakeStore) Freeze(_ context.Context, w state.Waybill, frozen bool, act store.Act) (bool, error) {
+	if err := s.call(); err != nil {
+		return false, err
+	}
+	s.waybill, s.acts = w, append(s.acts, act)
+	changed := s.story.Frozen != frozen
+	s.story.Frozen = frozen
+	return changed, nil
+}
+
+func (s *fakeStore) Accept(_ context.Context, seq uint64, act store.Act) (store.Event, error) {
+	if err := s.call(); err != nil {
+		return store.Event{}, err
+	}
+	for i := range s.story.Timeline {
+		e := &s.story.Timeline[i].Event
+		switch {
+		case e.Seq != seq:
+		case e.Verdict != state.Rejected:
+			return store.Event{}, store.ErrState
+		default:
+			s.acts = append(s.acts, act)
+			e.Verdict, e.Override, e.Status = state.Accepted, true, store.Pending
+			return *e, nil
+		}
+	}
+	return store.Event{}, store.ErrNotFound
+}
+
+func (s *fakeStore) Record(_ context.Context, e store.AuditEntry) error {
+	if err := s.call(); err != nil {
+		return err
+	}
+	s.entries, s.acts = append(s.entries, e), append(s.acts, e.Act)
+	return nil
+}
+
+func (s *fakeStore) Audit(_ context.Context, q store.AuditQuery) (store.Page[store.AuditEntry], error) {
+	s.audited = q
+	return store.Page[store.AuditEntry]{Items: s.entries, Next: s.next}, s.call()
+}
+
+func (s *fakeStore) DeadLetters(_ context.Context, before uint64, limit int) (store.Page[store.DeadLetter], error) {
+	s.page = admin.PageQuery{Before: before, Limit: limit}
+	return store.Page[store.DeadLetter]{Items: s.letters, Next: s.next}, s.call()
+}
+
+func (s *fakeStore) ReadReplay(_ context.Context, id uint64) (store.Replay, error) {
+	for _, r := range s.replays {
+		if r.ID == id {
+			return r, s.call()
+		}
+	}
+	return store.Replay{}, errors.Join(s.call(), store.ErrNotFound)
+}
+
+func (s *fakeStore) ListReplays(_ context.Context, before uint64, limit int) (store.Page[store.Replay], error) {
+	s.page = admin.PageQuery{Before: before, Limit: limit}
+	return store.Page[store.Replay]{Items: s.replays, Next: s.next}, s.call()
+}
+
+// fakeReplays are replays that somebody carries out.
+type fakeReplays struct {
+	store *fakeStore
+	plan  replay.Plan
+	asked replay.Request
+	waits []replay.Wait
+}
+
+func (r *fakeReplays) DryRun(_ context.Context, q replay.Request) (replay.Plan, error) {
+	r.asked = q
+	return r.plan, r.store.call()
+}
+
+func (r *fakeReplays) Start(_ context.Context, q replay.Request, act store.Act) (store.Replay, error) {
+	if err := r.store.call(); err != nil {
+		return store.Replay{}, err
+	}
+	r.asked, r.store.acts = q, append(r.store.acts, act)
+	kept := store.Replay{ID: uint64(len(r.store.replays) + 1), By: act.By, Reason: q.Reason, Status: store.ReplayRunning, Filter: q.Filter,
+		Rate: q.Rate, SkipSuperseded: q.SkipSuperseded, Matched: 7}
+	r.store.replays = append(r.store.replays, kept)
+	return kept, nil
+}
+
+func (r *fakeReplays) Set(_ context.Context, id uint64, to store.ReplayStatus, act store.Act) (store.Replay, error) {
+	if err := r.store.call(); err != nil {
+		return store.Replay{}, err
+	}
+	for i := range r.store.replays {
+		kept := &r.store.replays[i]
+		switch {
+		case kept.ID != id:
+		case kept.Status.Ended() || kept.Status == to:
+			return store.Replay{}, store.ErrState
+		default:
+			kept.Status, r.store.acts = to, append(r.store.acts, act)
+			return *kept, nil
+		}
+	}
+	return store.Replay{}, store.ErrNotFound
+}
+
+func (r *fakeReplays) Waiting(uint64) []replay.Wait { return r.waits }
+
+func (s *fakeStore) Stats() store.Stats { return s.stats }
 
 func (s *fakeStore) Backup(_ context.Context, dir string) error {
 	if err := s.call(); err != nil {
@@ -109,8 +271,11 @@ func (s *fakeStore) Backup(_ context.Context, dir string) error {
 
 // fakePusher has the accounts SF and 中通.
 type fakePusher struct {
-	paused map[string]string
-	err    error
+	paused  map[string]string
+	open    bool // SF's breaker.
+	err     error
+	letFail time.Duration
+	probed  string
 }
 
 func (p *fakePusher) Held(string) store.WaitingFor { return store.WaitNothing }
@@ -118,15 +283,24 @@ func (p *fakePusher) Pause(_ context.Context, id, reason string) error {
 	p.paused[id] = reason
 	return p.err
 }
-func (p *fakePusher) Resume(_ context.Context, id string, _ time.Duration) error {
+func (p *fakePusher) Resume(_ context.Context, id string, letFail time.Duration) error {
 	delete(p.paused, id)
+	p.letFail = letFail
+	return p.err
+}
+func (p *fakePusher) Probe(_ context.Context, id string) error {
+	p.probed = id
 	return p.err
 }
 func (p *fakePusher) Snapshots() []pathpush.Snapshot {
 	var all []pathpush.Snapshot
 	for _, id := range []string{"SF", "中通"} {
 		reason, paused := p.paused[id]
-		all = append(all, pathpush.Snapshot{DeliveryID: id, Breakers: []pathpush.BreakerSnapshot{{State: "closed"}},
+		breaker := pathpush.BreakerSnapshot{State: "closed"}
+		if p.open && id == "SF" {
+			breaker.State = "open"
+		}
+		all = append(all, pathpush.Snapshot{DeliveryID: id, Breakers: []pathpush.BreakerSnapshot{breaker},
 			Paused: paused, PauseReason: reason})
 	}
 	return all
@@ -155,22 +329,24 @@ type seen struct {
 
 // rig is both listeners' handlers with fakes behind them.
 type rig struct {
-	store  *fakeStore
-	pusher *fakePusher
-	events *fakeEvents
-	o      Options
-	log    *strings.Builder
-	mu     sync.Mutex
-	seen   []seen
+	store   *fakeStore
+	pusher  *fakePusher
+	replays *fakeReplays
+	events  *fakeEvents
+	o       Options
+	log     *strings.Builder
+	mu      sync.Mutex
+	seen    []seen
 }
 
 func newRig(t *testing.T) *rig {
 	r := &rig{store: &fakeStore{}, pusher: &fakePusher{paused: map[string]string{}}, events: &fakeEvents{}, log: &strings.Builder{}}
+	r.replays = &fakeReplays{store: r.store}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	r.o = Options{
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Events: r.events,
 		Admin: &admin.Service{
-			Store: r.store, Pusher: r.pusher, Accounts: []string{"SF", "中通"}, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+			Store: r.store, Pusher: r.pusher, Replays: r.replays, Accounts: []string{"SF", "中通"}, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 		},
 		Tokens:  []Token{{Name: "ops", Value: opsToken, Operator: true}, {Name: "desk", Value: deskToken}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "carrier_up 1\n") }),
@@ -193,7 +369,7 @@ func (r *rig) do(method, target, body string, header ...string) *httptest.Respon
 		req.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	newEcho(&r.o, adminRoutes(&r.o), newAuth(r.o.Tokens)).ServeHTTP(patient{w}, req)
+	newEcho(&r.o, adminRoutes(&r.o), newAuth(&r.o)).ServeHTTP(patient{w}, req)
 	return w
 }
 
@@ -205,7 +381,7 @@ func (patient) SetWriteDeadline(time.Time) error { return nil }
 // doEvents asks the other one.
 func (r *rig) doEvents(req *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	newEcho(&r.o, eventRoutes(&r.o), newAuth(r.o.Tokens)).ServeHTTP(w, req)
+	newEcho(&r.o, eventRoutes(&r.o), newAuth(&r.o)).ServeHTTP(w, req)
 	return w
 }
 

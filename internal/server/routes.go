@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"carrier/internal/admin"
 )
 
 // route is one way in.
@@ -30,16 +32,37 @@ func adminRoutes(o *Options) []route {
 		{http.MethodGet, "/readyz", anyone, readyz(o.Ready)},
 		{http.MethodGet, "/metrics", anyone, echo.WrapHandler(o.Metrics)},
 
-		{http.MethodGet, "/admin/v1/pushes", viewer, h.pushes},
-		{http.MethodGet, "/admin/v1/pushes/:seq", viewer, h.push},
-		{http.MethodPost, "/admin/v1/pushes/:seq/replay", operator, h.replay},
-		{http.MethodGet, "/admin/v1/events", viewer, h.events},
-		{http.MethodGet, "/admin/v1/waybills/:delivery/:waybill", viewer, h.waybill},
-		{http.MethodPut, "/admin/v1/waybills/:delivery/:waybill/token", operator, h.putToken},
-		{http.MethodGet, "/admin/v1/accounts", viewer, h.accounts},
-		{http.MethodPost, "/admin/v1/accounts/:delivery/pause", operator, h.pause},
-		{http.MethodPost, "/admin/v1/accounts/:delivery/resume", operator, h.resume},
-		{http.MethodPost, "/admin/v1/store/backup", operator, h.backup},
+		{http.MethodGet, "/admin/v1/pushes", viewer, listed(admin.PushQuery, h.Pushes)},
+		{http.MethodGet, "/admin/v1/pushes/:seq", viewer, show(seqParam, h.Push)},
+		{http.MethodPost, "/admin/v1/pushes/:seq/replay", operator, plain(h.replay)},
+		{http.MethodPost, "/admin/v1/pushes/:seq/discard", operator, act(http.StatusOK, seqParam, h.Discard)},
+		{http.MethodPost, "/admin/v1/pushes/:seq/retry", operator, act(http.StatusAccepted, seqParam, h.Retry)},
+		{http.MethodGet, "/admin/v1/events", viewer, listed(admin.EventQuery, h.Events)},
+		{http.MethodPost, "/admin/v1/events/:seq/accept", operator, act(http.StatusOK, seqParam, h.Accept)},
+
+		{http.MethodGet, "/admin/v1/waybills/:delivery/:waybill", viewer, show(waybillParam, h.Waybill)},
+		{http.MethodPut, "/admin/v1/waybills/:delivery/:waybill/token", operator, plain(h.putToken)},
+		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/freeze", operator, act(http.StatusOK, waybillParam, h.Freeze)},
+		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/thaw", operator, act(http.StatusOK, waybillParam, h.Thaw)},
+		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/skip", operator, act(http.StatusOK, waybillParam, h.Skip)},
+		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/retry", operator, act(http.StatusOK, waybillParam, h.RetryWaybill)},
+
+		{http.MethodPost, "/admin/v1/replays", operator, plain(h.startReplay)},
+		{http.MethodGet, "/admin/v1/replays", viewer, listed(admin.ReplaysQuery, h.ListReplays)},
+		{http.MethodGet, "/admin/v1/replays/:id", viewer, show(replayParam, h.ReadReplay)},
+		{http.MethodPost, "/admin/v1/replays/:id/pause", operator, act(http.StatusOK, replayParam, h.PauseReplay)},
+		{http.MethodPost, "/admin/v1/replays/:id/resume", operator, act(http.StatusOK, replayParam, h.ResumeReplay)},
+		{http.MethodPost, "/admin/v1/replays/:id/cancel", operator, act(http.StatusOK, replayParam, h.CancelReplay)},
+
+		{http.MethodGet, "/admin/v1/accounts", viewer, plain(h.accounts)},
+		{http.MethodPost, "/admin/v1/accounts/:delivery/pause", operator, act(http.StatusOK, accountParam, h.Pause)},
+		{http.MethodPost, "/admin/v1/accounts/:delivery/resume", operator, plain(h.resume)},
+		{http.MethodPost, "/admin/v1/accounts/:delivery/probe", operator, act(http.StatusOK, accountParam, h.Probe)},
+
+		{http.MethodGet, "/admin/v1/dead-letters", viewer, listed(admin.DeadLettersQuery, h.DeadLetters)},
+		{http.MethodGet, "/admin/v1/audit", viewer, listed(admin.AuditQuery, h.Audit)},
+		{http.MethodGet, "/admin/v1/stats", viewer, plain(h.stats)},
+		{http.MethodPost, "/admin/v1/store/backup", operator, plain(h.backup)},
 	}
 }
 

@@ -34,7 +34,7 @@ func TestWhoMayCall(t *testing.T) {
 			t.Run(route.Method+" "+route.Path+" with "+c.name, func(t *testing.T) {
 				r := newRig(t)
 				r.store.pushes = []store.Push{{Seq: 1, Status: store.Failed}}
-				path := strings.NewReplacer(":seq", "1", ":delivery", "SF", ":waybill", "W1").Replace(route.Path)
+				path := strings.NewReplacer(":seq", "1", ":delivery", "SF", ":waybill", "W1", ":id", "1").Replace(route.Path)
 				w := r.do(route.Method, path, `{}`, "Authorization", c.header)
 				isOps, isDesk := strings.HasSuffix(c.name, "case") || c.name == "an operator's", c.name == "a viewer's"
 				switch {
@@ -265,7 +265,7 @@ func TestReplay(t *testing.T) {
 		want   int
 		say    string
 	}{
-		{"failed", store.Failed, "", 202, `"status":"failed"`}, // The fake does not change it.
+		{"failed", store.Failed, "", 202, `"status":"pending"`},
 		{"discarded", store.Discarded, "{}", 202, ""},
 		{"delivered", store.Delivered, "", 409, "force"},
 		{"delivered, by force", store.Delivered, `{"force":true}`, 202, ""},

@@ -59,7 +59,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(
 			fmt.Errorf("server.admin_listen: %w; is another process using it? choose another address", err), events.Close())
 	}
-	auth := newAuth(o.Tokens)
+	auth := newAuth(&o)
 	return &Server{
 		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth), o.Log),
 		admin:      newHTTPServer(newEcho(&o, adminRoutes(&o), auth), o.Log),

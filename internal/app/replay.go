@@ -1,0 +1,36 @@
+package app
+
+import (
+	"carrier/internal/pathpush"
+	"carrier/internal/replay"
+	"carrier/internal/store"
+)
+
+// newReplays makes the runner of bulk replays.
+func (a *App) newReplays() (err error) {
+	a.replays, err = replay.New(replay.Options{
+		Store: a.store, Pusher: room{a.pusher}, Accounts: a.accountIDs(), Logger: a.log.With("part", "replay"),
+	})
+	return err
+}
+
+// room tells bulk replays how busy the accounts are.
+type room struct{ *pathpush.Pusher }
+
+// Load says how much of bulk replays an account has to do, and what keeps it.
+func (r room) Load(deliveryID string) replay.Load {
+	load := replay.Load{Held: r.Held(deliveryID)}
+	for _, s := range r.Snapshots() {
+		if s.DeliveryID != deliveryID {
+			continue
+		}
+		load.Bulk = s.BulkLoaded
+		switch load.Held {
+		case store.WaitAccount:
+			load.Reason = s.PauseReason
+		case store.WaitBreaker:
+			load.Reason = s.Breakers[0].OpenedBy
+		}
+	}
+	return load
+}
