@@ -193,7 +193,8 @@ func provoke(t *testing.T, s *service, settings *apptest.Settings) string {
 // adminPages reads everything that can be read, as both roles.
 func adminPages(t *testing.T, s *service, seqs []uint64) map[string]string {
 	t.Helper()
-	paths := []string{"/metrics", "/readyz", "/livez", "/admin/v1/pushes", "/admin/v1/events", "/admin/v1/accounts"}
+	paths := []string{"/metrics", "/readyz", "/livez", "/admin/v1/pushes", "/admin/v1/events", "/admin/v1/accounts",
+		"/admin/v1/replays", "/admin/v1/audit", "/admin/v1/dead-letters", "/admin/v1/stats"}
 	for _, seq := range seqs {
 		paths = append(paths, fmt.Sprintf("/admin/v1/pushes/%d", seq))
 	}

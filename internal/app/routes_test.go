@@ -52,8 +52,25 @@ func calls(seq uint64) []call {
 		{true, "GET", "/admin/v1/events", viewer, "", 200},
 		{true, "GET", "/admin/v1/waybills/SF/ROUTES", viewer, "", 200},
 		{true, "GET", "/admin/v1/accounts", viewer, "", 200},
+		{true, "GET", "/admin/v1/replays", viewer, "", 200},
+		{true, "GET", "/admin/v1/dead-letters", viewer, "", 200},
+		{true, "GET", "/admin/v1/audit", viewer, "", 200},
+		{true, "GET", "/admin/v1/stats", viewer, "", 200},
+		{true, "POST", push + "/discard", operator, `{"reason":"a test"}`, 409}, // It is delivered.
+		{true, "POST", push + "/retry", operator, ``, 409},
+		{true, "POST", fmt.Sprintf("/admin/v1/events/%d/accept", seq), operator, `{"reason":"a test"}`, 409},
+		{true, "POST", "/admin/v1/waybills/SF/ROUTES/skip", operator, ``, 409},
+		{true, "POST", "/admin/v1/waybills/SF/ROUTES/retry", operator, ``, 409},
+		{true, "POST", "/admin/v1/waybills/SF/ROUTES/freeze", operator, ``, 200},
+		{true, "POST", "/admin/v1/waybills/SF/ROUTES/thaw", operator, ``, 200},
+		{true, "POST", "/admin/v1/replays", operator, `{"filter":{}}`, 202}, // Nothing failed, so it is done at once.
+		{true, "GET", "/admin/v1/replays/1", viewer, "", 200},
+		{true, "POST", "/admin/v1/replays/1/pause", operator, ``, 409},
+		{true, "POST", "/admin/v1/replays/1/resume", operator, ``, 409},
+		{true, "POST", "/admin/v1/replays/1/cancel", operator, ``, 409},
 		{true, "POST", push + "/replay", operator, `{"force":true}`, 202},
 		{true, "PUT", "/admin/v1/waybills/SF/ROUTES/token", operator, `{"token":"another"}`, 200},
+		{true, "POST", "/admin/v1/accounts/SF/probe", operator, ``, 409}, // Nothing is open.
 		{true, "POST", "/admin/v1/accounts/SF/pause", operator, `{"reason":"a test"}`, 200},
 		{true, "POST", "/admin/v1/accounts/SF/resume", operator, ``, 200},
 		{true, "POST", "/admin/v1/store/backup", operator, ``, 200},
@@ -64,6 +81,7 @@ func calls(seq uint64) []call {
 func TestAccessToEveryRoute(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
 	settings := apptest.NewSettings(t, sf(up))
+	settings.TrustedProxies = "127.0.0.1/32" // Each request comes from an address of its own: wrong tokens are throttled by it.
 	s := start(t, settings)
 	seq := s.Accept(t, scan("ROUTES", 1, 100001))[0]
 	s.Settled(t, soon)
@@ -86,14 +104,17 @@ func TestAccessToEveryRoute(t *testing.T) {
 		{"a viewer", "Bearer " + settings.Viewer, []who{anyone, viewer}},
 		{"an operator", "Bearer " + settings.Operator, []who{anyone, viewer, operator}},
 	}
+	asked := 0
 	for _, c := range all {
 		for _, token := range tokens {
+			asked++
 			t.Run(fmt.Sprintf("%s %s/%s", c.method, strings.ReplaceAll(c.path, "/", "."), token.name), func(t *testing.T) {
 				base := s.Events
 				if c.admin {
 					base = s.Admin
 				}
 				status, head, body, err := s.Do(t.Context(), c.method, base+c.path, "application/json", []byte(c.body), func(r *http.Request, _ []byte) {
+					r.Header.Set("X-Forwarded-For", fmt.Sprintf("203.0.%d.%d", asked/256, asked%256))
 					if token.header != "" {
 						r.Header.Set("Authorization", token.header)
 					}
@@ -195,6 +216,7 @@ func patternsOf(calls []call) []string {
 	var out []string
 	for _, c := range calls {
 		path := number.ReplaceAllString(c.path, "/:seq")
+		path = strings.ReplaceAll(path, "/replays/:seq", "/replays/:id")
 		path = strings.ReplaceAll(path, "/waybills/SF/ROUTES", "/waybills/:delivery/:waybill")
 		path = strings.ReplaceAll(path, "/accounts/SF/", "/accounts/:delivery/")
 		out = append(out, c.method+" "+path)

@@ -20,6 +20,7 @@ type Settings struct {
 	ReorderWindow       time.Duration // Default 2m.
 	Push                string        // The section push in YAML's flow form; default QuickPush.
 	LogLevel            string        // Default info.
+	TrustedProxies      string        // A network in CIDR form whose X-Forwarded-For is believed; default none.
 
 	Key           string // Of the source "scanner".
 	SigningSecret string // Of the source "depot", which signs.
@@ -65,7 +66,11 @@ func secret() string { return rand.Text() + rand.Text() }
 func (s *Settings) YAML() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("server: {listen: %q, admin_listen: %q}", cmp.Or(s.Listen, "127.0.0.1:0"), cmp.Or(s.AdminListen, "127.0.0.1:0"))
+	proxies := ""
+	if s.TrustedProxies != "" {
+		proxies = fmt.Sprintf(", trusted_proxies: [%q]", s.TrustedProxies)
+	}
+	line("server: {listen: %q, admin_listen: %q%s}", cmp.Or(s.Listen, "127.0.0.1:0"), cmp.Or(s.AdminListen, "127.0.0.1:0"), proxies)
 	line("store: {url: %q, min_free: 0}", "file:"+s.Store)
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
