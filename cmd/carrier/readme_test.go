@@ -10,8 +10,10 @@ import (
 
 	"carrier/internal/config"
 	"carrier/internal/problem"
+	"carrier/internal/replay"
 	"carrier/internal/server"
 	"carrier/internal/state"
+	"carrier/internal/store"
 	"carrier/internal/telemetry"
 	"carrier/internal/wechat"
 )
@@ -173,6 +175,10 @@ func TestEveryVerdictReasonAndStatusIsDocumented(t *testing.T) {
 	for _, v := range state.Verdicts() {
 		words = append(words, v.String())
 	}
+	for _, v := range replay.Verdicts() {
+		words = append(words, string(v))
+	}
+	words = append(words, store.Actions()...)
 	for _, r := range readmes {
 		text := read(t, r.file)
 		for _, w := range words {
