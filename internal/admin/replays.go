@@ -148,11 +148,10 @@ type ReplayWait struct {
 func (s *Service) replayItem(r *store.Replay, by Actor) ReplayItem {
 	item := ReplayItem{
 		ID: number(r.ID), Status: r.Status, By: r.By, Reason: shown(r.Reason, by), CreatedAt: r.CreatedAt.UTC(), EndedAt: instant(r.EndedAt),
-		Seq: r.Single, Filter: r.Filter, Rate: r.Rate, SkipSuperseded: r.SkipSuperseded,
+		Seq: r.Single, Filter: shownFilter(r.Filter, by), Rate: r.Rate, SkipSuperseded: r.SkipSuperseded,
 		Matched: r.Matched, Requeued: r.Requeued, Skipped: r.Skipped, Delivered: r.Delivered, Failed: r.Failed,
 		Discarded: r.Discarded, Open: r.Open(), Waiting: []ReplayWait{},
 	}
-	item.Filter = shownFilter(r.Filter, by)
 	if r.Status != store.ReplayRunning || r.Single != 0 {
 		return item
 	}

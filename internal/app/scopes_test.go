@@ -288,7 +288,9 @@ func playPause(t *testing.T, r *rowRun, code int, scope string, until func(at ti
 		t.Errorf("it is paused until %v", account.PausedUntil)
 	}
 	for i, seq := range seqs {
-		p := r.until(t, seq, "waiting for the account", func(p *apptest.PushDetail) bool { return p.WaitingFor == "account" })
+		p := r.until(t, seq, "waiting for the account, with its attempt kept", func(p *apptest.PushDetail) bool {
+			return p.WaitingFor == "account" && len(p.Attempts) == 1-i
+		})
 		if p.Status != "pending" || p.Tries != 0 || len(p.Attempts) != 1-i {
 			t.Errorf("push %d: %s, %d tries, attempts %+v; want it pending at no cost", seq, p.Status, p.Tries, p.Attempts)
 		}

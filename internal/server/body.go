@@ -56,8 +56,8 @@ func typed[T any](name string, into *T, kind string, starts ...byte) member {
 	}}
 }
 
-// conditions reads a nested object of filters, each a string, or a number where it is one. given tells that it was there.
-// What is wrong inside is added to errs, under its path.
+// conditions reads a nested object of filters, each a string, or a number where it is one by nature; into
+// stays nil if there is none. What is wrong inside is added to errs, under its path.
 func conditions(name string, into *url.Values, errs *[]problem.FieldError) member {
 	return member{name, func(raw json.RawMessage) string {
 		if len(raw) == 0 || raw[0] != '{' {

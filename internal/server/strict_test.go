@@ -269,3 +269,28 @@ var (
 	_ admin.Pusher   = (*pathpush.Pusher)(nil)
 	_ admin.Replayer = (*replay.Runner)(nil)
 )
+
+// FuzzReplayBody: whatever comes as a body is refused with a problem or understood, and nothing that is no member of it
+// gets through.
+func FuzzReplayBody(f *testing.F) {
+	for _, seed := range []string{`{"filter":{"status":"failed","errcode":-1},"dry_run":true,"rate":1.5,"reason":"x"}`, `{"filter":{}}`, `{"filter":{"a":{}}}`,
+		`{"\u0066ilter":{}}`, `{"filter":{"since":"1h"},"filter":1}`, `[]`, `{`, "\xff", `{"rate":1e400}`, `{"reason":"\ud800","filter":{}}`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		r := newRig(t)
+		w := r.do("POST", "/admin/v1/replays", body)
+		switch w.Code {
+		case http.StatusOK, http.StatusAccepted:
+			if strings.Count(body, `"`) < 2 {
+				t.Errorf("%q was taken", body)
+			}
+		case http.StatusBadRequest, http.StatusRequestEntityTooLarge:
+			if got := w.Header().Get("Content-Type"); got != "application/problem+json" || len(r.store.acts) > 0 {
+				t.Errorf("%q is answered with %s %s", body, got, w.Body)
+			}
+		default:
+			t.Errorf("%q is answered with %d %s", body, w.Code, w.Body)
+		}
+	})
+}
