@@ -31,6 +31,9 @@ func adminRoutes(o *Options) []route {
 		{http.MethodGet, "/livez", anyone, livez},
 		{http.MethodGet, "/readyz", anyone, readyz(o.Ready)},
 		{http.MethodGet, "/metrics", anyone, echo.WrapHandler(o.Metrics)},
+		{http.MethodGet, "/openapi.yaml", anyone, openapi},
+		{http.MethodGet, "/docs", anyone, docs},
+		{http.MethodGet, "/docs/*", anyone, docsFile},
 
 		{http.MethodGet, "/admin/v1/pushes", viewer, listed(admin.PushQuery, h.Pushes)},
 		{http.MethodGet, "/admin/v1/pushes/:seq", viewer, show(seqParam, h.Push)},
