@@ -95,7 +95,7 @@ func (d *Document) At(path ...string) (Node, bool) {
 	for _, name := range path {
 		var ok bool
 		if n, ok = d.Member(n, name); !ok {
-			return n, false
+			return Node{}, false
 		}
 	}
 	return n, true
@@ -105,11 +105,11 @@ func (d *Document) At(path ...string) (Node, bool) {
 func (d *Document) Member(n Node, name string) (Node, bool) {
 	object, ok := n.Value.(map[string]any)
 	if !ok {
-		return n, false
+		return Node{}, false
 	}
 	value, ok := object[name]
 	if !ok {
-		return n, false
+		return Node{}, false
 	}
 	found := Node{value, n.Pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)}
 	if ref, is := member(value, "$ref").(string); is && strings.HasPrefix(ref, "#/") && !isSchema(found.Pointer) {
