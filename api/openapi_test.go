@@ -183,8 +183,13 @@ func TestExamples(t *testing.T) {
 				check(must(t, must(t, examples, name), "value"), schema.Pointer, strict)
 			}
 		}
+		if list, ok := member(n, "examples").([]any); ok { // A schema's own.
+			for i, raw := range list {
+				check(apicheck.Node{Value: raw, Pointer: n.Pointer + "/examples/" + strconv.Itoa(i)}, n.Pointer, false)
+			}
+		}
 		for _, name := range n.Names() {
-			if raw := n.Value.(map[string]any)[name]; name != "examples" && name != "example" && name != "schemas" {
+			if raw := n.Value.(map[string]any)[name]; name != "examples" && name != "example" {
 				walk(apicheck.Node{Value: raw, Pointer: n.Pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)})
 			}
 		}
@@ -352,6 +357,12 @@ func must(t *testing.T, n apicheck.Node, name string) apicheck.Node {
 		t.Fatalf("%s has no %s", n.Pointer, name)
 	}
 	return found
+}
+
+// member is a member as it was written.
+func member(n apicheck.Node, name string) any {
+	object, _ := n.Value.(map[string]any)
+	return object[name]
 }
 
 func has(n apicheck.Node, name string) bool { return slices.Contains(n.Names(), name) }
