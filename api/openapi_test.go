@@ -15,6 +15,7 @@ import (
 	"carrier/api/apicheck"
 	"carrier/internal/admin"
 	"carrier/internal/problem"
+	"carrier/internal/replay"
 	"carrier/internal/server"
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -247,7 +248,8 @@ func TestWordsAreTheCodes(t *testing.T) {
 		"ProblemCode": codes, "EventReason": reasons, "ActionType": actions, "AuditAction": store.Actions(),
 		"Verdict": words(state.Verdicts()), "KeptVerdict": words(kept), "Stage": words(state.Stages()),
 		"PushStatus": words(store.Statuses()), "ReplayStatus": words(store.ReplayStatuses()),
-		"WaitingFor": words(waits), "Scope": words(scopes),
+		"ReplayVerdict": words(replay.Verdicts()),
+		"WaitingFor":    words(waits), "Scope": words(scopes),
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// Exchange is a request and its answer.
+// Exchange is a request and its answer. Without Body, the request had none or it is not looked at.
 type Exchange struct {
 	Method     string
 	URL        *url.URL
