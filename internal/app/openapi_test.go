@@ -181,11 +181,11 @@ func TestActsFollowTheDescription(t *testing.T) {
 	s.ask(t, 200, "POST", "/admin/v1/replays/"+id+"/cancel", why)
 	s.ask(t, 409, "POST", "/admin/v1/replays/"+id+"/resume", "")
 
+	s.ask(t, 200, "POST", "/admin/v1/accounts/SF/resume", "")
 	s.ask(t, 409, "POST", "/admin/v1/accounts/SF/probe", why)
 	s.ask(t, 200, "POST", "/admin/v1/accounts/SF/pause", why)
 	s.ask(t, 409, "POST", "/admin/v1/accounts/SF/probe", "", "Accept-Language", "zh")
 	s.ask(t, 200, "POST", "/admin/v1/accounts/SF/resume", `{"reason":"结束","let_fail_for":"10m"}`)
-	s.ask(t, 200, "POST", "/admin/v1/accounts/SF/resume", "")
 	s.ask(t, 200, "POST", "/admin/v1/store/backup", `{"reason":"升级前备份"}`)
 	s.ask(t, 200, "GET", "/admin/v1/audit", "")
 	s.ask(t, 200, "GET", "/admin/v1/stats", "")
@@ -201,6 +201,30 @@ func (s *scene) slowReplay(t *testing.T) string {
 	}
 	s.ask(t, 200, "GET", "/admin/v1/replays/"+made.ID, "")
 	return made.ID
+}
+
+// TestAnOutageFollowsTheDescription: what is told while the breaker is open, and a probe that closes it.
+func TestAnOutageFollowsTheDescription(t *testing.T) {
+	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
+	settings := apptest.NewSettings(t, sf(up))
+	settings.Push = `{retry: {initial: 10ms, max: 20ms, multiplier: 2, max_age: 72h}, ` +
+		`breaker: {min_requests: 5, failure_ratio: 0.5, interval: 10s, open_for: 1h, half_open: 1}}`
+	s := startDescribed(t, settings)
+	s.Accept(t, scan("BEFORE", 1, 100001))
+	s.Settled(t, soon)
+	up.Faulty(t, sandbox.Faults{Outage: true})
+	seq := s.Accept(t, scan("OUTAGE", 1, 100001))[0]
+	apptest.Eventually(t, soon, func() bool { return s.Account(t, "SF").Breaker.State == "open" }, apptest.Text("the breaker does not open"))
+	s.Accept(t, scan("OUTAGE", 2, 200001))
+	for _, path := range []string{
+		"/readyz", "/admin/v1/accounts", "/admin/v1/pushes?waiting_for=breaker", "/admin/v1/waybills/SF/OUTAGE", fmt.Sprintf("/admin/v1/pushes/%d", seq),
+	} {
+		s.ask(t, 200, "GET", path, "")
+	}
+	up.Faulty(t, sandbox.Faults{})
+	s.ask(t, 200, "POST", "/admin/v1/accounts/SF/probe", `{"reason":"微信侧已恢复"}`)
+	s.Settled(t, soon)
+	s.ask(t, 200, "GET", fmt.Sprintf("/admin/v1/pushes/%d", seq), "")
 }
 
 // TestRefusalsFollowTheDescription: what is wrong with a request to the admin API, as far as it is cheap to provoke.
