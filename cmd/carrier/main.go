@@ -31,6 +31,16 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"Run everything on a temporary store, with sample traffic; needs no set-up. 一键演示"`
 	Sandbox sandboxCommand `cmd:"" help:"Run the upstream simulator alone. 运行上游模拟器"`
 	Send    sendCommand    `cmd:"" help:"Send events from a file (NDJSON or CSV). 从文件发送事件"`
+
+	Pushes      pushesCommand      `cmd:"" help:"See, replay and discard pushes. 查看、重放与作废推送"`
+	Events      eventsCommand      `cmd:"" help:"See events, and accept rejected ones. 查看事件，放行被拒绝的事件"`
+	Waybill     waybillCommand     `cmd:"" help:"See a waybill's story, and act on its pushes. 查看运单全程并处理其推送"`
+	Accounts    accountsCommand    `cmd:"" help:"See, pause and resume accounts. 查看、暂停与恢复账户"`
+	Replays     replaysCommand     `cmd:"" help:"See and steer bulk replays. 查看与控制重放任务"`
+	Audit       auditCommand       `cmd:"" help:"List what people did. 审计记录"`
+	DeadLetters deadLettersCommand `cmd:"" help:"List messages that could not be read. 无法读取的消息"`
+	Stats       statsCommand       `cmd:"" help:"Show the service's figures. 服务统计"`
+
 	Config  configCommand  `cmd:"" help:"Check a configuration, or print its JSON Schema. 检查配置"`
 	Store   storeCommand   `cmd:"" help:"Check or back up a store. 检查或备份存储"`
 	Bench   benchCommand   `cmd:"" help:"Measure this machine against the built-in simulator. 性能测试"`

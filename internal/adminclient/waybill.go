@@ -1,0 +1,76 @@
+package adminclient
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// Waybill is a waybill's story.
+type Waybill struct {
+	DeliveryID   string     `json:"delivery_id"`
+	WaybillID    string     `json:"waybill_id"`
+	Stage        string     `json:"stage"`
+	StageName    Text       `json:"stage_name"`
+	TokenSet     bool       `json:"token_set"`
+	Parked       bool       `json:"parked"` // Upstream refuses its Token.
+	Frozen       bool       `json:"frozen"` // An operator holds its pushes.
+	FrozenSince  *time.Time `json:"frozen_since"`
+	FrozenBy     string     `json:"frozen_by"`
+	FrozenReason string     `json:"frozen_reason"`
+	Timeline     []Step     `json:"timeline"` // By action_time.
+}
+
+// Step is one event of a waybill.
+type Step struct {
+	Seq        uint64    `json:"seq"`
+	EventID    string    `json:"event_id"`
+	Source     string    `json:"source"`
+	ActionType int32     `json:"action_type"`
+	ActionTime int64     `json:"action_time"` // Unix seconds.
+	ActionMsg  string    `json:"action_msg"`
+	ReceivedAt time.Time `json:"received_at"`
+	Decision
+	Push *PushState `json:"push"` // nil if it has none.
+}
+
+// WaybillVerb is what can be done with a waybill's pushes.
+type WaybillVerb string
+
+// The verbs.
+const (
+	Freeze WaybillVerb = "freeze" // Take scans, send nothing.
+	Thaw   WaybillVerb = "thaw"   // Let its pushes go on.
+	Skip   WaybillVerb = "skip"   // Discard the first open push.
+	Retry  WaybillVerb = "retry"  // Let the first open push go at once.
+)
+
+func waybillPath(delivery, waybill string) string {
+	return "/admin/v1/waybills/" + url.PathEscape(delivery) + "/" + url.PathEscape(waybill)
+}
+
+// Waybill is one waybill with its whole timeline.
+func (c *Client) Waybill(ctx context.Context, delivery, waybill string) (Answer[Waybill], error) {
+	return get[Waybill](ctx, c, waybillPath(delivery, waybill))
+}
+
+// ActOnWaybill carries out a verb.
+func (c *Client) ActOnWaybill(ctx context.Context, delivery, waybill string, verb WaybillVerb, reason string) (Answer[Waybill], error) {
+	return post[Waybill](ctx, c, waybillPath(delivery, waybill)+"/"+string(verb), why{reason})
+}
+
+// TokenAnswer says what became of a Token that was registered.
+type TokenAnswer struct {
+	TokenSet bool `json:"token_set"`
+	Changed  bool `json:"changed"` // It was not the waybill's newest already.
+}
+
+// PutToken registers the waybill's Token.
+func (c *Client) PutToken(ctx context.Context, delivery, waybill, token, reason string) (Answer[TokenAnswer], error) {
+	body := struct {
+		Token  string `json:"token"`
+		Reason string `json:"reason,omitempty"`
+	}{token, reason}
+	return ask[TokenAnswer](ctx, c, request{method: http.MethodPut, path: waybillPath(delivery, waybill) + "/token", body: body})
+}
