@@ -81,7 +81,7 @@ func (s *screen) accountTroubles(a *adminclient.Account) error {
 		if probe := s.time(a.NextProbeAt); probe != "" {
 			text += s.sayf(", next probe %s", "，下次试探 %s", probe)
 		}
-		troubles = append(troubles, join(text, a.PauseReason))
+		troubles = append(troubles, s.join(text, a.PauseReason))
 	}
 	if g := &a.Guard; g.Tripped {
 		troubles = append(troubles, s.sayf("failing is stopped since %s: %d of %d pushes failed for good; see why, then carrier accounts resume %s, with --let-fail-for to let them fail",
@@ -95,7 +95,7 @@ func (s *screen) accountTroubles(a *adminclient.Account) error {
 		if text == "" {
 			continue
 		}
-		if err := s.line(join(a.DeliveryID, text)); err != nil {
+		if err := s.line(s.join(a.DeliveryID, text)); err != nil {
 			return err
 		}
 	}
@@ -111,7 +111,7 @@ func (s *screen) breakerTrouble(b *adminclient.Breaker) string {
 	if probe := s.time(b.NextProbeAt); probe != "" {
 		text += s.sayf(", next probe %s", "，下次试探 %s", probe)
 	}
-	return join(text, b.OpenedBy)
+	return s.join(text, b.OpenedBy)
 }
 
 // count is a number of a table of them.

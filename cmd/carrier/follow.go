@@ -154,7 +154,7 @@ func (s *screen) holdUp(r *adminclient.Replay) string {
 		if text != "" {
 			text += s.say("; ", "；")
 		}
-		text += join(w.DeliveryID, s.in(w.Text))
+		text += s.join(w.DeliveryID, s.in(w.Text))
 	}
 	return text
 }

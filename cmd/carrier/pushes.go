@@ -84,7 +84,7 @@ func (s *screen) pushTable() *table {
 
 func (s *screen) pushRow(t *table, p *adminclient.Push) {
 	t.add(number(p.Seq), waybillName(p.DeliveryID, p.WaybillID), s.action(p.ActionType), s.unix(p.ActionTime),
-		s.status(&p.PushState), strconv.Itoa(p.Attempts), errcode(p.Errcode), s.why(&p.PushState))
+		s.shortStatus(&p.PushState), strconv.Itoa(p.Attempts), errcode(p.Errcode), s.why(&p.PushState))
 }
 
 type pushesShow struct {
@@ -107,18 +107,18 @@ func (s *screen) pushDetail(p *adminclient.PushDetail) error {
 	var f facts
 	f.add(s.say("push", "推送"), number(p.Seq))
 	f.add(s.say("waybill", "运单"), waybillName(p.DeliveryID, p.WaybillID))
-	f.add(s.say("scan", "扫描"), s.action(p.ActionType)+", "+s.unix(p.ActionTime))
+	f.add(s.say("scan", "扫描"), s.action(p.ActionType)+s.say(", ", "，")+s.unix(p.ActionTime))
 	f.add(s.say("text", "文本"), p.ActionMsg)
 	f.add(s.say("event", "事件"), s.sayf("%s of %s, received %s", "%s，来源 %s，收到于 %s", p.EventID, p.Source, s.time(&p.ReceivedAt)))
 	f.add(s.say("status", "状态"), s.status(&p.PushState))
 	s.addWaiting(&f, p.Waiting)
-	f.add(s.say("reason", "原因"), join(p.Reason, s.reasonText(p.Reason)))
+	f.add(s.say("reason", "原因"), s.join(p.Reason, s.reasonText(p.Reason)))
 	f.add(s.say("delivered", "送达时间"), s.time(p.DeliveredAt))
 	f.add(s.say("next attempt", "下次尝试"), s.time(p.NextAttemptAt))
 	f.add(s.say("replay", "重放"), p.PushState.Replay)
 	if n := len(p.Attempts); n > 0 {
 		last := &p.Attempts[n-1]
-		f.add(s.say("last answer", "最近返回"), join(errcode(last.Errcode), last.Errmsg))
+		f.add(s.say("last answer", "最近返回"), s.join(errcode(last.Errcode), last.Errmsg))
 		f.add(s.say("meaning", "含义"), s.in(last.Meaning))
 	}
 	return errors.Join(f.print(s), s.attempts(p))
@@ -141,7 +141,7 @@ func (s *screen) attempts(p *adminclient.PushDetail) error {
 	if _, err := fmt.Fprintln(s.w); err != nil {
 		return err
 	}
-	if err := s.line(s.sayf("attempts: %d, of which %d count", "尝试：%d 次，其中计入 %d 次", len(p.Attempts), p.Tries)); err != nil {
+	if err := s.line(s.sayf("latest attempts: %d; %d counted in all", "最近的尝试：%d 次；累计计入 %d 次", len(p.Attempts), p.Tries)); err != nil {
 		return err
 	}
 	t := s.table(
@@ -153,7 +153,7 @@ func (s *screen) attempts(p *adminclient.PushDetail) error {
 		a := &p.Attempts[i]
 		answer := a.Errmsg
 		if a.Unknown {
-			answer = join(s.say("outcome unknown", "结果未知"), answer)
+			answer = s.join(s.say("outcome unknown", "结果未知"), answer)
 		}
 		t.add(s.time(&a.At), strconv.FormatFloat(a.DurationMS, 'f', 1, 64), cell(errcode(a.Errcode)), a.Scope, cell(a.RID),
 			cell(a.Replay), cell(answer), s.in(a.Meaning))
@@ -180,5 +180,5 @@ func (p *pushesDiscard) Run(ctx context.Context, w *world) error {
 // pushNow says where a push stands after an act.
 func (s *screen) pushNow(p *adminclient.Push) error {
 	return s.line(s.sayf("push %d of %s: %s", "推送 %d（%s）：%s", p.Seq, waybillName(p.DeliveryID, p.WaybillID),
-		join(s.status(&p.PushState), s.why(&p.PushState))))
+		s.join(s.shortStatus(&p.PushState), s.why(&p.PushState))))
 }

@@ -133,7 +133,7 @@ func (s *screen) plan(p *adminclient.Plan, rate float64) error {
 	if p.Matched == 0 {
 		return s.line(s.say("No push matches; nothing would be sent.", "没有符合条件的推送，不会发送任何内容。"))
 	}
-	text := s.sayf("%d pushes match. A replay makes %d calls to WeChat, which takes %s", "符合条件的推送 %d 个。重放将调用微信 %d 次，需时%s",
+	text := s.sayf("%d pushes match. A replay makes %d calls to WeChat, which takes %s", "符合条件的推送 %d 个。重放将调用微信 %d 次，需时 %s",
 		p.Matched, p.Calls, s.minutes(p.Minutes))
 	if rate > 0 {
 		text += s.sayf(" at %v a second", "（每秒 %v 次）", rate)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"carrier/internal/adminclient"
 )
@@ -39,14 +40,17 @@ func (a *auditCommand) Run(ctx context.Context, w *world) error {
 }
 
 func (s *screen) auditRow(t *table, e *adminclient.AuditEntry) {
-	of := waybillName(e.DeliveryID, e.WaybillID)
+	of := []string{}
+	if e.DeliveryID != "" {
+		of = append(of, waybillName(e.DeliveryID, e.WaybillID))
+	}
 	if e.Seq != 0 {
-		of += s.sayf(" push %d", " 推送 %d", e.Seq)
+		of = append(of, s.sayf("push %d", "推送 %d", e.Seq))
 	}
 	if e.Replay != "" {
-		of += s.sayf(" replay %s", " 重放 %s", e.Replay)
+		of = append(of, s.sayf("replay %s", "重放 %s", e.Replay))
 	}
-	t.add(e.ID, s.time(&e.At), e.By, e.From, e.Action, of, e.Reason, e.Detail)
+	t.add(e.ID, s.time(&e.At), e.By, e.From, e.Action, strings.Join(of, " "), e.Reason, e.Detail)
 }
 
 type deadLettersCommand struct {

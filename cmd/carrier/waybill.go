@@ -109,7 +109,7 @@ func (s *screen) story(w *adminclient.Waybill) error {
 func (s *screen) stepRow(t *table, step *adminclient.Step) {
 	status, tries, code, why := "-", "", "", ""
 	if p := step.Push; p != nil {
-		status, tries, code, why = s.status(p), strconv.Itoa(p.Attempts), errcode(p.Errcode), s.why(p)
+		status, tries, code, why = s.shortStatus(p), strconv.Itoa(p.Attempts), errcode(p.Errcode), s.why(p)
 	}
 	t.add(number(step.Seq), s.unix(step.ActionTime), s.action(step.ActionType), step.ActionMsg,
 		s.verdict(&step.Decision), cell(s.because(&step.Decision)), status, tries, code, why)
@@ -125,7 +125,7 @@ func (s *screen) waybillFacts(w *adminclient.Waybill) error {
 	f.add(s.say("stage", "阶段"), stage)
 	f.add("Token", s.tokenState(w))
 	if w.Frozen {
-		f.add(s.say("frozen", "已冻结"), join(s.sayf("since %s by %s", "自 %s，操作人 %s", cell(s.time(w.FrozenSince)), cell(w.FrozenBy)), w.FrozenReason))
+		f.add(s.say("frozen", "已冻结"), s.join(s.sayf("since %s by %s", "自 %s，操作人 %s", cell(s.time(w.FrozenSince)), cell(w.FrozenBy)), w.FrozenReason))
 	}
 	for i := range w.Timeline {
 		if p := w.Timeline[i].Push; p != nil && p.Status == "pending" {
@@ -133,7 +133,7 @@ func (s *screen) waybillFacts(w *adminclient.Waybill) error {
 			if what == "" {
 				what = s.status(p)
 			}
-			f.add(s.say("next push", "下一推送"), join(number(w.Timeline[i].Seq), what))
+			f.add(s.say("next push", "下一推送"), s.join(number(w.Timeline[i].Seq), what))
 			break
 		}
 	}
@@ -202,7 +202,7 @@ func (v *waybillToken) Run(ctx context.Context, w *world) error {
 			if !t.Changed {
 				text = s.say("this Token was the waybill's newest already; nothing changed", "该 Token 已是运单最新的，未作更改")
 			}
-			return s.line(join(waybillName(delivery, waybill), text))
+			return s.line(s.join(waybillName(delivery, waybill), text))
 		})
 	})
 }

@@ -33,6 +33,11 @@ var (
 		"token":   {En: "a Token", Zh: "运单 Token"},
 		"waybill": {En: "its waybill", Zh: "同一运单"},
 	}
+	// shortWaitingWords are the words of --waiting-for, for tables.
+	shortWaitingWords = dictionary{
+		"retry": {En: "retry", Zh: "重试"}, "breaker": {En: "breaker", Zh: "熔断"}, "account": {En: "account", Zh: "账户"},
+		"token": {En: "token", Zh: "Token"}, "waybill": {En: "waybill", Zh: "运单"},
+	}
 	verdictWords = dictionary{
 		"accepted": {En: "accepted", Zh: "已接受"},
 		"held":     {En: "held", Zh: "暂存"},
@@ -74,23 +79,42 @@ var (
 		"pending", "already_delivered", "discarded", "no_account"}
 )
 
-// status is where a push stands, and what it waits for, in a few words.
+// status is where a push stands, and what it waits for.
 func (s *screen) status(p *adminclient.PushState) string {
 	status := s.word(statusWords, p.Status)
 	if p.Status == "pending" && p.WaitingFor != "" {
-		return s.sayf("%s: waits for %s", "%s：等待%s", status, s.word(waitingWords, p.WaitingFor))
+		return s.sayf("%s, waits for %s", "%s，等待%s", status, s.word(waitingWords, p.WaitingFor))
+	}
+	return status
+}
+
+// shortStatus is the same for a table.
+func (s *screen) shortStatus(p *adminclient.PushState) string {
+	status := s.word(statusWords, p.Status)
+	if p.Status == "pending" && p.WaitingFor != "" {
+		return s.sayf("%s (%s)", "%s（%s）", status, s.word(shortWaitingWords, p.WaitingFor))
 	}
 	return status
 }
 
 // why says why a push is where it is: what it waits for, or why it ended.
 func (s *screen) why(p *adminclient.PushState) string {
-	if p.Waiting != nil {
-		if text := s.in(p.Waiting.Text); text != "" {
-			return text
+	switch p.Status {
+	case "pending":
+		text := ""
+		if p.Waiting != nil {
+			text = s.in(p.Waiting.Text)
 		}
+		if text == "" && p.WaitingFor != "" {
+			text = s.sayf("waits for %s", "等待%s", s.word(waitingWords, p.WaitingFor))
+		}
+		return text
+	case "delivered":
+		return ""
+	case "discarded": // What upstream said to an attempt before that is not why.
+		return p.Reason
 	}
-	return join(p.Reason, p.Errmsg)
+	return s.join(p.Reason, p.Errmsg)
 }
 
 // reasonText explains the word for why a push ended; empty for an operator's own words.
@@ -159,15 +183,15 @@ func number(n uint64) string {
 	return strconv.FormatUint(n, 10)
 }
 
-// join puts the texts that there are into one.
-func join(texts ...string) string {
+// join puts the texts that there are into one, each explaining the one before.
+func (s *screen) join(texts ...string) string {
 	var there []string
 	for _, t := range texts {
 		if t != "" {
 			there = append(there, t)
 		}
 	}
-	return strings.Join(there, ": ")
+	return strings.Join(there, s.say(": ", "："))
 }
 
 // cell is a text for a table where nothing would look like a mistake.
