@@ -19,9 +19,11 @@ const (
 	followPatience = 2 * time.Minute
 )
 
+type replayAnswer = adminclient.Answer[adminclient.Replay]
+
 // follow watches a replay until it ends, and shows how far it is. It is an error if any of its pushes was not
 // delivered. When ctx ends only the watching does.
-func (s *session) follow(ctx context.Context, a adminclient.Answer[adminclient.Replay]) error {
+func (s *session) follow(ctx context.Context, a replayAnswer) error {
 	shown := s.watching(&a.Value)
 	a, err := watch(ctx, a, s.Replay, shown)
 	shown.clear()
@@ -38,13 +40,10 @@ func (s *session) follow(ctx context.Context, a adminclient.Answer[adminclient.R
 
 // watch asks for a replay again and again until it ends, ctx does, or the service has not answered for
 // followPatience. It returns the latest that is known.
-func watch(ctx context.Context, a adminclient.Answer[adminclient.Replay], ask func(context.Context, string) (adminclient.Answer[adminclient.Replay], error), shown watching) (adminclient.Answer[adminclient.Replay], error) {
+func watch(ctx context.Context, a replayAnswer, ask func(context.Context, string) (replayAnswer, error), shown watching) (replayAnswer, error) {
 	heard := time.Now()
-	for {
-		shown.show(&a.Value)
-		if a.Value.Ended() {
-			return a, nil
-		}
+	shown.show(&a.Value)
+	for !a.Value.Ended() {
 		select {
 		case <-ctx.Done():
 			return a, context.Cause(ctx)
@@ -54,12 +53,14 @@ func watch(ctx context.Context, a adminclient.Answer[adminclient.Replay], ask fu
 		switch {
 		case err == nil:
 			a, heard = next, time.Now()
+			shown.show(&a.Value)
 		case ctx.Err() != nil || !passing(err) || time.Since(heard) > followPatience:
 			return a, err
 		default:
 			shown.trouble(err)
 		}
 	}
+	return a, nil
 }
 
 // passing tells whether a service that restarts, or has much to do, may answer in this way.
