@@ -158,7 +158,7 @@ func TestOneRefusedReplayKeepsNoOther(t *testing.T) {
 	status, out, errs := f.run(t, "C", "pushes", "replay", "7", "8", "9", "10")
 	wantOut := "push 8 of SF/1234567890: pending (waybill): Push 7 of the same waybill goes first.\n" +
 		"push 10 of SF/1234567890: pending (waybill): Push 7 of the same waybill goes first.\n"
-	wantErrs := "carrier: push 7: It was delivered.; --force sends it again all the same\ncarrier: push 9: There is nothing at this address.\n"
+	wantErrs := "carrier: push 7: It was delivered; --force sends it again all the same\ncarrier: push 9: There is nothing at this address.\n"
 	if status != exitFailed || out != wantOut || errs != wantErrs {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}

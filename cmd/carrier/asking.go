@@ -11,6 +11,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"strings"
 	"unicode/utf16"
 
 	"carrier/internal/adminclient"
@@ -110,7 +111,7 @@ func (s *session) explain(ctx context.Context, err error) error {
 		advice = s.say("is the service running, and is this its admin address? Give that with --admin-url or CARRIER_ADMIN_URL",
 			"服务是否在运行、地址是否为其管理地址？请用 --admin-url 或 CARRIER_ADMIN_URL 指定")
 		if away.Unsure {
-			advice = s.unsure() + s.say("; ", "；") + advice
+			advice = s.advise(s.unsure(), advice)
 		}
 	case !refused:
 	case refusal.Status == http.StatusUnauthorized:
@@ -121,11 +122,15 @@ func (s *session) explain(ctx context.Context, err error) error {
 	case refusal.Code == "":
 		advice = s.say("is this the admin API's address? Give that with --admin-url", "该地址是否为管理接口？请用 --admin-url 指定")
 	}
-	text := visible(err.Error())
-	if advice != "" {
-		text += s.say("; ", "；") + visible(advice)
+	return said{s.advise(visible(err.Error()), visible(advice)), err}
+}
+
+// advise adds advice to what is wrong, in the same sentence; without any it stays as it is.
+func (s *screen) advise(text, advice string) string {
+	if advice == "" {
+		return text
 	}
-	return said{text, err}
+	return strings.TrimRight(text, ".。") + s.say("; ", "；") + advice
 }
 
 // said is an error in the words for the person who reads it.

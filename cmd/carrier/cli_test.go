@@ -52,6 +52,8 @@ func TestCommandLineMistakes(t *testing.T) {
 		{[]string{"send", "missing.ndjson"}, []string{"CARRIER_API_KEY"}},
 		{[]string{"bench", "--nonsense"}, []string{"--nonsense"}},
 		{[]string{"version", "--nonsense"}, []string{"--nonsense"}},
+		{[]string{"pushes", "replay"}, []string{"--status failed"}},
+		{[]string{"stats"}, []string{"CARRIER_ADMIN_TOKEN", "--token-file"}},
 	} {
 		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
 			t.Parallel()
@@ -74,6 +76,11 @@ func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"--help"}, {"serve", "--help"}, {"demo", "--help"}, {"sandbox", "--help"}, {"send", "--help"}, {"config", "--help"},
 		{"config", "check", "--help"}, {"store", "check", "--help"}, {"store", "backup", "--help"}, {"bench", "--help"}, {"version", "--help"},
+		{"pushes", "--help"}, {"pushes", "list", "--help"}, {"pushes", "show", "--help"}, {"pushes", "replay", "--help"}, {"pushes", "discard", "--help"},
+		{"events", "list", "--help"}, {"events", "accept", "--help"}, {"waybill", "show", "--help"}, {"waybill", "freeze", "--help"}, {"waybill", "thaw", "--help"},
+		{"waybill", "skip", "--help"}, {"waybill", "retry", "--help"}, {"waybill", "token", "--help"}, {"accounts", "list", "--help"}, {"accounts", "pause", "--help"},
+		{"accounts", "resume", "--help"}, {"accounts", "probe", "--help"}, {"replays", "list", "--help"}, {"replays", "show", "--help"}, {"replays", "follow", "--help"},
+		{"replays", "pause", "--help"}, {"replays", "resume", "--help"}, {"replays", "cancel", "--help"}, {"audit", "--help"}, {"dead-letters", "--help"}, {"stats", "--help"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

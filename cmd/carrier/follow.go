@@ -32,8 +32,8 @@ func (s *session) follow(ctx context.Context, a replayAnswer) error {
 		return said{s.sayf("stopped following; replay %[1]s goes on: carrier replays follow %[1]s follows it again, carrier replays cancel %[1]s ends it",
 			"已停止查看；重放 %[1]s 仍在进行：carrier replays follow %[1]s 继续查看，carrier replays cancel %[1]s 将其取消", visible(a.Value.ID)), err}
 	case err != nil:
-		return fmt.Errorf("%w; %s", s.explain(ctx, err), s.sayf("replay %[1]s may go on all the same: carrier replays follow %[1]s follows it again",
-			"重放 %[1]s 可能仍在进行：carrier replays follow %[1]s 继续查看", visible(a.Value.ID)))
+		return said{s.advise(s.explain(ctx, err).Error(), s.sayf("replay %[1]s may go on all the same: carrier replays follow %[1]s follows it again",
+			"重放 %[1]s 可能仍在进行：carrier replays follow %[1]s 继续查看", visible(a.Value.ID))), err}
 	}
 	return errors.Join(show(s, a, s.ending), s.outcome(&a.Value))
 }
@@ -131,7 +131,7 @@ type followNotes struct {
 func (n *followNotes) show(r *adminclient.Replay) { n.fresh(n.s.holdUp(r)) }
 
 func (n *followNotes) trouble(err error) {
-	n.fresh(n.s.sayf("%v; trying again", "%v；正在重试", err))
+	n.fresh(n.s.retrying(err))
 }
 
 func (n *followNotes) clear() {}
@@ -143,6 +143,11 @@ func (n *followNotes) fresh(text string) {
 	if n.last = text; text != "" {
 		fmt.Fprintln(n.w, "carrier:", visible(text))
 	}
+}
+
+// retrying says that err is waited out.
+func (s *screen) retrying(err error) string {
+	return s.advise(err.Error(), s.say("trying again", "正在重试"))
 }
 
 // holdUp says why a replay does not go on just now; empty if it does.
@@ -182,7 +187,7 @@ func newFollowBar(notes *followNotes, r *adminclient.Replay) *followBar {
 func (b *followBar) show(r *adminclient.Replay) { b.draw(r, b.notes.s.holdUp(r)) }
 
 func (b *followBar) trouble(err error) {
-	b.above(b.notes.s.sayf("%v; trying again", "%v；正在重试", err))
+	b.above(b.notes.s.retrying(err))
 }
 
 func (b *followBar) clear() { _ = b.bar.Clear() }

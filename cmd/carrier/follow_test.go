@@ -111,7 +111,7 @@ func TestWatch(t *testing.T) {
 		{"it is paused, and goes on", []any{paused, paused, running, done}, 4 * followEvery, nil, "carrier: replay 12 is paused; carrier replays resume 12 lets it go on\n"},
 		{"it waits", []any{waiting, waiting, done}, 3 * followEvery, nil, "carrier: SF: its breaker is open; YTO: paused\n"},
 		{"the service restarts", []any{away, away, busy, running, done}, 5 * followEvery, nil,
-			"carrier: http://a does not answer: connection refused; trying again\ncarrier: Busy.; trying again\n"},
+			"carrier: http://a does not answer: connection refused; trying again\ncarrier: Busy; trying again\n"},
 		{"the service stays away", []any{running, away}, followEvery + followPatience + followEvery, away, "carrier: http://a does not answer: connection refused; trying again\n"},
 		{"the replay is not there", []any{lost}, followEvery, lost, ""},
 	} {
@@ -161,7 +161,7 @@ func TestFollowGivesUp(t *testing.T) {
 	f := newFakeAdmin(t).on("GET /admin/v1/replays/12", 200, fakeReplay("12", "running", 5, 1, 0, 4))
 	f.on("GET /admin/v1/replays/12", 404, `{"detail":"There is no replay 12.","code":"not_found"}`)
 	status, _, errs := f.run(t, "C", "replays", "follow", "12")
-	want := "carrier: There is no replay 12.; replay 12 may go on all the same: carrier replays follow 12 follows it again\n"
+	want := "carrier: There is no replay 12; replay 12 may go on all the same: carrier replays follow 12 follows it again\n"
 	if status != exitFailed || errs != want {
 		t.Errorf("status %d, %s", status, errs)
 	}

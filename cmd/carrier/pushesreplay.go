@@ -71,7 +71,7 @@ func (p *pushesReplay) single(ctx context.Context, w *world) error {
 func (s *screen) refusedReplay(seq uint64, r *adminclient.Refusal) string {
 	text := visible(s.sayf("push %d: %v", "推送 %d：%v", seq, r))
 	if r.PushStatus == "delivered" {
-		text += s.say("; --force sends it again all the same", "；--force 可再次发送")
+		text = s.advise(text, s.say("--force sends it again all the same", "--force 可再次发送"))
 	}
 	return text
 }
