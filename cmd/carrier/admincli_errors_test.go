@@ -76,7 +76,7 @@ func TestAdminMistakes(t *testing.T) {
 		{"a wrong token", []string{"CARRIER_ADMIN_TOKEN=wrong"}, "stats", 1, []string{"no valid credentials", "--token-file", "CARRIER_ADMIN_TOKEN"}},
 		{"a wrong token, in Chinese", []string{"CARRIER_ADMIN_TOKEN=wrong", "LANG=zh_CN"}, "stats", 1, []string{"请用 --token-file"}},
 		{"a refused filter", nil, "pushes list --status x", 1, []string{"status must be given once"}},
-		{"not there, and in colours", nil, "pushes show 66", 1, []string{`no push \x1b[31m66`}},
+		{"not there, and in colours", nil, "pushes show 66", 1, []string{`no push \x1b[31m66; asked for /admin/v1/pushes/66`}},
 		{"delivered already", nil, "pushes replay 7", 1, []string{"push 7", "delivered", "--force"}},
 		{"not allowed", nil, "pushes replay 8 9", 1, []string{"may not do that"}},
 		{"no JSON", nil, "stats", 1, []string{"is not the admin API's"}},
@@ -158,7 +158,8 @@ func TestOneRefusedReplayKeepsNoOther(t *testing.T) {
 	status, out, errs := f.run(t, "C", "pushes", "replay", "7", "8", "9", "10")
 	wantOut := "push 8 of SF/1234567890: pending (waybill): Push 7 of the same waybill goes first.\n" +
 		"push 10 of SF/1234567890: pending (waybill): Push 7 of the same waybill goes first.\n"
-	wantErrs := "carrier: push 7: It was delivered; --force sends it again all the same\ncarrier: push 9: There is nothing at this address.\n"
+	wantErrs := "carrier: push 7 is delivered already, and sending it again shows the customer the same scan twice; --force does that all the same\n" +
+		"carrier: push 9: there is none of that number\n"
 	if status != exitFailed || out != wantOut || errs != wantErrs {
 		t.Errorf("status %d\n%s%s", status, out, errs)
 	}

@@ -73,3 +73,70 @@ func TestAdminCommandsAndServe(t *testing.T) {
 		}
 	}
 }
+
+// TestAnOperatorPutsItRight replays what failed, and uses each verb on a running service.
+func TestAnOperatorPutsItRight(t *testing.T) {
+	t.Parallel()
+	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
+	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL})
+	_, c := serveCarrier(t, settings, settings.File(t))
+	ask := func(status int, args string, says ...string) {
+		t.Helper()
+		env := []string{"CARRIER_ADMIN_URL=" + c.Admin, "CARRIER_ADMIN_TOKEN=" + settings.Operator, "LC_ALL=C"}
+		got, out, errs := command(t, env, "", strings.Fields(args)...)
+		if got != status {
+			t.Errorf("carrier %s: status %d\n%s%s", args, got, out, errs)
+		}
+		for _, word := range says {
+			if !strings.Contains(out+errs, word) {
+				t.Errorf("carrier %s does not say %q:\n%s%s", args, word, out, errs)
+			}
+		}
+	}
+	scan := func(id string, waybill string, action int, at int64) apptest.Event {
+		return apptest.Event{ID: id, DeliveryID: "SF", WaybillID: waybill, ActionType: action, ActionTime: 1_700_000_000 + at, ActionMsg: "scan " + id, Token: "t-" + waybill}
+	}
+
+	up.Faulty(t, sandbox.Faults{Waybills: map[string]sandbox.WaybillFault{"W1": {Errcode: 40097}}})
+	c.Accept(t, scan("a", "W1", 100001, 0), scan("b", "W1", 200001, 1))
+	c.Settled(t, soon)
+	ask(0, "pushes list --status failed --errcode 40097", "refused", "W1")
+	ask(0, "pushes show 1", "40097", "refused: WeChat refused this scan for good", "latest attempts: 1")
+	ask(0, "pushes replay --status failed --dry-run", "2 pushes match", "waits_behind 1", "Nothing was changed")
+	ask(1, "pushes replay --status failed --because try", "replay 1 is done: 0 of 2 pushes delivered, 2 failed", "2 pushes were not delivered")
+	up.Faulty(t, sandbox.Faults{})
+	ask(0, "pushes replay --status failed --because fixed --rate 100", "replay 2 is done: 2 of 2 pushes delivered")
+	ask(0, "pushes replay --status failed", "replay 3: no push matches")
+	ask(1, "pushes replay 1", "push 1", "--force")
+	ask(0, "pushes replay 1 --force --reason again", "push 1 of SF/W1")
+	c.Settled(t, soon)
+	ask(0, "replays list", "status=failed", "fixed", "push 1")
+	ask(0, "replays show 2", "done", "delivered          2")
+	ask(0, "replays follow 2", "replay 2 is done")
+	ask(1, "replays cancel 2", "carrier: ")
+	ask(1, "replays show 99", "/admin/v1/replays/99")
+
+	ask(0, "waybill freeze SF/W1 --reason inspection", "frozen", "inspection")
+	c.Accept(t, scan("c", "W1", 300002, 2), scan("d", "W1", 300003, 3))
+	ask(0, "waybill show W1", "in transit", "pending (waybill)")
+	ask(0, "pushes list --waiting-for waybill", "W1")
+	ask(0, "waybill skip SF/W1 --reason wrong")
+	ask(0, "pushes list --status discarded", "wrong")
+	ask(0, "waybill thaw SF/W1")
+	c.Settled(t, soon)
+	ask(1, "waybill retry SF/W1", "carrier: ")
+	ask(1, "pushes discard 1 --reason late", "carrier: ")
+	if a := c.Send(t, scan("e", "W1", 100001, 9)); a.Verdict != "rejected" {
+		t.Fatalf("a pickup after the signature is %s", a.Body)
+	}
+	ask(0, "events list --verdict rejected", "rejected", "W1")
+	ask(0, "events accept 5 --reason seen", "accepted, by an operator")
+	ask(1, "events accept 5 --reason seen", "carrier: ")
+	ask(1, "accounts probe SF", "carrier: ")
+	ask(0, "accounts pause SF --reason lunch", "paused", "lunch")
+	ask(0, "accounts resume SF --let-fail-for 10m", "sending", "may fail for good until")
+	ask(0, "audit", "replay.start", "waybill.freeze", "event.accept", "account.resume", "ops", "inspection")
+	ask(0, "audit --action push.replay --json", `"action": "push.replay"`)
+	ask(0, "dead-letters", "nothing matches")
+	ask(0, "stats", "delivered", "SF")
+}

@@ -119,6 +119,8 @@ func (s *session) explain(ctx context.Context, err error) error {
 	case refusal.Location != "":
 		advice = s.sayf("it points to %s, which does not get the token; if that is right, give it with --admin-url",
 			"它指向 %s，令牌不会发往该处；如确认无误，请用 --admin-url 指定", refusal.Location)
+	case refusal.Status == http.StatusNotFound && refusal.Code != "":
+		advice = s.sayf("asked for %s", "请求的是 %s", refusal.Path)
 	case refusal.Code == "":
 		advice = s.say("is this the admin API's address? Give that with --admin-url", "该地址是否为管理接口？请用 --admin-url 指定")
 	}

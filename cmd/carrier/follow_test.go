@@ -27,7 +27,7 @@ func TestBulkReplayIsFollowed(t *testing.T) {
 			"replay 12 is done: 4 of 5 pushes delivered, 1 left as they were, in 1m5s\n", ""},
 		{"cancelled", fakeReplay("12", "cancelled", 5, 1, 0, 2), exitFailed, "replay 12 is cancelled: 1 of 5 pushes delivered, 2 on their way still, in 1m5s\n",
 			"carrier: replay 12 was cancelled\n"},
-		{"nothing matched", fakeReplay("12", "done", 0, 0, 0, 0), exitDone, "replay 12 is done: 0 of 0 pushes delivered, in 1m5s\n", ""},
+		{"nothing matched", fakeReplay("12", "done", 0, 0, 0, 0), exitDone, "replay 12: no push matches; nothing was sent\n", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			f := newFakeAdmin(t).on("POST /admin/v1/replays", 202, test.replay).on("GET /admin/v1/replays/12", 200, test.replay)
@@ -161,7 +161,7 @@ func TestFollowGivesUp(t *testing.T) {
 	f := newFakeAdmin(t).on("GET /admin/v1/replays/12", 200, fakeReplay("12", "running", 5, 1, 0, 4))
 	f.on("GET /admin/v1/replays/12", 404, `{"detail":"There is no replay 12.","code":"not_found"}`)
 	status, _, errs := f.run(t, "C", "replays", "follow", "12")
-	want := "carrier: There is no replay 12; replay 12 may go on all the same: carrier replays follow 12 follows it again\n"
+	want := "carrier: There is no replay 12; asked for /admin/v1/replays/12; replay 12 may go on all the same: carrier replays follow 12 follows it again\n"
 	if status != exitFailed || errs != want {
 		t.Errorf("status %d, %s", status, errs)
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"carrier/internal/adminclient"
 	"carrier/internal/store"
@@ -67,13 +68,18 @@ func (p *pushesReplay) single(ctx context.Context, w *world) error {
 	})
 }
 
-// refusedReplay says why a push can't be replayed; the service's words may not say which one.
+// refusedReplay says why a push can't be replayed, and which one it is.
 func (s *screen) refusedReplay(seq uint64, r *adminclient.Refusal) string {
-	text := visible(s.sayf("push %d: %v", "推送 %d：%v", seq, r))
-	if r.PushStatus == "delivered" {
-		text = s.advise(text, s.say("--force sends it again all the same", "--force 可再次发送"))
+	switch {
+	case r.PushStatus == "delivered":
+		return s.sayf("push %d is delivered already, and sending it again shows the customer the same scan twice; --force does that all the same",
+			"推送 %d 已送达，再次发送会使客户看到重复的轨迹；如确需发送请加 --force", seq)
+	case r.Status == http.StatusNotFound:
+		return s.sayf("push %d: there is none of that number", "推送 %d：没有该编号的推送", seq)
+	case strings.Contains(r.Error(), number(seq)):
+		return visible(r.Error())
 	}
-	return text
+	return visible(s.sayf("push %d: %v", "推送 %d：%v", seq, r))
 }
 
 // bulk starts a replay of all that match, or tells what it would do.

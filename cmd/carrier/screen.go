@@ -76,7 +76,10 @@ func (s *screen) unix(seconds int64) string {
 // seconds is a length of time to the second, or finer below ten seconds.
 func (s *screen) seconds(n float64) string {
 	d := time.Duration(n * float64(time.Second))
-	if d < 10*time.Second {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < 10*time.Second:
 		return d.Round(100 * time.Millisecond).String()
 	}
 	return d.Round(time.Second).String()

@@ -153,7 +153,7 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 	case len(body) > maxAnswer:
 		return nil, &Unreadable{URL: c.base + r.path, Err: fmt.Errorf("the answer is longer than %d bytes", maxAnswer)}
 	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, refusal(c.base, resp, body)
+		return nil, refusal(c.base, r.path, resp, body)
 	}
 	return body, nil
 }

@@ -228,7 +228,7 @@ func TestRefusals(t *testing.T) {
 				t.Fatalf("the error is %v", err)
 			}
 			want := test.want
-			want.URL, want.RetryAfter = c.base, 3*time.Second
+			want.URL, want.Path, want.RetryAfter = c.base, "/admin/v1/pushes/1/discard", 3*time.Second
 			if !reflect.DeepEqual(*got, want) || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got %+v\nwant %+v\nsaying %q", *got, want, err)
 			}

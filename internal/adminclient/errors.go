@@ -45,6 +45,7 @@ type FieldError struct {
 // Refusal is an answer that refuses: a problem document (RFC 9457), as far as the service gave one.
 type Refusal struct {
 	URL        string // The admin API's address.
+	Path       string // What was asked for there.
 	Status     int    // The HTTP status.
 	Location   string // Where a redirect points; it is not followed.
 	Title      string
@@ -85,8 +86,8 @@ func (r *Refusal) Temporary() bool {
 }
 
 // refusal reads an answer that refuses. One that is no problem document has only its status to tell.
-func refusal(base string, resp *http.Response, body []byte) *Refusal {
-	r := &Refusal{URL: base, Status: resp.StatusCode, Location: resp.Header.Get("Location")}
+func refusal(base, path string, resp *http.Response, body []byte) *Refusal {
+	r := &Refusal{URL: base, Path: path, Status: resp.StatusCode, Location: resp.Header.Get("Location")}
 	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 {
 		r.RetryAfter = time.Duration(seconds) * time.Second
 	}
