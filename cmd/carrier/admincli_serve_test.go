@@ -45,7 +45,7 @@ func TestAdminCommandsAndServe(t *testing.T) {
 		{"pushes list --json --all", "", 0, []string{`"waybill_id": "顺/1"`, `\u202e`}},
 		{"pushes show 1", "", 0, []string{"100001 picked up", `已揽件\u202e`, "waits for a Token", "no attempts yet"}},
 		{"pushes show 999", "", 1, []string{"carrier: "}},
-		{"pushes replay 1", "", 1, []string{"push 1", "pending"}},
+		{"pushes replay 1", "", 1, []string{"Push 1", "pending"}},
 		{"events list", "", 0, []string{"held", "ignored"}},
 		{"waybill show 顺/1 --delivery-id SF", "", 0, []string{"picked up", "none yet"}},
 		{"waybill show SF/顺/1", "", 0, []string{"picked up"}},
