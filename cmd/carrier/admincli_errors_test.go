@@ -29,7 +29,7 @@ func TestAdminMistakes(t *testing.T) {
 	}
 	gone := httptest.NewServer(http.NotFoundHandler())
 	gone.Close()
-	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<h1>no</h1>", 502) }))
+	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<h1>no</h1>", http.StatusBadGateway) }))
 	t.Cleanup(page.Close)
 	away := httptest.NewServer(http.RedirectHandler("https://elsewhere.example/", http.StatusFound))
 	t.Cleanup(away.Close)
