@@ -74,7 +74,10 @@ func (s *screen) accountState(a *adminclient.Account) string {
 func (s *screen) accountTroubles(a *adminclient.Account) error {
 	var troubles []string
 	if a.Paused {
-		text := s.sayf("paused since %s", "自 %s 起暂停", cell(s.time(a.PauseSince)))
+		text := s.say("paused", "已暂停")
+		if since := s.time(a.PauseSince); since != "" {
+			text += s.sayf(" since %s", "，自 %s", since)
+		}
 		if until := s.time(a.PausedUntil); until != "" {
 			text += s.sayf(" until %s", "，至 %s", until)
 		}

@@ -32,7 +32,7 @@ func (e *eventsList) Run(ctx context.Context, w *world) error {
 	return e.with(ctx, w, func(s *session) error {
 		t := s.table(
 			column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("EVENT", "事件")},
-			column{head: s.say("SOURCE", "来源")}, column{head: s.say("SCAN", "扫描")}, column{head: s.say("SCANNED AT", "扫描时间")},
+			column{head: s.say("SOURCE", "来源")}, column{head: s.say("SCAN", "扫描"), text: true}, column{head: s.say("SCANNED AT", "扫描时间")},
 			column{head: s.say("VERDICT", "判定")}, column{head: s.say("PUSH", "推送")}, column{head: s.say("WHY", "原因"), text: true},
 		)
 		return list(ctx, s, s.Events(filter), e.paging, t, s.eventRow)

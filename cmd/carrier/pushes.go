@@ -75,7 +75,7 @@ func (p *pushesList) Run(ctx context.Context, w *world) error {
 
 func (s *screen) pushTable() *table {
 	return s.table(
-		column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("SCAN", "扫描")},
+		column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("SCAN", "扫描"), text: true},
 		column{head: s.say("SCANNED AT", "扫描时间")}, column{head: s.say("STATUS", "状态")},
 		column{head: s.say("TRIES", "次数"), right: true}, column{head: "ERRCODE", right: true},
 		column{head: s.say("WHY", "原因"), text: true},

@@ -176,7 +176,7 @@ func (s *screen) sample(items []adminclient.PlanItem) error {
 		return nil
 	}
 	t := s.table(
-		column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("SCAN", "扫描")},
+		column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("SCAN", "扫描"), text: true},
 		column{head: s.say("SCANNED AT", "扫描时间")}, column{head: s.say("STATUS", "状态")}, column{head: "ERRCODE", right: true},
 		column{head: s.say("REASON", "原因")}, column{head: s.say("VERDICT", "判定")}, column{head: s.say("WHAT WOULD HAPPEN", "将会如何"), text: true},
 	)
