@@ -74,12 +74,12 @@ func (x *tx) ofEvent(seq uint64) (event eventRecord, rec pushRecord, w *waybill,
 	return event, rec, w, err
 }
 
-// done gives the caller the push as it is now, and keeps the act.
-func (o *actOp) done(x *tx, event *eventRecord, rec *pushRecord) {
+// done gives the caller the push as it is now, and keeps the act; replay is the one that it started, or 0.
+func (o *actOp) done(x *tx, event *eventRecord, rec *pushRecord, replay uint64) {
 	o.push = event.push(o.seq, rec.ord)
 	rec.fill(&o.push)
 	x.audit(o.act, store.AuditEntry{
-		DeliveryID: event.event.DeliveryID, WaybillID: event.event.WaybillID, Seq: o.seq, Replay: rec.replay,
+		DeliveryID: event.event.DeliveryID, WaybillID: event.event.WaybillID, Seq: o.seq, Replay: replay,
 	})
 }
 
@@ -96,7 +96,7 @@ func (x *tx) discardByHand(o *actOp) error {
 		reason = store.ReasonOperator
 	}
 	x.discard(w.name, o.seq, &rec, reason)
-	o.done(x, &event, &rec)
+	o.done(x, &event, &rec, 0)
 	x.feedReload(w)
 	return nil
 }
@@ -119,17 +119,41 @@ func (x *tx) retryNow(o *actOp) error {
 	if err != nil {
 		return err
 	}
-	switch {
-	case rec.status != store.Pending:
+	if rec.status != store.Pending {
 		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
-	case w.blocked() || rec.nextAt <= x.now:
+	}
+	waits, err := x.waitsBehind(w, rec.ord)
+	if err != nil {
+		return err
+	}
+	if waits || w.blocked() || rec.nextAt <= x.now {
 		return fmt.Errorf("it does not wait for its next attempt: %w", store.ErrState)
 	}
 	rec.nextAt = 0
 	x.savePush(o.seq, rec)
-	o.done(x, &event, &rec)
+	o.done(x, &event, &rec, 0)
 	x.feedReload(w)
 	return nil
+}
+
+// waitsBehind tells whether a waybill has an open push that goes before the one with an ord.
+func (x *tx) waitsBehind(w *waybill, ord uint64) (bool, error) {
+	if w.open == 1 {
+		return false, nil
+	}
+	t, err := x.timeline(w)
+	if err != nil {
+		return false, err
+	}
+	for i := range t {
+		if t[i].Ord == 0 || t[i].Ord >= ord {
+			continue
+		}
+		if rec, err := x.push(w.name, t[i].Seq, t[i].Ord); err != nil || rec.status == store.Pending {
+			return true, err
+		}
+	}
+	return false, nil
 }
 
 // override carries out what state.Machine.Override says.

@@ -29,7 +29,7 @@ func (x *tx) replayOne(o *actOp, force bool) error {
 	r.Requeued = 1
 
 	rec = x.pushes[o.seq]
-	o.done(x, &event, &rec)
+	o.done(x, &event, &rec, r.ID)
 	return nil
 }
 

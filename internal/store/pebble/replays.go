@@ -2,6 +2,8 @@ package pebble
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -28,6 +30,10 @@ func (r *replays) forget() {
 
 // StartReplay keeps a new replay.
 func (s *Store) StartReplay(ctx context.Context, r store.Replay, act store.Act) (store.Replay, error) {
+	// Times and rates come from outside, and JSON can't hold all of them: better no replay than no writer.
+	if _, err := json.Marshal(r); err != nil {
+		return store.Replay{}, fmt.Errorf("a replay that can't be kept: %w", err)
+	}
 	return s.changeReplay(ctx, "start a replay", act, func(x *tx) (*store.Replay, error) {
 		r.UpTo = x.w.next - 1
 		return x.newReplay(r, act), nil
@@ -178,6 +184,9 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 			continue // Retention was faster.
 		}
 		rec, err := x.existing(event.event.Waybill(), seq)
+		if errors.Is(err, store.ErrState) {
+			continue // It has no push.
+		}
 		if err != nil {
 			return nil, err
 		}

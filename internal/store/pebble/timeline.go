@@ -74,17 +74,19 @@ func (x *tx) expect(at int64) {
 // then the event's own row lists it, if it need not wait for a Token.
 func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural bool) store.Push {
 	if w.token == "" || !natural {
-		x.list(w, seq, pushRecord{status: store.Pending, ord: ord}, rec.receivedAt)
+		x.list(w, seq, pushRecord{status: store.Pending, ord: ord}, x.now)
 	} else {
 		x.w.untried.add(seq, w.name)
 	}
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
-	return rec.push(seq, ord)
+	p := rec.push(seq, ord)
+	p.OpenedAt = fromMillis(x.now)
+	return p
 }
 
-// list writes an open push with a row in q, or in t as long as its waybill has no Token; it waits for one from since
-// (Unix ms) on.
+// list writes an open push with a row in q, or in t as long as its waybill has no Token. It is pending, and waits for a
+// Token, from since on (Unix ms; 0: since its event came).
 func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
 	rec.openedAt = since
 	if w.token == "" {

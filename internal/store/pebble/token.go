@@ -143,7 +143,7 @@ func (x *tx) wakePush(w *waybill, p numbered) {
 		x.reopen(w, p.seq, p.rec, 0, false)
 	case p.rec.tokenUntil != 0:
 		x.unlist(p.seq, &p.rec)
-		x.list(w, p.seq, p.rec, x.now)
+		x.list(w, p.seq, p.rec, p.rec.openedAt)
 	default:
 		p.rec.refusals, p.rec.nextAt = 0, 0
 		x.savePush(p.seq, p.rec)
