@@ -38,7 +38,8 @@ func Run(t *testing.T, open Opener) {
 		tests map[string]func(*fixture)
 	}{
 		{"apply", applyTests}, {"hold", holdTests}, {"token", tokenTests}, {"settle", settleTests},
-		{"replay", replayTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
+		{"replay", replayTests}, {"replays", replaysTests}, {"byhand", byHandTests}, {"audit", auditTests},
+		{"waiting", waitingTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
 		{"stats", statsTests}, {"life", lifeTests},
 	} {
 		for name, test := range group.tests {
