@@ -138,6 +138,10 @@ func (s *Store) loadNumbered() (err error) {
 		return err
 	}
 	newest, err := readReplay(s.db, uint64(s.w.replays.last))
+	if errors.Is(err, errRecord) {
+		s.reportDamage(err) // It is lost, and must not take the store with it.
+		return nil
+	}
 	s.w.lastMS = millis(newest.CreatedAt) + 1
 	return err
 }

@@ -812,7 +812,10 @@ func actsAtOnce(f *fixture) {
 		{"discard", func(int) bool { _, err := f.store.Discard(ctx, n[0], by(store.ActDiscard)); return did(err) }, 1},
 		{"replay", func(int) bool { _, err := f.store.Replay(ctx, n[1], false, by(store.ActReplay)); return did(err) }, 1},
 		{"accept", func(int) bool { _, err := f.store.Accept(ctx, rejected.Seq, by(store.ActAccept)); return did(err) }, 1},
-		{"freeze", func(int) bool { changed, err := f.store.Freeze(ctx, w, true, by(store.ActFreeze)); return did(err) && changed }, 1},
+		{"freeze", func(int) bool {
+			changed, err := f.store.Freeze(ctx, w, true, by(store.ActFreeze))
+			return did(err) && changed
+		}, 1},
 		{"step", func(person int) bool {
 			id := []uint64{a.ID, b.ID}[person%2]
 			_, err := f.store.Requeue(ctx, store.Requeue{Replay: id, Seqs: n[2:], Leg: upTo(n[2])})

@@ -3,7 +3,6 @@ package storetest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -25,16 +24,25 @@ func runModel(t *testing.T, open Opener) {
 		defer m.close()
 		m.T = rt
 		rt.Repeat(map[string]func(*rapid.T){
-			"apply":  m.apply,
-			"repeat": m.repeat,
-			"token":  m.token,
-			"settle": m.settle,
-			"late":   m.settleEnded,
-			"replay": m.replay,
-			"pass":   m.pass,
-			"reopen": m.reopen,
-			"":       m.compare,
+			"apply":    m.apply,
+			"repeat":   m.repeat,
+			"token":    m.token,
+			"settle":   m.settle,
+			"late":     m.settleEnded,
+			"replay":   m.replay,
+			"discard":  m.discard,
+			"retry":    m.retryNow,
+			"freeze":   m.freeze,
+			"override": m.override,
+			"start":    m.startReplay,
+			"step":     m.stepReplay,
+			"set":      m.setReplay,
+			"pass":     m.pass,
+			"reopen":   m.reopen,
+			"":         m.compare,
 		})
+		m.compareAll()
+		m.reopen(rt)
 		m.compareAll()
 	})
 }
@@ -45,9 +53,13 @@ type modelPush struct {
 	ord        int // The model's own count of acceptance.
 	status     store.Status
 	reason     string
-	attempts   int
+	attempts   []uint64  // The replay of each.
 	tokenUntil time.Time // Zero: it waits for no Token.
-	received   time.Time
+	nextAt     time.Time
+	doneAt     time.Time
+	refusals   int
+	replay     uint64
+	bulk       bool
 }
 
 type sent struct {
@@ -67,10 +79,12 @@ type model struct {
 
 	sent      []sent
 	timelines map[state.Waybill]state.Timeline
-	received  map[uint64]time.Time
 	tokens    map[state.Waybill]string
 	parked    map[state.Waybill]bool
+	frozen    map[state.Waybill]bool
 	pushes    map[uint64]*modelPush
+	replays   []*modelReplay // By number, from 1.
+	audits    int
 	verdicts  map[state.Verdict]int64
 	accepted  int
 }
@@ -80,9 +94,9 @@ func newModel(t *testing.T, open Opener, home string) *model {
 	m := &model{
 		t: t, open: open, home: home, clock: c,
 		opts:      Options{Machine: state.Machine{ReorderWindow: window}, NoTokenWait: noTokenWait, Now: c.Now},
-		timelines: map[state.Waybill]state.Timeline{}, received: map[uint64]time.Time{},
-		tokens: map[state.Waybill]string{}, parked: map[state.Waybill]bool{}, pushes: map[uint64]*modelPush{},
-		verdicts: map[state.Verdict]int64{},
+		timelines: map[state.Waybill]state.Timeline{}, tokens: map[state.Waybill]string{},
+		parked: map[state.Waybill]bool{}, frozen: map[state.Waybill]bool{},
+		pushes: map[uint64]*modelPush{}, verdicts: map[state.Verdict]int64{},
 	}
 	m.store = open(t, home, m.opts)
 	return m
@@ -134,7 +148,6 @@ func (m *model) expect(t *rapid.T, s *sent, r store.Result) {
 	}
 	after, d := m.opts.Machine.Decide(slices.Clone(m.timelines[w]), e, m.clock.Now().UnixMilli())
 	m.timelines[w] = after
-	m.received[r.Seq] = m.clock.Now()
 	m.verdicts[d.Entry.Verdict]++
 	s.seq, s.verdict = r.Seq, d.Entry.Verdict
 	if r.Verdict != d.Entry.Verdict || r.Reason != d.Entry.Reason || r.Stage != d.Stage || r.Late != d.Entry.Late || r.Gap != d.Entry.Gap {
@@ -153,12 +166,42 @@ func (m *model) accept(w state.Waybill, entries []state.Entry) {
 			continue
 		}
 		m.accepted++
-		p := &modelPush{waybill: w, ord: m.accepted, status: store.Pending, received: m.received[e.Seq]}
-		if m.tokens[w] == "" {
-			p.tokenUntil = p.received.Add(noTokenWait)
-		}
+		p := &modelPush{waybill: w, ord: m.accepted}
 		m.pushes[e.Seq] = p
+		m.opened(p, 0, false)
 	}
+}
+
+// opened makes a push pending, for a replay or for none.
+func (m *model) opened(p *modelPush, replay uint64, bulk bool) {
+	*p = modelPush{waybill: p.waybill, ord: p.ord, status: store.Pending, attempts: p.attempts, replay: replay, bulk: bulk}
+	if m.tokens[p.waybill] == "" {
+		p.tokenUntil = m.clock.Now().Add(noTokenWait)
+	}
+}
+
+// ended makes a push final; it may have been so in another way before.
+func (m *model) ended(p *modelPush, to store.Status, reason string) {
+	if p.replay != 0 {
+		m.replays[p.replay-1].count(m, p.status, to)
+	}
+	p.status, p.reason, p.doneAt = to, reason, m.clock.Now()
+	p.tokenUntil, p.nextAt = time.Time{}, time.Time{}
+}
+
+// note counts an attempt.
+func (p *modelPush) note() {
+	if p.attempts = append(p.attempts, p.replay); len(p.attempts) > store.MaxAttempts {
+		p.attempts = p.attempts[1:]
+	}
+}
+
+// act draws whether a person does something. kept counts what the audit log must keep of it.
+func (m *model) act(t *rapid.T, action string) (a store.Act, kept int) {
+	if rapid.IntRange(0, 3).Draw(t, "nobody") == 0 {
+		return store.Act{}, 0
+	}
+	return by(action), 1
 }
 
 func (m *model) newToken(w state.Waybill, token string) bool {
@@ -171,10 +214,13 @@ func (m *model) newToken(w state.Waybill, token string) bool {
 		if p.waybill != w {
 			continue
 		}
-		p.tokenUntil = time.Time{}
-		if p.status == store.Failed && (p.reason == store.ReasonToken || p.reason == store.ReasonNoToken) {
-			p.status, p.reason = store.Pending, ""
+		switch {
+		case p.status == store.Failed && (p.reason == store.ReasonToken || p.reason == store.ReasonNoToken):
+			m.opened(p, 0, false)
+		case p.status == store.Pending && p.tokenUntil.IsZero() && p.refusals > 0:
+			p.refusals, p.nextAt = 0, time.Time{}
 		}
+		p.tokenUntil = time.Time{}
 	}
 	return true
 }
@@ -203,12 +249,16 @@ func (m *model) repeat(t *rapid.T) {
 func (m *model) token(t *rapid.T) {
 	w := modelWaybills.Draw(t, "waybill")
 	token := rapid.SampledFrom([]string{"A", "B", "C"}).Draw(t, "token")
-	changed, err := m.store.PutToken(context.Background(), w, token, store.Act{})
+	act, kept := m.act(t, store.ActToken)
+	changed, err := m.store.PutToken(context.Background(), w, token, act)
 	if err != nil {
 		t.Fatalf("PutToken: %v", err)
 	}
 	if want := m.newToken(w, token); changed != want {
 		t.Fatalf("PutToken(%s, %s): changed %v, want %v", w, token, changed, want)
+	}
+	if changed {
+		m.audits += kept
 	}
 }
 
@@ -240,17 +290,23 @@ func (m *model) settle(t *rapid.T) {
 		Seq: seq, Waybill: p.waybill, Attempt: &store.Attempt{At: m.clock.Now(), Errcode: new(1), Scope: "x"},
 		Status: rapid.SampledFrom(store.Statuses()).Draw(t, "status"),
 	}
-	if o.Status == store.Failed || o.Status == store.Discarded {
+	switch o.Status {
+	case store.Pending:
+		o.NextAt = m.clock.Now().Add(rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour}).Draw(t, "wait"))
+		o.Refusals = rapid.IntRange(0, 1).Draw(t, "refusals")
+	case store.Failed, store.Discarded:
 		o.Reason = rapid.SampledFrom([]string{store.ReasonToken, store.ReasonRefused}).Draw(t, "reason")
 		o.Park = o.Status == store.Failed && o.Reason == store.ReasonToken
 	}
 	if err := m.put(o); err != nil {
 		t.Fatalf("Settle(%d): %v", seq, err)
 	}
-	p.status, p.reason = o.Status, o.Reason
-	p.attempts = min(p.attempts+1, store.MaxAttempts)
-	if o.Status != store.Pending {
-		p.tokenUntil = time.Time{}
+	p.note()
+	p.refusals = o.Refusals
+	if o.Status == store.Pending {
+		p.nextAt = o.NextAt
+	} else {
+		m.ended(p, o.Status, o.Reason)
 	}
 	m.parked[p.waybill] = m.parked[p.waybill] || o.Park
 }
@@ -261,39 +317,19 @@ func (m *model) settleEnded(t *rapid.T) {
 	if err := m.put(o); err != nil {
 		t.Fatalf("Settle(%d): %v", seq, err)
 	}
-	p.attempts = min(p.attempts+1, store.MaxAttempts)
+	p.note()
 	if p.status == store.Discarded { // It was in flight then: what upstream has taken is delivered.
-		p.status, p.reason = store.Delivered, ""
+		m.ended(p, store.Delivered, "")
 	}
-}
-
-func (m *model) replay(t *rapid.T) {
-	if len(m.sent) == 0 {
-		t.Skip("nothing was sent")
-	}
-	seq := m.sent[rapid.IntRange(0, len(m.sent)-1).Draw(t, "which")].seq
-	force := rapid.Bool().Draw(t, "force")
-	_, err := m.store.Replay(context.Background(), seq, force, store.Act{})
-	p := m.pushes[seq]
-	if p == nil || p.status == store.Pending || p.status == store.Delivered && !force {
-		if !errors.Is(err, store.ErrState) {
-			t.Fatalf("Replay(%d, %v): %v, want ErrState", seq, force, err)
-		}
-		return
-	}
-	if err != nil {
-		t.Fatalf("Replay(%d, %v): %v", seq, force, err)
-	}
-	p.status, p.reason = store.Pending, ""
-	if m.tokens[p.waybill] == "" {
-		p.tokenUntil = m.clock.Now().Add(noTokenWait)
-	}
-	m.parked[p.waybill] = false
 }
 
 // pass lets time go by.
 func (m *model) pass(t *rapid.T) {
-	m.clock.advance(rapid.SampledFrom([]time.Duration{0, time.Second, window / 2, window, noTokenWait}).Draw(t, "time"))
+	m.advance(t, rapid.SampledFrom([]time.Duration{0, time.Second, window / 2, window, noTokenWait}).Draw(t, "time"))
+}
+
+func (m *model) advance(t *rapid.T, d time.Duration) {
+	m.clock.advance(d)
 	if err := m.store.Tick(context.Background()); err != nil {
 		t.Fatalf("Tick: %v", err)
 	}
@@ -305,19 +341,23 @@ func (m *model) pass(t *rapid.T) {
 	}
 	for _, p := range m.pushes {
 		if !p.tokenUntil.IsZero() && !p.tokenUntil.After(now) {
-			p.status, p.reason, p.tokenUntil = store.Failed, store.ReasonNoToken, time.Time{}
+			m.ended(p, store.Failed, store.ReasonNoToken)
 		}
 	}
 }
 
-func (m *model) reopen(*rapid.T) {
+func (m *model) reopen(t *rapid.T) {
 	m.close()
 	m.store = m.open(m.t, m.home, m.opts)
+	m.advance(t, settling) // The store's time goes on behind the newest replay.
 }
 
 // compare compares what a dispatcher sees of one waybill, and the counters.
 func (m *model) compare(t *rapid.T) {
 	m.compareLane(modelWaybills.Draw(t, "look at"))
+	if n := len(m.replays); n > 0 {
+		m.compareReplay(m.replays[rapid.IntRange(0, n-1).Draw(t, "look at replay")])
+	}
 	counts := map[string]map[store.Status]int64{account: {}, "YTO": {}}
 	for _, p := range m.pushes {
 		counts[p.waybill.DeliveryID][p.status]++
@@ -352,28 +392,30 @@ func (m *model) compareLane(w state.Waybill) {
 	if got := seqs(lane.Pushes); !slices.Equal(got, want) {
 		m.Fatalf("Lane(%s) is %v, want %v", w, got, want)
 	}
-	if lane.Token != m.tokens[w] || lane.Parked != m.parked[w] {
-		m.Fatalf("Lane(%s): token %q, parked %v; want %q, %v", w, lane.Token, lane.Parked, m.tokens[w], m.parked[w])
+	if lane.Token != m.tokens[w] || lane.Parked != m.parked[w] || lane.Frozen != m.frozen[w] {
+		m.Fatalf("Lane(%s): token %q, parked %v, frozen %v; want %q, %v, %v",
+			w, lane.Token, lane.Parked, lane.Frozen, m.tokens[w], m.parked[w], m.frozen[w])
 	}
 }
 
 // compareAll compares everything that can be read.
 func (m *model) compareAll() {
 	for seq, want := range m.pushes {
-		p, err := m.store.Push(context.Background(), seq)
-		if err != nil || p.Status != want.status || p.Reason != want.reason || len(p.Attempts) != want.attempts {
-			m.Fatalf("push %d is %+v (%v), want %+v", seq, p, err, want)
-		}
+		m.comparePush(seq, want)
 	}
+	for _, r := range m.replays {
+		m.compareReplay(r)
+	}
+	m.compareAudit()
 	for w, timeline := range m.timelines {
 		m.compareLane(w)
 		story, err := m.store.Waybill(context.Background(), w)
-		if err != nil || story.Stage != timeline.Stage() || len(story.Timeline) != len(timeline) {
+		if err != nil || story.Stage != timeline.Stage() || len(story.Timeline) != len(timeline) || story.Frozen != m.frozen[w] {
 			m.Fatalf("waybill %s is %+v (%v), want stage %s and %d events", w, story, err, timeline.Stage(), len(timeline))
 		}
 		for i, e := range timeline {
 			got := story.Timeline[i].Event
-			if got.Seq != e.Seq || got.Verdict != e.Verdict || got.Reason != e.Reason || got.Late != e.Late || got.Gap != e.Gap {
+			if got.Seq != e.Seq || got.Verdict != e.Verdict || got.Reason != e.Reason || got.Late != e.Late || got.Gap != e.Gap || got.Override != e.Override {
 				m.Fatalf("waybill %s, event %d is %+v, want %+v", w, i, got, e)
 			}
 		}
