@@ -183,7 +183,7 @@ func (m *model) opened(p *modelPush, replay uint64, bulk bool) {
 // ended makes a push final; it may have been so in another way before.
 func (m *model) ended(p *modelPush, to store.Status, reason string) {
 	if p.replay != 0 {
-		m.replays[p.replay-1].count(m, p.status, to)
+		m.replays[p.replay-1].count(p.status, to)
 	}
 	p.status, p.reason, p.doneAt = to, reason, m.clock.Now()
 	p.tokenUntil, p.nextAt = time.Time{}, time.Time{}

@@ -11,8 +11,8 @@ import (
 	"carrier/internal/store"
 )
 
-// any picks an event of any verdict, and its push if it has one.
-func (m *model) any(t *rapid.T) (uint64, *modelPush) {
+// anyEvent picks an event of any verdict, and its push if it has one.
+func (m *model) anyEvent(t *rapid.T) (uint64, *modelPush) {
 	if len(m.sent) == 0 {
 		t.Skip("nothing was sent")
 	}
@@ -34,7 +34,7 @@ func (m *model) answered(t *rapid.T, what string, err error, works bool, kept in
 }
 
 func (m *model) discard(t *rapid.T) {
-	seq, p := m.any(t)
+	seq, p := m.anyEvent(t)
 	act, kept := m.act(t, store.ActDiscard)
 	_, err := m.store.Discard(context.Background(), seq, act)
 	works := p != nil && (p.status == store.Pending || p.status == store.Failed)
@@ -49,7 +49,7 @@ func (m *model) discard(t *rapid.T) {
 }
 
 func (m *model) retryNow(t *rapid.T) {
-	seq, p := m.any(t)
+	seq, p := m.anyEvent(t)
 	act, kept := m.act(t, store.ActRetry)
 	_, err := m.store.RetryNow(context.Background(), seq, act)
 	works := p != nil && p.status == store.Pending && p.nextAt.After(m.clock.Now()) && m.sendable(p)

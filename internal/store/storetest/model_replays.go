@@ -28,7 +28,7 @@ func (r *modelReplay) open() int64 {
 }
 
 // count moves an end from one counter to another; a push that was pending had none.
-func (r *modelReplay) count(m *model, from, to store.Status) {
+func (r *modelReplay) count(from, to store.Status) {
 	for status, n := range map[store.Status]*int64{
 		store.Delivered: &r.counts.delivered, store.Failed: &r.counts.failed, store.Discarded: &r.counts.discarded,
 	} {
@@ -59,7 +59,7 @@ func (m *model) newest() (seq uint64) {
 }
 
 func (m *model) replay(t *rapid.T) {
-	seq, p := m.any(t)
+	seq, p := m.anyEvent(t)
 	force := rapid.Bool().Draw(t, "force")
 	act, kept := m.act(t, store.ActReplay)
 	_, err := m.store.Replay(context.Background(), seq, force, act)
@@ -110,7 +110,7 @@ func (m *model) stepReplay(t *rapid.T) {
 	r := m.drawReplay(t)
 	step := store.Requeue{Replay: r.id, Skipped: rapid.IntRange(0, 2).Draw(t, "skipped")}
 	for range rapid.IntRange(0, 6).Draw(t, "pushes") {
-		seq, _ := m.any(t)
+		seq, _ := m.anyEvent(t)
 		step.Seqs = append(step.Seqs, seq)
 	}
 	step.Leg = store.Leg{
