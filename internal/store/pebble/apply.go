@@ -218,6 +218,7 @@ func (x *tx) putEvent(seq uint64, rec *eventRecord, p *prepared) {
 	x.value = encodeID(x.value[:0], seq, p.content)
 	x.set(x.key, x.value)
 
+	x.indexEvent(seq, &p.event)
 	x.w.ids.add(p.idHash)
 	x.ids[p.id] = first{
 		seq: seq, hash: p.content, verdict: rec.first, reason: rec.reason,

@@ -29,6 +29,7 @@ var (
 func benchOpen(b *testing.B, dir string) *Store {
 	b.Helper()
 	o := options(b, vfs.Default)
+	o.spanRows = 0
 	o.Waybills, o.CacheBytes, o.MemtableBytes = 0, *benchCache<<20, *benchMemtable<<20
 	s, err := Open(dir, o)
 	if err != nil {

@@ -12,6 +12,7 @@ type waybill struct {
 	token    string // The newest; empty: none is known.
 	block    *block // Parked or frozen; nil while neither.
 	open     int    // Its pushes that are pending, wherever they are listed.
+	newest   uint64 // Of those, the one accepted last; it may have ended since. 0: not known.
 }
 
 // blocked tells whether nothing of the waybill can be sent, whatever its account does.

@@ -19,7 +19,7 @@ const maxProblems = 100
 func (s *Store) Check(ctx context.Context) (store.Report, error) {
 	var report store.Report
 	err := s.view(func(db cdb.Reader) (err error) {
-		report, err = check(ctx, db)
+		report, err = check(ctx, db, s.index.rows)
 		return err
 	})
 	return report, err
@@ -33,7 +33,7 @@ func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, 
 		return report, fmt.Errorf("store %s: %w", dir, err)
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
-	return check(ctx, s.db)
+	return check(ctx, s.db, s.index.rows)
 }
 
 // checker compares tables. What an event's row requires is looked up row by row; that no other rows are there follows
@@ -45,19 +45,33 @@ type checker struct {
 	counts  counters         // As the rows are.
 	wanted  map[byte]uint64  // Rows by table that events and pushes require.
 	pending map[uint64]int64 // Pushes by the replay in whose name they are pending.
+	index   *indexCheck      // nil: there is none.
 }
 
-func check(ctx context.Context, db cdb.Reader) (store.Report, error) {
+// check checks a store whose spans have so many rows. One of format 1 has no index yet.
+func check(ctx context.Context, db cdb.Reader, rows uint64) (store.Report, error) {
 	c := &checker{db: db, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
 	c.report.Pushes = map[store.Status]uint64{}
-	var err error
+	version, _, err := readIdentity(db)
+	if err != nil {
+		return c.report, err
+	}
+	if version == format {
+		if c.index, err = newIndexCheck(db, rows); err != nil {
+			return c.report, err
+		}
+	}
 	if c.low, err = readNumber(db, metaLow, 1); err != nil {
 		return c.report, err
 	}
 	if err := c.events(ctx); err != nil {
 		return c.report, err
 	}
-	for _, table := range []byte{tableIDs, tableTimeline, tablePushes, tableFailed, tableHeld, tableNoToken, tableQueued} {
+	tables := []byte{tableIDs, tableTimeline, tablePushes, tableHeld, tableNoToken, tableQueued}
+	if c.index != nil {
+		tables = append(tables, tableIndex)
+	}
+	for _, table := range tables {
 		if err := c.number(ctx, table); err != nil {
 			return c.report, err
 		}
@@ -93,6 +107,7 @@ func (c *checker) events(ctx context.Context) error {
 		}
 		c.event(keySeq(it.Key()), &rec)
 	}
+	c.spanBits()
 	return errors.Join(it.Error(), it.Close(), context.Cause(ctx))
 }
 
@@ -101,6 +116,7 @@ func (c *checker) event(seq uint64, rec *eventRecord) {
 	c.wanted[tableIDs]++
 	c.wanted[tableTimeline]++
 	c.id(seq, rec)
+	c.birth(seq, rec)
 	e, found, err := readEntry(c.db, rec.event.Waybill(), seq)
 	switch {
 	case err != nil:
@@ -112,6 +128,8 @@ func (c *checker) event(seq uint64, rec *eventRecord) {
 	case (e.Verdict == state.Accepted) != (e.Ord != 0):
 		c.problem("event %d: it is %s and has the order number %d", seq, e.Verdict, e.Ord)
 	default:
+		listed := termsOfEntry(&e)
+		c.listedUnder(seq, listed[:])
 		c.held(seq, rec, &e)
 		c.push(seq, rec, &e)
 	}
@@ -185,6 +203,8 @@ func (c *checker) push(seq uint64, rec *eventRecord, e *state.Entry) {
 func (c *checker) listed(r *row) {
 	w, p := r.event.event.Waybill(), &r.push
 	natural := !p.queued && p.tokenUntil == 0
+	listed := p.terms()
+	c.listedUnder(r.seq, listed[:])
 	switch {
 	case p.status != store.Pending && !natural:
 		c.problem("push %d is %s and still listed as open", r.seq, p.status)
@@ -202,28 +222,11 @@ func (c *checker) listed(r *row) {
 	if p.tokenUntil != 0 {
 		c.points(deadlineKey(nil, tableNoToken, p.tokenUntil, r.seq), w, "push")
 	}
-	if p.status == store.Failed {
-		c.failed(r)
-	}
 }
 
 func (c *checker) pushRow(seq uint64) bool {
 	found, err := read(c.db, seqKey(nil, tablePushes, seq), func([]byte) error { return nil })
 	return found && err == nil
-}
-
-func (c *checker) failed(r *row) {
-	c.wanted[tableFailed]++
-	found, err := read(c.db, seqKey(nil, tableFailed, r.seq), func(v []byte) error {
-		f, err := decodeFailure(v)
-		if err == nil && f.account != r.event.event.DeliveryID {
-			c.problem("push %d: the list of failed ones says account %q", r.seq, f.account)
-		}
-		return err
-	})
-	if err != nil || !found {
-		c.problem("push %d failed and is missing from the list of failed ones: %v", r.seq, err)
-	}
 }
 
 // number compares how many rows a table has with how many it must have.

@@ -201,6 +201,14 @@ func crashUnderLoad(t *testing.T, seed uint64, disk *unsafeDisk, mem *vfs.MemFS)
 	running := mustOpen(t, "data", options(t, disk))
 	l := &load{s: running}
 	l.run(8)
+	l.wg.Go(func() { // Spans are stored, and the mark moves, while the power is cut.
+		for !l.stop.Load() {
+			if err := running.Tick(t.Context()); err != nil {
+				t.Errorf("Tick: %v", err)
+				return
+			}
+		}
+	})
 	for wait := 20 + rng.IntN(200); ; {
 		if acked, _ := l.answered(); len(acked) >= wait {
 			break

@@ -18,10 +18,11 @@
 //	d source 0 id             seq and content hash: tells a duplicate from a conflict
 //	w delivery 0 waybill 0 seq  the event's place in its waybill's timeline; rewritten when its verdict changes
 //	r seq                     the push: status, tries, attempts; absent while it is pending and was never tried
-//	f seq                     pushes that failed: done_at, errcode, account. By seq, as lists are paged by it
 //	h deadline seq            held events by the moment (Unix ms) until which they wait
 //	t deadline seq            pushes without a Token by the moment until which they wait for one
 //	q seq                     open pushes that the natural order of l does not show (below)
+//	i kind value 0 seq        what rows are listed under that may change: nothing in the value
+//	b kind value 0 span       what events are listed under that never changes: a bitmap of the span's numbers
 //	k delivery 0 waybill      Tokens, newest first
 //	p delivery 0 waybill      parked and frozen, since when and why; absent while neither
 //	x delivery                what outlives a restart of an account
@@ -29,7 +30,7 @@
 //	j number                  replays and how far they are, as JSON
 //	g number                  messages that can't be read, with their bytes, as JSON
 //	c name                    counters, written in the batch that changes them
-//	m name                    format, instance, next number, low-water mark
+//	m name                    format, instance, next number, low-water mark, first span that is not in b
 //
 // # Which pushes are open
 //
@@ -37,4 +38,26 @@
 // Token known, is a natural push: its l row says so, and it is open until a final r row exists. All natural pushes
 // below the low-water mark are final. Every other open push has a row in q or t. A natural push that stays open
 // while maxNatural numbers pass it is moved to q, so that the mark is never far behind.
+//
+// # Lists
+//
+// A list never scans. Numbers are cut into spans of 65,536, and a query is an intersection of sets of rows, worked out
+// span by span from the newest or the oldest on:
+//
+//   - account, source and action type never change. They are collected in memory, and written to b once the span is
+//     full; at the start, the events of spans that are not in b are read again.
+//   - failed and discarded pushes, the reasons and errcodes of pushes, verdicts other than accepted and their reasons
+//     are rare, and have a row in i, written in the commit that changes them. All of i is in memory, too, as bitmaps.
+//   - which pushes are open, lack a Token, wait for a retry or perhaps for an earlier push is in memory only. It is read
+//     from q, t and, above the low-water mark, l at the start, beside the traffic. Lists wait for that.
+//   - the many are what the few are not: delivered is neither open nor failed nor discarded; accepted is neither held
+//     nor ignored nor rejected.
+//
+// A set may hold too much, and never too little of what stays as it is while a list is read; each row that is found is
+// checked in full. What is looked at for a page is bounded (searchRows, searchStandings, searchSpans), so a page may be
+// short, or even empty, and have a next: where most of what is listed does not match in the end. That is so for pushes
+// that wait for a breaker or an account and are mostly not the first of their waybill, and for reasons that are the same
+// for their first 64 bytes.
+//
+// Retention deletes the rows of i with their events, and afterwards writes the spans of b anew that are old as a whole.
 package pebble

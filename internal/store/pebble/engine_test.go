@@ -80,7 +80,12 @@ func TestCheckNotices(t *testing.T) {
 		{"a push too many", func(b *cdb.Batch) error {
 			return b.Set(seqKey(nil, tablePushes, 99), encodePush(nil, &pushRecord{}), nil)
 		}, "table r"},
-		{"a failed one is not listed", func(b *cdb.Batch) error { return b.Delete(seqKey(nil, tableFailed, 3), nil) }, "push 3"},
+		{"a failed one is not listed", func(b *cdb.Batch) error {
+			return b.Delete(termKey(nil, statusTerm(store.Failed), 3), nil)
+		}, "event 3 is missing from the list"},
+		{"a list of what is not", func(b *cdb.Batch) error {
+			return b.Set(termKey(nil, statusTerm(store.Failed), 1), nil, nil)
+		}, "table i"},
 		{"a queued one is not listed", func(b *cdb.Batch) error { return b.Delete(seqKey(nil, tableQueued, 4), nil) }, "push 4 is missing"},
 		{"one that is listed and not open", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableQueued, 1), []byte("SF\x00a"), nil) }, "table q"},
 		{"a held one is not listed", func(b *cdb.Batch) error {

@@ -16,7 +16,7 @@ import (
 func options(t testing.TB, fs vfs.FS) Options {
 	return Options{
 		Machine: state.Machine{ReorderWindow: 2 * time.Minute}, FS: fs, Waybills: 64,
-		CacheBytes: 1 << 20, MemtableBytes: 1 << 20,
+		CacheBytes: 1 << 20, MemtableBytes: 1 << 20, spanRows: 64,
 		Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }

@@ -101,4 +101,5 @@ func (x *tx) putBlock(w *waybill, k *block) {
 	}
 	x.value = encodeBlock(x.value[:0], k)
 	x.set(x.key, x.value)
+	x.indexCrowd(w.name)
 }

@@ -218,7 +218,7 @@ func readAll(t *testing.T, fs *vfs.MemFS, waybills, events int) (problems int, e
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
-	report, err := check(context.Background(), s.db)
+	report, err := check(context.Background(), s.db, s.index.rows)
 	if err != nil {
 		return 0, err
 	}

@@ -16,6 +16,8 @@ type keeper struct {
 	saved uint64     // The low-water mark as stored.
 	// hints are numbers by account: below them, no natural push of the account is open.
 	hints map[string]uint64
+	// touched are spans of which retention deleted events since they were written.
+	touched map[uint64]bool
 }
 
 // Tick does at once what the background does as time passes: deadlines, the low-water mark, the age of the oldest
@@ -27,7 +29,9 @@ func (s *Store) Tick(ctx context.Context) error {
 	s.disk.look()
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
-	return errors.Join(s.moveMark(ctx), s.saveMark(ctx), s.lookForOldest(), s.prune(ctx))
+	return errors.Join(
+		s.moveMark(ctx), s.saveMark(ctx), s.lookForOldest(), s.index.wait(ctx), s.saveSpans(ctx), s.prune(ctx),
+	)
 }
 
 // housekeep works through the rounds until the store closes. The numbers are seconds.
@@ -48,7 +52,7 @@ func (s *Store) housekeep() {
 func (s *Store) round(ctx context.Context, n int) error {
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
-	err := s.moveMark(ctx)
+	err := errors.Join(s.moveMark(ctx), s.saveSpans(ctx))
 	if n%5 == 1 && err == nil {
 		err = errors.Join(s.saveMark(ctx), s.lookForOldest())
 	}

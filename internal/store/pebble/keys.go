@@ -13,7 +13,8 @@ const (
 	tableIDs      = 'd'
 	tableTimeline = 'w'
 	tablePushes   = 'r'
-	tableFailed   = 'f'
+	tableIndex    = 'i'
+	tableBits     = 'b'
 	tableHeld     = 'h'
 	tableNoToken  = 't'
 	tableQueued   = 'q'
@@ -104,4 +105,5 @@ var (
 	metaInstance = metaKey("instance")
 	metaNext     = metaKey("next")
 	metaLow      = metaKey("low")
+	metaSpans    = metaKey("spans") // The first span that b does not have.
 )

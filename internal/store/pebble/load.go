@@ -60,9 +60,9 @@ func (w *waybill) adopt(t state.Timeline) {
 	}
 }
 
-// countOpen counts the pushes of a timeline that are pending.
+// countOpen counts the pushes of a timeline that are pending, and notes the one accepted last.
 func (x *tx) countOpen(w *waybill, t state.Timeline) (int, error) {
-	n := 0
+	n, newest := 0, uint64(0)
 	for i := range t {
 		if t[i].Ord == 0 {
 			continue
@@ -73,6 +73,9 @@ func (x *tx) countOpen(w *waybill, t state.Timeline) (int, error) {
 		}
 		if rec.status == store.Pending {
 			n++
+			if t[i].Ord > newest {
+				w.newest, newest = t[i].Seq, t[i].Ord
+			}
 		}
 	}
 	return n, nil
@@ -86,13 +89,16 @@ func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 	if x.w.untried.has(seq, w) {
 		return pushRecord{status: store.Pending, ord: ord}, nil
 	}
-	return readPush(x.s.db, seq, ord)
+	rec, err := readPush(x.s.db, seq, ord)
+	x.noteIndexed(seq, &rec)
+	return rec, err
 }
 
-// savePush writes a push.
+// savePush writes a push, and lists it under what filters ask for.
 func (x *tx) savePush(seq uint64, rec pushRecord) {
 	x.pushes[seq] = rec
 	x.w.untried.remove(seq)
+	x.indexPush(seq, &rec)
 	x.key = seqKey(x.key[:0], tablePushes, seq)
 	x.value = encodePush(x.value[:0], &rec)
 	x.set(x.key, x.value)

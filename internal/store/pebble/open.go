@@ -14,7 +14,7 @@ import (
 )
 
 // format is the version of the layout that the package comment describes. A store of a higher one is refused.
-const format = 1
+const format = 2
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
 // database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.
@@ -23,14 +23,16 @@ func Open(dir string, o Options) (*Store, error) {
 	if err := s.openFiles(); err != nil {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
-	if err := s.load(); err != nil {
+	if err := errors.Join(s.upgrade(), s.load()); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.release())
 	}
 	s.disk.look()
 	// Before the writer starts: what it adds from here on is in its own filters, whatever the rebuild has read by then.
 	s.w.ids.building, s.w.waybills.building = true, true
+	// Before the writer starts, too: the index hears of all that is not in the snapshot.
+	snapshot := s.db.NewSnapshot()
 	s.startWriter()
-	s.startBackground()
+	s.startBackground(snapshot)
 	return s, nil
 }
 
@@ -43,7 +45,8 @@ func newStore(dir string, o Options) *Store {
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
 	s.w.untried = newUntried(s.w.seed)
-	s.keeper.hints = map[string]uint64{}
+	s.keeper.hints, s.keeper.touched = map[string]uint64{}, map[uint64]bool{}
+	s.index = newIndex(o.spanRows)
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
 	return s
@@ -105,6 +108,11 @@ func (s *Store) load() error {
 	if err != nil {
 		return err
 	}
+	spans, err := readNumber(s.db, metaSpans, 0)
+	if err != nil {
+		return err
+	}
+	s.index.stored = spans
 	s.w.next = next
 	s.low.Store(low)
 	s.durable.Store(next - 1)
@@ -168,8 +176,9 @@ func (s *Store) newestReceived() (ms int64, err error) {
 	return ms, err
 }
 
-// startBackground starts what goes on beside the writer until the store closes.
-func (s *Store) startBackground() {
+// startBackground starts what goes on beside the writer until the store closes. snapshot is of the start.
+func (s *Store) startBackground(snapshot *cdb.Snapshot) {
+	s.background.Go(func() { s.buildIndex(snapshot) })
 	s.background.Go(s.rebuildFilters)
 	s.background.Go(s.watchDeadlines)
 	s.background.Go(s.housekeep)

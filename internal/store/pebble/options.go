@@ -42,8 +42,8 @@ type Options struct {
 	FS  vfs.FS
 	Now func() time.Time
 
-	// maxNatural stands for the constant in the engine's own tests.
-	maxNatural uint64
+	// maxNatural and spanRows stand for the constants in the engine's own tests.
+	maxNatural, spanRows uint64
 }
 
 func (o Options) withDefaults() Options {
@@ -61,6 +61,7 @@ func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.spanRows = cmp.Or(o.spanRows, spanRows)
 	if o.Fatal == nil {
 		o.Fatal = func(error) { os.Exit(1) }
 	}

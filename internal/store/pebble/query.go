@@ -97,22 +97,22 @@ func (r *row) status() store.Status {
 }
 
 // Pushes lists pushes, newest first.
-func (s *Store) Pushes(_ context.Context, q store.Query) (store.Page[store.Push], error) {
-	return list(s, q, func(f *search, r *row) (store.Push, bool, error) {
-		if !r.hasPush {
+func (s *Store) Pushes(ctx context.Context, q store.Query) (store.Page[store.Push], error) {
+	return list(ctx, s, q, true, func(f *search, r *row) (store.Push, bool, error) {
+		if !r.hasPush || !f.reasonIs(r.push.reason) {
 			return store.Push{}, false, nil
 		}
 		if ok, err := f.verdictIs(r); !ok || err != nil {
 			return store.Push{}, false, err
 		}
 		p, err := f.standings.push(r)
-		return p, f.reasonIs(r.push.reason) && f.waitingIs(p.WaitingFor), err
+		return p, f.waitingIs(p.WaitingFor), err
 	})
 }
 
 // Events lists events of every verdict, newest first.
-func (s *Store) Events(_ context.Context, q store.Query) (store.Page[store.Event], error) {
-	return list(s, q, func(f *search, r *row) (store.Event, bool, error) {
+func (s *Store) Events(ctx context.Context, q store.Query) (store.Page[store.Event], error) {
+	return list(ctx, s, q, false, func(f *search, r *row) (store.Event, bool, error) {
 		e, err := f.entry(r)
 		if err != nil || f.query.Verdict != 0 && e.Verdict != f.query.Verdict {
 			return store.Event{}, false, err
@@ -130,10 +130,15 @@ func (s *Store) Events(_ context.Context, q store.Query) (store.Page[store.Event
 	})
 }
 
-// list reads one page. pick makes an item of a row, or tells that the row does not match.
-func list[T any](s *Store, q store.Query, pick func(*search, *row) (T, bool, error)) (page store.Page[T], err error) {
+// list reads one page, once the index is built. pick makes an item of a row, or tells that the row does not match.
+func list[T any](
+	ctx context.Context, s *Store, q store.Query, pushes bool, pick func(*search, *row) (T, bool, error),
+) (page store.Page[T], err error) {
+	if err := s.index.wait(ctx); err != nil {
+		return page, err
+	}
 	err = s.view(func(db cdb.Reader) error {
-		f, err := newSearch(db, s.opts.Now(), q)
+		f, err := newSearch(s, db, q, pushes)
 		if err != nil {
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 
 const (
 	tokensVersion  = 1
-	failedVersion  = 1
 	accountVersion = 1
 
 	// maxTokens is how many Tokens of a waybill are remembered: beyond the newest they only serve to explain.
@@ -81,36 +80,6 @@ func decodeTokens(value []byte) ([]token, error) {
 		tokens[i] = token{at: r.int(), value: r.string()}
 	}
 	return tokens, r.end()
-}
-
-// failure is a row of f: what filters need without reading the push.
-type failure struct {
-	doneAt  int64 // Unix ms
-	errcode *int
-	account string
-}
-
-func encodeFailure(b []byte, f failure) []byte {
-	has := byte(0)
-	if f.errcode != nil {
-		has = 1
-	}
-	b = append(b, failedVersion, has)
-	if f.errcode != nil {
-		b = binary.AppendVarint(b, int64(*f.errcode))
-	}
-	b = binary.AppendVarint(b, f.doneAt)
-	return putString(b, f.account)
-}
-
-func decodeFailure(value []byte) (failure, error) {
-	var f failure
-	r := open(value, failedVersion)
-	if r.byte() == 1 {
-		f.errcode = new(int(r.int()))
-	}
-	f.doneAt, f.account = r.int(), r.string()
-	return f, r.end()
 }
 
 // encodeAccount appends a row of x.

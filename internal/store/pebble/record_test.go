@@ -131,7 +131,6 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeTokens(nil, []token{{1, "T"}}))
 	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
 	f.Add(encodeBlock(nil, &block{flagFrozen, 1, store.Hold{Since: time.UnixMilli(1), By: "ops", Reason: "customs"}}))
-	f.Add(encodeFailure(nil, failure{1, new(1), "SF"}))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if rec, err := decodeEvent(b); err == nil {
@@ -145,7 +144,6 @@ func FuzzRecords(f *testing.F) {
 		_, _ = decodeEntry(1, b)
 		_, _ = decodeTokens(b)
 		_, _ = decodeAccount(b)
-		_, _ = decodeFailure(b)
 		_, _, _ = decodeID(b)
 		_, _, _, _ = pushState(b)
 		_, _ = parseWaybill(b)

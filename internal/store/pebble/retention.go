@@ -43,13 +43,14 @@ func (s *Store) prune(ctx context.Context) error {
 			if err := s.write(ctx, op, &op.waiter); err != nil {
 				return err
 			}
+			s.touch(op.deleted)
 			if !s.pause(prunePause) {
 				return errStopped
 			}
 		}
 		from = next
 	}
-	return nil
+	return s.tidySpans(ctx, horizon)
 }
 
 // pause tells whether the store is still open after a while.
@@ -94,52 +95,58 @@ type pruneOp struct {
 	waiter
 	waybills []state.Waybill
 	horizon  int64
+	deleted  []uint64
 }
 
 func (o *pruneOp) rows() int { return len(o.waybills) * 4 }
 
 func (o *pruneOp) run(x *tx) {
 	for _, w := range o.waybills {
-		if o.err = x.pruneWaybill(w, o.horizon); o.err != nil {
+		var deleted []uint64
+		if deleted, o.err = x.pruneWaybill(w, o.horizon); o.err != nil {
 			return
 		}
+		o.deleted = append(o.deleted, deleted...)
 	}
 	x.full = true // What comes next must not read the deleted rows.
 }
 
-// pruneWaybill deletes a waybill's rows if it is all old and settled.
-func (x *tx) pruneWaybill(name state.Waybill, horizon int64) error {
+// pruneWaybill deletes a waybill's rows if it is all old and settled, and tells which events are gone.
+func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, err error) {
 	if _, fresh := x.tokens[name]; fresh || slices.ContainsFunc(x.written, func(e entryOf) bool { return e.w.name == name }) {
-		return nil
+		return nil, nil
 	}
 	t, err := readTimeline(x.s.db, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rows := make([]row, 0, len(t))
 	for i := range t {
 		r, found, err := readRow(x.s.db, t[i].Seq)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if rec, ok := x.pushes[r.seq]; ok {
 			r.hasPush, r.push = true, rec
 		}
 		if !found || r.event.receivedAt >= horizon || !settled(&t[i], &r) {
-			return nil
+			return nil, nil
 		}
-		rows = append(rows, r)
+		rows, deleted = append(rows, r), append(deleted, r.seq)
 	}
 	kept, err := readBlock(x.s.db, name)
 	if err != nil || kept.is(flagFrozen) {
-		return err // A freeze lasts until somebody thaws it.
+		return nil, err // A freeze lasts until somebody thaws it.
 	}
 	tokens, err := readTokens(x.s.db, name)
 	if err != nil {
-		return err
+		return nil, err
+	}
+	for i := range rows {
+		x.unindex(&t[i], &rows[i])
 	}
 	x.deleteWaybill(name, rows, len(tokens) > 0 && tokens[0].at >= horizon)
-	return nil
+	return deleted, nil
 }
 
 // settled tells whether nothing will come of an event any more.

@@ -1,12 +1,10 @@
 package pebble
 
 import (
-	"cmp"
 	"errors"
 	"math"
 	"slices"
 	"sort"
-	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
@@ -14,79 +12,120 @@ import (
 	"carrier/internal/store"
 )
 
-// searchRows bounds the rows that are looked at for one page. A page that ends there is short, and has a next.
-const searchRows = 20_000
+// What is looked at for one page is bounded. A page that ends at a bound is short, and has a next.
+const (
+	searchRows      = 2000 // Rows that are read, beside those that fit on the page.
+	searchStandings = 200  // Waybills that are read to tell what their pushes wait for, beside as many.
+	searchSpans     = 1024 // Spans whose sets are worked out: 67 million events.
+)
 
-// search is a query under way. It looks at rows from the newest to the oldest.
+// search is a query under way. It looks at rows in the order of their numbers, from one end to the other.
 type search struct {
+	s         *Store
 	db        cdb.Reader
 	query     store.Query
+	pushes    bool // Pushes are listed, and not events.
 	standings *standings
 	from, to  uint64 // Numbers: from to before to.
-	low       uint64 // The low-water mark.
 
-	room   int    // Items that still fit on the page.
-	budget int    // Rows that may still be looked at.
-	next   uint64 // Page.Next
+	limit int    // Items that fit on the page.
+	room  int    // Items that still do.
+	rows  int    // Rows that were looked at.
+	spans int    // Spans that were worked out.
+	next  uint64 // Page.Next
 }
 
-func newSearch(db cdb.Reader, now time.Time, q store.Query) (*search, error) {
+func newSearch(s *Store, db cdb.Reader, q store.Query, pushes bool) (*search, error) {
 	f := &search{
-		db: db, query: q, standings: newStandings(db, now, q.Held),
-		to: cmp.Or(q.Before, math.MaxUint64), room: min(max(q.Limit, 1), store.MaxLimit), budget: searchRows,
+		s: s, db: db, query: q, pushes: pushes, standings: newStandings(db, s.opts.Now(), q.Held),
+		from: q.After + 1, to: s.durable.Load() + 1, limit: min(max(q.Limit, 1), store.MaxLimit),
+	}
+	f.room = f.limit
+	if q.Before != 0 {
+		f.to = min(f.to, q.Before)
 	}
 	if !q.Since.IsZero() {
-		f.from = receivedFrom(db, q.Since.UnixMilli())
+		f.from = max(f.from, receivedFrom(db, q.Since.UnixMilli()))
 	}
 	if !q.Until.IsZero() {
 		f.to = min(f.to, receivedFrom(db, q.Until.UnixMilli()))
 	}
-	var err error
-	f.low, err = readNumber(db, metaLow, 1)
+	first, err := firstNumber(db, 0)
+	f.from = max(f.from, first)
 	return f, err
 }
 
 // visit tells whether to look at the event with a number. If not, the next page begins with it.
 func (f *search) visit(seq uint64) bool {
-	if f.room <= 0 || f.budget <= 0 {
-		f.next = seq + 1
+	if f.room <= 0 || f.rows >= searchRows+f.limit || len(f.standings.known) >= searchStandings+f.limit {
+		f.stopAt(seq)
 		return false
 	}
-	f.budget--
+	f.rows++
 	return true
 }
 
-// walk calls use with the rows of the smallest table that holds all that can match.
-func (f *search) walk(use func(*row) error) error {
-	switch {
-	case f.query.WaybillID != "":
-		return f.ofWaybill(use)
-	case f.query.Status == store.Failed:
-		return f.failed(use)
-	case f.query.Verdict == state.Held:
-		return f.held(use)
-	case f.query.Status == store.Pending:
-		return f.pending(use)
+// stopAt says with which number the next page begins.
+func (f *search) stopAt(seq uint64) {
+	f.next = seq + 1
+	if f.query.Ascending {
+		f.next = seq - 1
 	}
-	return f.all(f.from, use)
 }
 
-// all looks at every event down to a number.
-func (f *search) all(from uint64, use func(*row) error) error {
-	return walkBack(f.db, from, f.to, func(r *row) (bool, error) {
-		if !f.visit(r.seq) {
-			return false, nil
+// walk calls use with all rows that can match, and with some that do not, until the page is full.
+func (f *search) walk(use func(*row) error) error {
+	switch {
+	case f.from >= f.to:
+		return nil
+	case f.query.WaybillID != "":
+		return f.ofWaybill(use)
+	}
+	p, ok := f.plan()
+	if !ok {
+		return nil
+	}
+	return f.planned(p, use)
+}
+
+// planned goes through the spans.
+func (f *search) planned(p *plan, use func(*row) error) (err error) {
+	rows := f.s.index.rows
+	first, last := f.from/rows, (f.to-1)/rows
+	for n := first; n <= last && err == nil && f.next == 0; n++ {
+		span := n
+		if !f.query.Ascending {
+			span = last - (n - first)
 		}
-		if r.damage != nil {
-			return true, nil // A list must not end at a damaged row. Sweeps report it, and Check does.
+		from, to := max(f.from, span*rows), min(f.to, (span+1)*rows)
+		if f.spans++; f.spans > searchSpans {
+			f.stopAt(to - 1)
+			if f.query.Ascending {
+				f.stopAt(from)
+			}
+			return nil
 		}
-		return true, use(r)
-	})
+		p.rows.fill(from-span*rows, to-span*rows)
+		if err := p.narrow(span); err != nil {
+			return err
+		}
+		p.rows.each(!f.query.Ascending, func(place uint64) bool {
+			if seq := span*rows + place; f.visit(seq) {
+				err = f.one(seq, use)
+				return err == nil
+			}
+			return false
+		})
+	}
+	return err
 }
 
 // these looks at the events with given numbers, in any order.
 func (f *search) these(seqs []uint64, use func(*row) error) error {
-	slices.SortFunc(seqs, func(a, b uint64) int { return cmp.Compare(b, a) })
+	slices.Sort(seqs)
+	if !f.query.Ascending {
+		slices.Reverse(seqs)
+	}
 	for _, seq := range slices.Compact(seqs) {
 		if seq < f.from || seq >= f.to {
 			continue
@@ -101,10 +140,11 @@ func (f *search) these(seqs []uint64, use func(*row) error) error {
 	return nil
 }
 
+// one looks at one event. A list must not end at a damaged row: sweeps report it, and Check does.
 func (f *search) one(seq uint64, use func(*row) error) error {
 	r, found, err := readRow(f.db, seq)
 	if errors.Is(err, errRecord) {
-		return nil // As in all.
+		return nil
 	}
 	if err != nil || !found {
 		return err
@@ -152,91 +192,6 @@ func readAccounts(db cdb.Reader) (accounts []string, err error) {
 		}
 	}
 	return accounts, nil
-}
-
-// failed looks at f, which answers for account and errcode by itself.
-func (f *search) failed(use func(*row) error) error {
-	it, err := iterate(f.db, tableFailed, f.from, f.to)
-	if err != nil {
-		return err
-	}
-	err = f.failedRows(it, use)
-	if cerr := it.Close(); err == nil {
-		err = cerr
-	}
-	return err
-}
-
-func (f *search) failedRows(it *cdb.Iterator, use func(*row) error) error {
-	for ok := it.Last(); ok; ok = it.Prev() {
-		seq := keySeq(it.Key())
-		if !f.visit(seq) {
-			return nil
-		}
-		value, err := it.ValueAndErr()
-		if err != nil {
-			return damaged(it.Key(), err)
-		}
-		fail, err := decodeFailure(value)
-		if err != nil {
-			return damaged(it.Key(), err)
-		}
-		if f.query.DeliveryID != "" && fail.account != f.query.DeliveryID || !f.errcodeIs(fail.errcode) {
-			continue
-		}
-		if err := f.one(seq, use); err != nil {
-			return err
-		}
-	}
-	return it.Error()
-}
-
-// held looks at the events that are held now, unless they are very many.
-func (f *search) held(use func(*row) error) error {
-	seqs, err := f.numbers([]byte{tableHeld}, []byte{tableHeld + 1})
-	if err != nil {
-		return err
-	}
-	if len(seqs) > searchRows {
-		return f.all(f.from, use)
-	}
-	return f.these(seqs, use)
-}
-
-// pending looks at all events above the low-water mark, and below it at those that q and t list.
-func (f *search) pending(use func(*row) error) error {
-	waiting, err := f.numbers([]byte{tableNoToken}, []byte{tableNoToken + 1})
-	if err != nil {
-		return err
-	}
-	queued, err := f.numbersBack(tableQueued, f.from, min(f.low, f.to))
-	if err != nil {
-		return err
-	}
-	if len(waiting) > searchRows || len(queued) > searchRows {
-		return f.all(f.from, use)
-	}
-	if err := f.all(max(f.from, f.low), use); err != nil || f.next != 0 {
-		return err
-	}
-	f.to = min(f.to, f.low)
-	return f.these(append(waiting, queued...), use)
-}
-
-// numbers lists the numbers at the ends of keys, and one more than searchRows at most.
-func (f *search) numbers(lower, upper []byte) (seqs []uint64, err error) {
-	err = scanRange(f.db, lower, upper, func(key, _ []byte) (bool, error) {
-		seqs = append(seqs, keySeq(key))
-		return len(seqs) <= searchRows, nil
-	})
-	return seqs, err
-}
-
-func (f *search) numbersBack(table byte, from, to uint64) ([]uint64, error) {
-	if from >= to {
-		return nil, nil
-	}
-	return f.numbers(seqKey(nil, table, from), seqKey(nil, table, to))
 }
 
 // matches checks what the row alone tells.
@@ -313,10 +268,20 @@ func receivedFrom(db cdb.Reader, ms int64) uint64 {
 }
 
 // lastNumber is the number of the newest event; 0 if there is none.
-func lastNumber(db cdb.Reader) (seq uint64, err error) {
-	err = walkBack(db, 0, math.MaxUint64, func(r *row) (bool, error) {
-		seq = r.seq
-		return false, nil
-	})
-	return seq, err
+func lastNumber(db cdb.Reader) (uint64, error) { return endNumber(db, 0, (*cdb.Iterator).Last) }
+
+// firstNumber is the number of the oldest event from a number on; 0 if there is none.
+func firstNumber(db cdb.Reader, from uint64) (uint64, error) {
+	return endNumber(db, from, (*cdb.Iterator).First)
+}
+
+func endNumber(db cdb.Reader, from uint64, seek func(*cdb.Iterator) bool) (seq uint64, err error) {
+	it, err := iterate(db, tableEvents, from, math.MaxUint64)
+	if err != nil {
+		return 0, err
+	}
+	if seek(it) {
+		seq = keySeq(it.Key())
+	}
+	return seq, errors.Join(it.Error(), it.Close())
 }

@@ -118,5 +118,6 @@ func (x *tx) existing(w state.Waybill, seq uint64) (rec pushRecord, err error) {
 	case !r.hasPush:
 		return rec, fmt.Errorf("the event has no push: %w", store.ErrState)
 	}
+	x.noteIndexed(seq, &r.push)
 	return r.push, nil
 }

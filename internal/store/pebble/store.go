@@ -50,6 +50,7 @@ type Store struct {
 	low  atomic.Uint64
 	disk diskWatch
 
+	index  *index
 	w      writer // Owned by the writer goroutine.
 	keeper keeper
 

@@ -26,6 +26,7 @@ func (x *tx) settleTimeline(
 		if old == nil || *old != *e {
 			x.putEntry(w, e)
 			x.moveHold(w, old, e)
+			x.indexEntry(old, e)
 		}
 	}
 	w.adopt(after)
@@ -78,6 +79,7 @@ func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural boo
 	} else {
 		x.w.untried.add(seq, w.name)
 	}
+	x.indexOpened(w, seq)
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
 	p := rec.push(seq, ord)
@@ -100,7 +102,7 @@ func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
 	x.savePush(seq, rec)
 }
 
-// unlist deletes a push's rows in q, t and f, whichever it has.
+// unlist deletes a push's rows in q and t, whichever it has.
 func (x *tx) unlist(seq uint64, rec *pushRecord) {
 	if rec.queued {
 		x.key = seqKey(x.key[:0], tableQueued, seq)
@@ -112,10 +114,6 @@ func (x *tx) unlist(seq uint64, rec *pushRecord) {
 		x.del(x.key)
 		rec.tokenUntil = 0
 	}
-	if rec.status == store.Failed {
-		x.key = seqKey(x.key[:0], tableFailed, seq)
-		x.del(x.key)
-	}
 }
 
 // reopen makes a push that ended pending again, with fresh retries; for a replay, or for none (0).
@@ -123,6 +121,7 @@ func (x *tx) reopen(w *waybill, seq uint64, rec pushRecord, replay uint64, bulk 
 	x.unlist(seq, &rec)
 	x.delta.move(w.name.DeliveryID, rec.status, store.Pending)
 	w.open++
+	x.indexCrowd(w.name)
 	x.list(w, seq, pushRecord{
 		status: store.Pending, ord: rec.ord, attempts: rec.attempts, replay: replay, bulk: bulk,
 	}, x.now)
@@ -134,13 +133,9 @@ func (x *tx) end(w state.Waybill, seq uint64, rec *pushRecord, to store.Status, 
 	x.unlist(seq, rec)
 	x.delta.move(w.DeliveryID, rec.status, to)
 	rec.status, rec.reason, rec.doneAt, rec.nextAt = to, reason, x.now, 0
-	if to == store.Failed {
-		x.key = seqKey(x.key[:0], tableFailed, seq)
-		x.value = encodeFailure(x.value[:0], failure{rec.doneAt, rec.errcode(), w.DeliveryID})
-		x.set(x.key, x.value)
-	}
 	if cached := x.w.cache.get(w); cached != nil {
 		cached.open--
+		x.indexEnded(cached)
 	}
 }
 

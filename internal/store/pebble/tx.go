@@ -32,6 +32,7 @@ type tx struct {
 	replays map[uint64]*store.Replay // Those that changed.
 	waiting map[uint64]eventRecord   // Events decided now that a later one may release.
 
+	index    changes
 	changes  []store.Change
 	numbered bool  // Numbers were taken.
 	full     bool  // Nothing more may be added.
@@ -64,6 +65,7 @@ func newTx(s *Store) *tx {
 		s: s, w: &s.w, delta: newCounters(),
 		ids: map[string]first{}, pushes: map[uint64]pushRecord{},
 		tokens: map[state.Waybill][]token{}, waiting: map[uint64]eventRecord{}, replays: map[uint64]*store.Replay{},
+		index: newChanges(),
 	}
 }
 
@@ -98,9 +100,10 @@ func (x *tx) reset() {
 	clear(x.written)
 	clear(x.ops)
 	x.delta.reset()
+	x.index.reset()
 	*x = tx{
 		s: x.s, w: x.w, delta: x.delta, ops: x.ops[:0], ids: x.ids, written: x.written[:0], pushes: x.pushes,
-		tokens: x.tokens, waiting: x.waiting, replays: x.replays, key: x.key[:0], value: x.value[:0],
+		tokens: x.tokens, waiting: x.waiting, replays: x.replays, index: x.index, key: x.key[:0], value: x.value[:0],
 	}
 }
 
@@ -115,6 +118,7 @@ func (x *tx) do(op operation) {
 
 // finishBatch adds what every commit writes: the next number and the counters that changed.
 func (x *tx) finishBatch() {
+	x.resolveCrowds()
 	x.last = x.w.next - 1
 	if x.numbered {
 		x.set(metaNext, binary.BigEndian.AppendUint64(nil, x.w.next))

@@ -143,6 +143,7 @@ func (s *Store) acknowledge(x *tx) {
 		err = *failed
 	}
 	if err == nil {
+		s.index.apply(&x.index) // Before anyone is told: who was told finds it in lists.
 		s.durable.Store(x.last)
 		s.count(x)
 		if len(x.changes) > 0 {

@@ -1,0 +1,121 @@
+package pebble
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/state"
+)
+
+// tableFailed1 listed failed pushes in format 1.
+const tableFailed1 = 'f'
+
+const (
+	upgradeRows = 4096      // Events whose rows of i are written at a time.
+	upgradeSay  = 1_000_000 // Events between two lines in the log.
+)
+
+// upgrade brings a store of format 1 to format 2, which has the tables i and b and no longer f. The format is raised in
+// the last commit: if it does not come to that, the next start begins anew, and an older carrier still reads the store.
+func (s *Store) upgrade() error {
+	version, _, err := readIdentity(s.db)
+	if err != nil || version == format {
+		return err
+	}
+	s.opts.Logger.Info("the store is of an older format; building its indexes, which is done once", "format", version)
+	u := upgrader{s: s, b: s.db.NewBatch()}
+	u.check(u.b.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil))
+	u.check(u.b.DeleteRange([]byte{tableBits}, []byte{tableBits + 1}, nil))
+	u.check(walk(s.db, 0, math.MaxUint64, u.event))
+	u.check(u.b.DeleteRange([]byte{tableFailed1}, []byte{tableFailed1 + 1}, nil))
+	u.check(u.b.Set(metaSpans, binary.BigEndian.AppendUint64(nil, u.span), nil))
+	u.check(u.b.Set(metaFormat, []byte{format}, nil))
+	u.commit()
+	u.check(u.b.Close())
+	if u.err != nil {
+		return fmt.Errorf("bring the store from format %d to %d (the next start tries again): %w", version, format, u.err)
+	}
+	s.opts.Logger.Info("the store's indexes are built", "format", format, "events", u.events)
+	return nil
+}
+
+type upgrader struct {
+	s      *Store
+	b      *cdb.Batch
+	events int
+	span   uint64 // The one whose events are being read; those before it are written.
+	tail   *tail
+	err    error
+}
+
+func (u *upgrader) check(err error) { u.err = errors.Join(u.err, err) }
+
+// commit makes what was written so far durable.
+func (u *upgrader) commit() {
+	if u.err == nil {
+		u.err = u.s.db.Apply(u.b, cdb.Sync)
+	}
+	u.check(u.b.Close())
+	u.b = u.s.db.NewBatch()
+}
+
+// event lists one event.
+func (u *upgrader) event(r *row) (bool, error) {
+	if r.damage != nil {
+		u.s.reportDamage(r.damage)
+		return true, nil
+	}
+	rows := u.s.index.rows
+	u.reach(r.seq / rows)
+	a := arrivalOf(r)
+	u.tail.add(r.seq%rows, &a)
+	if r.hasPush {
+		t := r.push.terms()
+		u.list(r.seq, t[:])
+	}
+	// What was accepted when it came stays accepted, and nothing lists that.
+	if r.event.first != state.Accepted {
+		e, found, err := readEntry(u.s.db, r.event.event.Waybill(), r.seq)
+		if err != nil {
+			return false, err
+		}
+		if found {
+			t := termsOfEntry(&e)
+			u.list(r.seq, t[:])
+		}
+	}
+	if u.events++; u.events%upgradeRows == 0 {
+		u.commit()
+	}
+	if u.events%upgradeSay == 0 {
+		u.s.opts.Logger.Info("building the store's indexes", "events", u.events)
+	}
+	return u.err == nil, u.err
+}
+
+func (u *upgrader) list(seq uint64, terms []term) {
+	for _, t := range terms {
+		if t.kind != 0 {
+			u.check(u.b.Set(termKey(nil, t, seq), nil, nil))
+		}
+	}
+}
+
+// reach writes the span before, once the first event of another comes.
+func (u *upgrader) reach(span uint64) {
+	if u.tail != nil && u.span != span {
+		u.tail.each(func(t term, set bitset) {
+			value, err := encodeBits(set)
+			u.check(errors.Join(err, u.b.Set(termKey(nil, t, u.span), value, nil)))
+		})
+		u.tail = nil
+	}
+	u.span = span
+	if u.tail == nil {
+		u.tail = newTail(span, u.s.index.rows)
+	}
+}
