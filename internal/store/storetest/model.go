@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,14 +111,22 @@ func (m *model) close() {
 
 var modelWaybills = rapid.SampledFrom([]state.Waybill{waybill("1"), waybill("2"), {DeliveryID: "YTO", WaybillID: "1"}})
 
+var (
+	modelSources  = []string{sender, "partner"}
+	modelErrcodes = []int{-1, 0, 1, 40199}
+	// longReason is longer than what an engine may keep of it in an index.
+	longReason = strings.Repeat("the parcel is on its way back; ", 5)
+)
+
 func (m *model) draw(t *rapid.T) state.Event {
 	w := modelWaybills.Draw(t, "waybill")
 	return state.Event{
-		ID: fmt.Sprintf("scan-%d", len(m.sent)), Source: sender, DeliveryID: w.DeliveryID, WaybillID: w.WaybillID,
-		Type:  rapid.SampledFrom(state.ActionTypes[:]).Draw(t, "type"),
-		Time:  rapid.Int64Range(1, 12).Draw(t, "time"),
-		Msg:   rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "msg"),
-		Token: rapid.SampledFrom([]string{"", "", "", "A", "B"}).Draw(t, "token"),
+		ID: fmt.Sprintf("scan-%d", len(m.sent)), DeliveryID: w.DeliveryID, WaybillID: w.WaybillID,
+		Source: rapid.SampledFrom(modelSources).Draw(t, "source"),
+		Type:   rapid.SampledFrom(state.ActionTypes[:]).Draw(t, "type"),
+		Time:   rapid.Int64Range(1, 12).Draw(t, "time"),
+		Msg:    rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "msg"),
+		Token:  rapid.SampledFrom([]string{"", "", "", "A", "B"}).Draw(t, "token"),
 	}
 }
 
@@ -287,15 +296,18 @@ func (m *model) put(o store.Outcome) error {
 func (m *model) settle(t *rapid.T) {
 	seq, p := m.choose(t, true)
 	o := store.Outcome{
-		Seq: seq, Waybill: p.waybill, Attempt: &store.Attempt{At: m.clock.Now(), Errcode: new(1), Scope: "x"},
+		Seq: seq, Waybill: p.waybill, Attempt: &store.Attempt{At: m.clock.Now(), Scope: "x"},
 		Status: rapid.SampledFrom(store.Statuses()).Draw(t, "status"),
+	}
+	if rapid.IntRange(0, 4).Draw(t, "answered") > 0 {
+		o.Attempt.Errcode = new(rapid.SampledFrom(modelErrcodes).Draw(t, "errcode"))
 	}
 	switch o.Status {
 	case store.Pending:
 		o.NextAt = m.clock.Now().Add(rapid.SampledFrom([]time.Duration{0, time.Second, time.Hour}).Draw(t, "wait"))
 		o.Refusals = rapid.IntRange(0, 1).Draw(t, "refusals")
 	case store.Failed, store.Discarded:
-		o.Reason = rapid.SampledFrom([]string{store.ReasonToken, store.ReasonRefused}).Draw(t, "reason")
+		o.Reason = rapid.SampledFrom([]string{store.ReasonToken, store.ReasonRefused, longReason}).Draw(t, "reason")
 		o.Park = o.Status == store.Failed && o.Reason == store.ReasonToken
 	}
 	if err := m.put(o); err != nil {
@@ -348,6 +360,8 @@ func (m *model) advance(t *rapid.T, d time.Duration) {
 
 func (m *model) reopen(t *rapid.T) {
 	m.close()
+	// A restart takes a moment: what comes after it may have to be later than all that an engine has kept.
+	m.clock.advance(time.Millisecond)
 	m.store = m.open(m.t, m.home, m.opts)
 	m.advance(t, settling) // The store's time goes on behind the newest replay.
 }

@@ -52,4 +52,5 @@ func Run(t *testing.T, open Opener) {
 		}
 	}
 	t.Run("model", func(t *testing.T) { t.Parallel(); runModel(t, open) })
+	t.Run("queries", func(t *testing.T) { t.Parallel(); runQueries(t, open) })
 }
