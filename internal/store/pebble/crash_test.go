@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -201,12 +202,16 @@ func crashUnderLoad(t *testing.T, seed uint64, disk *unsafeDisk, mem *vfs.MemFS)
 	running := mustOpen(t, "data", options(t, disk))
 	l := &load{s: running}
 	l.run(8)
-	l.wg.Go(func() { // Spans are stored, and the mark moves, while the power is cut.
+	l.wg.Go(func() { // Spans of the index are stored while the power is cut.
 		for !l.stop.Load() {
-			if err := running.Tick(t.Context()); err != nil {
-				t.Errorf("Tick: %v", err)
+			running.keeper.mu.Lock()
+			err := running.saveSpans(context.Background())
+			running.keeper.mu.Unlock()
+			if err != nil {
+				t.Errorf("saveSpans: %v", err)
 				return
 			}
+			runtime.Gosched()
 		}
 	})
 	for wait := 20 + rng.IntN(200); ; {

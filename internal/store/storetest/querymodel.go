@@ -122,7 +122,7 @@ func waits(p *store.Push, q *store.Query) store.WaitingFor {
 // query draws up to three conditions, and the rest.
 func (m *model) query(t *rapid.T) store.Query {
 	q := store.Query{
-		Limit: rapid.SampledFrom([]int{1, 3, 20, 1000}).Draw(t, "limit"), Ascending: rapid.Bool().Draw(t, "ascending"),
+		Limit: rapid.SampledFrom([]int{7, 20, 1000}).Draw(t, "limit"), Ascending: rapid.Bool().Draw(t, "ascending"),
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "conditions") {
 		rapid.SampledFrom(conditions).Draw(t, "condition")(m, t, &q)
