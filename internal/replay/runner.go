@@ -73,7 +73,7 @@ func New(o Options) (*Runner, error) {
 		return nil, errors.New("replay: a store and a pusher are needed")
 	}
 	r := &Runner{
-		store: o.Store, pusher: o.Pusher, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)).With("component", "replay"),
+		store: o.Store, pusher: o.Pusher, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		turns: make(map[string]lock, len(o.Accounts)), wake: make(chan struct{}, 1), listing: newLock(),
 		jobs: map[uint64]*job{}, left: map[uint64]int{},
 	}
