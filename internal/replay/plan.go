@@ -17,8 +17,6 @@ const (
 	evaluateFor = 10 * time.Second
 	// maxSample is how many items a dry run shows.
 	maxSample = 100
-	// usualRate is what an account sends a second if nothing slows it, for the estimate of a replay without a rate.
-	usualRate = 50
 	// maxSeen bounds the waybills that a dry run remembers, so as not to read them again. It is a matter of speed only.
 	maxSeen = 10_000
 )
@@ -30,7 +28,7 @@ type Plan struct {
 	Complete  bool            // All of them have. If not, what follows is of those evaluated, the oldest.
 	Totals    map[Verdict]int // Evaluated, by verdict.
 	Calls     int             // Requests to upstream that are needed at least.
-	Minutes   float64         // How long these take at the rate, or as an account usually goes.
+	Minutes   float64         // How long these take at the rate.
 	Sample    []Item          // Some of every verdict that occurs, in order of seq; at most 100.
 }
 
@@ -39,13 +37,13 @@ type Plan struct {
 func (r *Runner) DryRun(ctx context.Context, req Request) (Plan, error) {
 	w := planner{
 		runner: r, rule: r.ruleOf(req), until: time.Now().Add(evaluateFor),
-		seen: map[state.Waybill]bool{}, calls: map[string]int{}, samples: map[Verdict][]Item{},
+		seen: map[state.Waybill]bool{}, samples: map[Verdict][]Item{},
 		plan: Plan{Complete: true, Totals: map[Verdict]int{}},
 	}
 	if err := r.walk(ctx, &w.rule, func(p *store.Push) error { return w.visit(ctx, p) }); err != nil {
 		return Plan{}, fmt.Errorf("dry run of a replay: %w", err)
 	}
-	w.plan.Minutes = minutes(w.calls, req.Rate)
+	w.plan.Minutes = minutes(w.plan.Calls, req.Rate)
 	w.plan.Sample = sample(w.samples)
 	return w.plan, nil
 }
@@ -56,7 +54,6 @@ type planner struct {
 	rule    rule
 	until   time.Time // After that it only counts.
 	seen    map[state.Waybill]bool
-	calls   map[string]int     // By account.
 	samples map[Verdict][]Item // The first maxSample of each.
 	plan    Plan
 }
@@ -96,7 +93,6 @@ func (w *planner) take(items []Item) {
 		w.plan.Totals[item.Verdict]++
 		if w.rule.sent(item.Verdict) {
 			w.plan.Calls++
-			w.calls[item.Push.Event.DeliveryID]++
 		}
 		if kept := w.samples[item.Verdict]; len(kept) < maxSample {
 			if n := len(item.Push.Attempts); n > 1 {
@@ -107,18 +103,8 @@ func (w *planner) take(items []Item) {
 	}
 }
 
-// minutes is how long calls take: at a rate over all accounts, or without one side by side as accounts usually go.
-func minutes(calls map[string]int, rate float64) float64 {
-	total, most := 0, 0
-	for _, n := range calls {
-		total += n
-		most = max(most, n)
-	}
-	if rate > 0 {
-		return float64(total) / rate / 60
-	}
-	return float64(most) / usualRate / 60
-}
+// minutes is how long calls take at a rate; 0: that of a replay that names none.
+func minutes(calls int, rate float64) float64 { return float64(calls) / cmp.Or(rate, usualRate) / 60 }
 
 // sample picks at most maxSample items, of each verdict as fair a share as there are.
 func sample(of map[Verdict][]Item) []Item {

@@ -117,12 +117,12 @@ func TestRate(t *testing.T) {
 	}
 }
 
-// TestRoom: without a rate an account never has more than maxBulk on its way, and is never idle.
+// TestRoom: at the highest rate an account never has more than maxBulk on its way, and is never idle.
 func TestRoom(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {
 		g.failed("SF", 1000, 4)
 		g.begin()
-		r := g.start(t, Request{})
+		r := g.start(t, Request{Rate: 10_000})
 		is(t, g.after(5*time.Second, r.ID), "running 4000 matched, 512 requeued, 0 skipped, 0 delivered")
 		waits := g.runner.Waiting(r.ID)
 		if len(waits) != 1 || waits[0].DeliveryID != "SF" || !strings.Contains(waits[0].En, "512") || !strings.Contains(waits[0].Zh, "512") {

@@ -86,8 +86,8 @@ func New(o Options) (*Runner, error) {
 // Request asks for a replay.
 type Request struct {
 	Filter store.Query // Only its conditions count; times are absolute.
-	// Rate is how many pushes a second become pending at most, over all accounts; 0: as fast as live traffic leaves
-	// room.
+	// Rate is how many pushes a second become pending at most, over all accounts; 0: 500, which live events
+	// don't feel.
 	Rate           float64
 	Reason         string
 	SkipSuperseded bool // Leave out pushes of waybills of which a later stage was delivered already.

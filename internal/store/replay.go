@@ -65,7 +65,7 @@ type Replay struct {
 	Single         uint64  // The push that it is of; 0: Filter says which.
 	Filter         Query   // Only its conditions count.
 	UpTo           uint64  // Only pushes with at most this number.
-	Rate           float64 // Pushes a second at most; 0: as fast as live traffic leaves room.
+	Rate           float64 // Pushes a second at most; 0: the usual 500.
 	SkipSuperseded bool    // Leave out pushes of waybills of which a later stage was delivered already.
 
 	Matched   int64 // Pushes that the filter found when it was made.
