@@ -48,7 +48,7 @@ var allowed = map[string][]string{
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
-		"internal/store", "internal/telemetry"},
+		"internal/store", "internal/store/pebble", "internal/telemetry"},
 
 	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/config", "internal/demo", "internal/ingest", "internal/sandbox",
 		"internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/telemetry"},

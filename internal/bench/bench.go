@@ -54,6 +54,7 @@ func measurements() []measurement {
 		{"push", (*bench).pushes},
 		{"pipe", (*bench).pipe},
 		{"latency", (*bench).latency},
+		{"replay", (*bench).replay},
 		{"backlog", (*bench).backlog},
 	}
 }
@@ -193,8 +194,13 @@ func (b *bench) startPaused(ctx context.Context, upstream string, concurrency in
 
 // act pauses or resumes the account.
 func (b *bench) act(ctx context.Context, p *part, what string) error {
-	url := fmt.Sprintf("http://%s/admin/v1/accounts/%s/%s", p.Admin, deliveryID, what)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewBufferString(`{"reason":"carrier bench"}`))
+	return b.post(ctx, p, "accounts/"+deliveryID+"/"+what, `{"reason":"carrier bench"}`)
+}
+
+// post asks the admin API for something.
+func (b *bench) post(ctx context.Context, p *part, what, body string) error {
+	url := fmt.Sprintf("http://%s/admin/v1/%s", p.Admin, what)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewBufferString(body))
 	if err != nil {
 		return err
 	}
@@ -203,12 +209,12 @@ func (b *bench) act(ctx context.Context, p *part, what string) error {
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s of the account: %w", what, err)
+		return fmt.Errorf("asking for %s: %w", what, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode >= http.StatusMultipleChoices {
 		answer, _ := io.ReadAll(io.LimitReader(resp.Body, 400)) // It only explains.
-		return fmt.Errorf("%s of the account: HTTP %d, %s", what, resp.StatusCode, answer)
+		return fmt.Errorf("asking for %s: HTTP %d, %s", what, resp.StatusCode, answer)
 	}
 	return nil
 }

@@ -30,6 +30,7 @@ func TestRun(t *testing.T) {
 		{"push", []string{"push-256", "push-1024"}, true},
 		{"pipe", []string{"pipe", "pipe-cpu"}, false},
 		{"latency", []string{"latency-p50", "latency-p99"}, true},
+		{"replay", []string{"replay-p99"}, true},
 		{"backlog", []string{"memory", "start"}, false},
 	}
 	var names []string

@@ -80,12 +80,17 @@ type piped struct {
 }
 
 func (b *bench) startPiped(ctx context.Context) (*piped, error) {
+	return b.startPipedOn(ctx, b.newStore(), (*book).arrive)
+}
+
+// startPipedOn has the service work on a store, and arrive note what comes out of it.
+func (b *bench) startPipedOn(ctx context.Context, folder string, arrive func(*book, []byte)) (*piped, error) {
 	bk := newBook(newRoll(0))
-	up, err := startUpstream(ctx, anyPort, pipeLatency, bk.arrive)
+	up, err := startUpstream(ctx, anyPort, pipeLatency, func(body []byte) { arrive(bk, body) })
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.startService(ctx, b.newStore(), up.url(), pipeConcurrency)
+	p, err := b.startService(ctx, folder, up.url(), pipeConcurrency)
 	if err != nil {
 		return nil, errors.Join(err, up.stop())
 	}

@@ -63,6 +63,7 @@ type Aim struct {
 
 func atLeastRatio(r float64) Aim { return Aim{Of: "ratio", AtLeast: r} }
 func atLeastValue(v float64) Aim { return Aim{Of: "value", AtLeast: v} }
+func atMostRatio(r float64) Aim  { return Aim{Of: "ratio", AtMost: r} }
 func atMostValue(v float64) Aim  { return Aim{Of: "value", AtMost: v} }
 
 // reached tells whether a figure comes to its aim.
