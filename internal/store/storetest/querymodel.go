@@ -24,15 +24,21 @@ func runQueries(t *testing.T, open Opener) {
 		m.T = rt
 		m.crowd(rt)
 		rt.Repeat(map[string]func(*rapid.T){
-			"apply":  m.apply,
-			"token":  m.token,
-			"settle": m.settle,
-			"late":   m.settleEnded,
-			"replay": m.replay,
-			"pass":   m.pass,
-			"reopen": m.reopen,
-			"list":   m.list,
-			"walk":   m.walk,
+			"apply":    m.apply,
+			"token":    m.token,
+			"settle":   m.settle,
+			"late":     m.settleEnded,
+			"replay":   m.replay,
+			"discard":  m.discard,
+			"retry":    m.retryNow,
+			"freeze":   m.freeze,
+			"override": m.override,
+			"start":    m.startReplay,
+			"step":     m.stepReplay,
+			"pass":     m.pass,
+			"reopen":   m.reopen,
+			"list":     m.list,
+			"walk":     m.walk,
 		})
 		m.list(rt)
 		m.compareAll()
