@@ -37,7 +37,7 @@ func (r *rules) kept(w *wire, now time.Time) bool {
 	const must = fieldID | fieldWaybillID | fieldActionType | fieldActionTime | fieldActionMsg
 	return w.has&must == must &&
 		len(w.id) > 0 && withinChars(w.id, maxIDChars) && isPrintable(w.id) &&
-		len(w.waybillID) > 0 && withinChars(w.waybillID, state.MaxWaybillChars) && isOneWord(w.waybillID) &&
+		len(w.waybillID) > 0 && withinChars(w.waybillID, state.MaxWaybillChars) && state.OneWord(w.waybillID) &&
 		r.account(w) != "" &&
 		isActionType(w.actionType) &&
 		w.actionTime > 0 && w.actionTime < firstMilliseconds &&
@@ -83,26 +83,6 @@ func isPrintable(text []byte) bool {
 		}
 		r, n := utf8.DecodeRune(text[i:])
 		if !unicode.IsPrint(r) {
-			return false
-		}
-		i += n
-	}
-	return true
-}
-
-// isOneWord tells whether text has no space of any width, no control and no invisible format character: those come
-// from copying a number out of a page, and would make two waybills of one.
-func isOneWord(text []byte) bool {
-	for i := 0; i < len(text); {
-		if c := text[i]; c < utf8.RuneSelf {
-			if c <= ' ' || c > '~' {
-				return false
-			}
-			i++
-			continue
-		}
-		r, n := utf8.DecodeRune(text[i:])
-		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
 			return false
 		}
 		i += n

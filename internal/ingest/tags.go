@@ -10,6 +10,7 @@ import (
 	"github.com/go-playground/validator/v10"
 
 	"carrier/internal/problem"
+	"carrier/internal/state"
 )
 
 // tagged is an event with its rules as validator tags: the readable form of what rules.kept checks, and the one that
@@ -51,7 +52,7 @@ var tagChecks = map[string]validator.Func{
 	"max_bytes":     func(fl validator.FieldLevel) bool { return len(fl.Field().String()) <= intParam(fl) },
 	"max_msg_bytes": func(fl validator.FieldLevel) bool { return len(fl.Field().String()) <= whole(fl).rules.maxMsg },
 	"printable":     func(fl validator.FieldLevel) bool { return isPrintable([]byte(fl.Field().String())) },
-	"one_word":      func(fl validator.FieldLevel) bool { return isOneWord([]byte(fl.Field().String())) },
+	"one_word":      func(fl validator.FieldLevel) bool { return state.OneWord([]byte(fl.Field().String())) },
 	"known_delivery_id": func(fl validator.FieldLevel) bool {
 		_, ok := whole(fl).rules.deliveryIDs[fl.Field().String()]
 		return ok

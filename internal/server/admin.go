@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -113,8 +112,17 @@ func (h *adminAPI) putToken(c echo.Context) error {
 	}{true, changed}, err)
 }
 
-// startReplay begins a bulk replay, or tells what one would do.
+// maxCounting bounds the time that a bulk replay, or a dry run, has to count what it is of.
+const maxCounting = 10 * time.Minute
+
+// startReplay begins a bulk replay, or tells what one would do. Both first read every push that the filter finds: of
+// millions, that is longer than other answers may take.
 func (h *adminAPI) startReplay(c echo.Context) error {
+	if err := http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(maxCounting + time.Minute)); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(c.Request().Context(), maxCounting)
+	defer cancel()
 	var r replay.Request
 	var dryRun bool
 	var filter url.Values
@@ -135,9 +143,9 @@ func (h *adminAPI) startReplay(c echo.Context) error {
 		return err
 	}
 	if dryRun {
-		return answer(c, http.StatusOK)(h.PlanReplay(c.Request().Context(), actor(c), r))
+		return answer(c, http.StatusOK)(h.PlanReplay(ctx, actor(c), r))
 	}
-	return answer(c, http.StatusAccepted)(h.StartReplay(c.Request().Context(), actor(c), r))
+	return answer(c, http.StatusAccepted)(h.StartReplay(ctx, actor(c), r))
 }
 
 func (h *adminAPI) accounts(c echo.Context) error { return c.JSON(http.StatusOK, h.AccountList()) }
@@ -220,12 +228,9 @@ func accountParam(c echo.Context) (string, error) { return param(c, "delivery"),
 
 func waybillParam(c echo.Context) (state.Waybill, error) {
 	w := state.Waybill{DeliveryID: param(c, "delivery"), WaybillID: param(c, "waybill")}
-	if n := len([]rune(w.WaybillID)); n == 0 || n > state.MaxWaybillChars || strings.ContainsFunc(w.WaybillID, notInID) {
-		return w, problem.New(problem.NotFound).Say("That is no waybill number: it has 1 to 64 characters without spaces.",
-			"不是有效的运单号：应为 1 到 64 个字符且不含空格。")
+	if !state.IsWaybillID(w.WaybillID) { // Such a one names nothing, and a Token must not make it a waybill.
+		return w, problem.New(problem.NotFound).Say("That is no waybill number: it has 1 to 64 characters, none of them a space or invisible.",
+			"不是有效的运单号：应为 1 到 64 个字符，不含空格和不可见字符。")
 	}
 	return w, nil
 }
-
-// notInID matches what no id holds; such a number can name nothing.
-func notInID(r rune) bool { return r <= ' ' || r == 0x7f }

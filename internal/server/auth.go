@@ -73,6 +73,7 @@ func (a *auth) guard(who access, handle echo.HandlerFunc) echo.HandlerFunc {
 			return err
 		}
 		if who == operator && !by.Operator {
+			a.log.Warn("a viewer's token was used for what only operators may do", "by", by.Name, "from", by.From, "route", c.Path())
 			return problem.New(problem.Forbidden).Sayf(
 				"The token %q is a viewer's; this needs one with the role operator.",
 				"令牌 %q 的角色是 viewer；该操作需要 operator 角色的令牌。", by.Name)

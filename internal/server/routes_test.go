@@ -19,6 +19,15 @@ import (
 )
 
 // TestWhoMayCall asks every route with every kind of credentials.
+// TestRefusedActsAreLogged: who tries what only operators may do shows up.
+func TestRefusedActsAreLogged(t *testing.T) {
+	r := newRig(t)
+	wantProblem(t, r.do("POST", "/admin/v1/accounts/SF/pause", "", "Authorization", "Bearer "+deskToken), http.StatusForbidden, "forbidden")
+	if text := r.log.String(); !strings.Contains(text, "by=desk") || !strings.Contains(text, "/admin/v1/accounts/:delivery/pause") {
+		t.Errorf("the log has %q", text)
+	}
+}
+
 func TestWhoMayCall(t *testing.T) {
 	credentials := []struct{ name, header string }{
 		{"none", ""}, {"a wrong token", "Bearer nonsense"}, {"a viewer's", "Bearer " + deskToken},
@@ -172,7 +181,9 @@ func TestWaybillInThePath(t *testing.T) {
 
 func TestPathsThatNameNothing(t *testing.T) {
 	for _, path := range []string{
-		"/admin/v1/waybills/SF/%20", "/admin/v1/waybills/SF/a%0Ab", "/admin/v1/waybills/SF/%7F", "/admin/v1/waybills/SF/",
+		"/admin/v1/waybills/SF/%20", "/admin/v1/waybills/SF/a%0Ab", "/admin/v1/waybills/SF/%7F", "/admin/v1/waybills/SF/%FF",
+		"/admin/v1/waybills/SF/%C2%A01", "/admin/v1/waybills/SF/%C2%85", "/admin/v1/waybills/SF/1%E2%80%AE", "/admin/v1/waybills/SF/%E3%80%80",
+		"/admin/v1/waybills/SF/",
 		"/admin/v1/waybills/SF/" + strings.Repeat("a", 65), "/admin/v1/pushes/0", "/admin/v1/pushes/-1", "/admin/v1/pushes/1.0",
 		"/admin/v1/pushes/99999999999999999999", "/admin/v1/pushes/x", "/admin/v1/pushes/5",
 	} {

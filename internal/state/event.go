@@ -1,6 +1,10 @@
 package state
 
-import "fmt"
+import (
+	"fmt"
+	"unicode"
+	"unicode/utf8"
+)
 
 // Limits of an event's fields that more than one way in has to hold (contract, section 3).
 const (
@@ -30,6 +34,31 @@ type Waybill struct {
 }
 
 func (w Waybill) String() string { return w.DeliveryID + "/" + w.WaybillID }
+
+// IsWaybillID tells whether id can be a waybill_id, wherever it comes from.
+func IsWaybillID(id string) bool {
+	return id != "" && utf8.ValidString(id) && utf8.RuneCountInString(id) <= MaxWaybillChars && OneWord([]byte(id))
+}
+
+// OneWord tells whether text has no space of any width, no control and no invisible format character: those come
+// from copying a number out of a page, and would make two waybills of one.
+func OneWord(text []byte) bool {
+	for i := 0; i < len(text); {
+		if c := text[i]; c < utf8.RuneSelf {
+			if c <= ' ' || c > '~' {
+				return false
+			}
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRune(text[i:])
+		if unicode.IsSpace(r) || unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+			return false
+		}
+		i += n
+	}
+	return true
+}
 
 // Verdict is what became of an event when it came in. The zero value is no verdict.
 type Verdict uint8
