@@ -134,7 +134,9 @@ func storeProblem(err error) error {
 	case errors.Is(err, store.ErrUnavailable):
 		return problem.New(problem.StoreUnavailable).After(time.Second).Because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return problem.New(problem.OutcomeUnknown).After(time.Second).Because(err)
+		return problem.New(problem.OutcomeUnknown).After(time.Second).Because(err).Say(
+			"It was cut off before its end; whether it was done is not certain. Look before you do it again.",
+			"操作中途中断，是否已生效尚不确定。重试之前请先查看。")
 	}
 	return err
 }

@@ -165,12 +165,30 @@ func parse[Q any](values url.Values, filters []filter[Q], q Q, now time.Time) (Q
 		}
 	}
 	bad.Errors = append(bad.Errors, unknown(values, namesOf(filters))...)
+	if since, until := period(q); len(bad.Errors) == 0 && !until.IsZero() && since.After(until) {
+		bad.Errors = []problem.FieldError{{Field: "since", Code: "range", Message: problem.Text{
+			En: "since is after until, so nothing can match; exchange them.", Zh: "since 晚于 until，不可能有结果；请对调。"}}}
+	}
 	if len(bad.Errors) > 0 {
 		var none Q
 		return none, bad
 	}
 	return q, nil
 }
+
+// period is when the rows of a query came; zero times where it does not say.
+func period(query any) (since, until time.Time) {
+	switch q := query.(type) {
+	case store.Query:
+		return q.Since, q.Until
+	case store.AuditQuery:
+		return q.Since, q.Until
+	}
+	return since, until
+}
+
+// maxUnknown bounds how much one answer says: each name is answered with all that there are.
+const maxUnknown = 20
 
 // unknown reports parameters that are no filter: a misspelt one must not widen a list silently.
 func unknown(values url.Values, names []string) []problem.FieldError {
@@ -187,7 +205,7 @@ func unknown(values url.Values, names []string) []problem.FieldError {
 		}
 	}
 	slices.SortFunc(errs, func(a, b problem.FieldError) int { return strings.Compare(a.Field, b.Field) })
-	return errs
+	return errs[:min(len(errs), maxUnknown)]
 }
 
 func readString[Q any](field func(*Q) *string) func(*Q, string, time.Time) bool {
@@ -253,8 +271,15 @@ func readTime[Q any](field func(*Q) *time.Time) func(*Q, string, time.Time) bool
 		// A + that was not escaped arrives as a space, and there is no other in such a time.
 		t, err := time.Parse(time.RFC3339, strings.Replace(value, " ", "+", 1))
 		*field(q) = t
-		return err == nil
+		return err == nil && inRange(t)
 	}
+}
+
+// inRange tells whether a time can be a filter. Nothing is older than 1970, and the year 1 would be no filter at all; a
+// zone can move the last day of 9999 into a year that JSON can't hold.
+func inRange(t time.Time) bool {
+	year := t.UTC().Year()
+	return 1970 <= year && year <= 9999
 }
 
 func readLimit(limit *int, value string) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,11 @@ func TestWrongFilters(t *testing.T) {
 		{"since as a number", "since=1533052800", "since", "value"},
 		{"since without a zone", "since=2026-01-02T15:04:05", "since", "value"},
 		{"until as a date", "until=2026-01-02", "until", "value"},
+		{"until the year 1, which is no time", "until=0001-01-01T00:00:00Z", "until", "value"},
+		{"until before all events", "until=1969-12-31T23:59:59Z", "until", "value"},
+		{"since the year 10000, by its zone", "since=9999-12-31T23:59:59-01:00", "since", "value"},
+		{"since before the year 0, by its zone", "since=0000-01-01T00:00:00%2B01:00", "since", "value"},
+		{"since after until", "since=1h&until=2h", "since", "range"},
 		{"limit 0", "limit=0", "limit", "value"},
 		{"limit below 0", "limit=-1", "limit", "value"},
 		{"limit above the most", "limit=1001", "limit", "value"},
@@ -175,6 +181,31 @@ func TestEveryWrongFilterIsNamed(t *testing.T) {
 	}
 }
 
+// TestWrongFiltersAreNotNamedWithoutEnd: what is wrong is said about some of them.
+func TestWrongFiltersAreNotNamedWithoutEnd(t *testing.T) {
+	values := url.Values{"status": {"x"}}
+	for i := range 1000 {
+		values.Set("f"+strconv.Itoa(i), "1")
+	}
+	_, err := PushQuery(values, queryNow)
+	p, ok := errors.AsType[*problem.Problem](err)
+	if !ok || len(p.Errors) != 1+maxUnknown {
+		t.Errorf("got %v with %d errors, want %d", err, len(p.Errors), 1+maxUnknown)
+	}
+}
+
+// TestTimesOfFilters: the first and the last moment that can be one.
+func TestTimesOfFilters(t *testing.T) {
+	for _, value := range []string{"1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "0s", "2562047h"} {
+		if _, err := ReplayQuery(url.Values{"since": {value}}, queryNow); err != nil {
+			t.Errorf("since %s: %v", value, err)
+		}
+	}
+	if _, err := PushQuery(url.Values{"since": {"1h"}, "until": {"1h"}}, queryNow); err != nil {
+		t.Errorf("a moment: %v", err)
+	}
+}
+
 func TestAuditQuery(t *testing.T) {
 	got, err := AuditQuery(url.Values{"by": {"ops"}, "action": {"push.replay"}, "delivery_id": {"SF"}, "waybill_id": {"1"},
 		"since": {"1h"}, "until": {"1m"}, "limit": {"9"}}, queryNow)
@@ -206,6 +237,8 @@ func TestWrongQueriesOfOtherLists(t *testing.T) {
 		{"a page of a bulk replay", "limit=1", "filter.limit", "unknown_filter", ofReplay},
 		{"a cursor of a bulk replay", "cursor=x", "filter.cursor", "unknown_filter", ofReplay},
 		{"a verdict of a bulk replay", "verdict=rejected", "filter.verdict", "unknown_filter", ofReplay},
+		{"an audit log upside down", "since=1m&until=1h", "since", "range", ofAudit},
+		{"a bulk replay upside down", "since=1m&until=1h", "filter.since", "range", ofReplay},
 		{"a wrong status of a bulk replay", "status=lost", "filter.status", "value", ofReplay},
 	}
 	for _, tt := range tests {

@@ -12,14 +12,18 @@ import (
 	"carrier/internal/store"
 )
 
-// MaxReplayRate bounds the pushes a second of a bulk replay.
-const MaxReplayRate = 10_000
+// MinReplayRate and MaxReplayRate bound the pushes a second of a bulk replay that names a rate. Slower than one in 100
+// seconds is a pause, and the time that it needs no number.
+const (
+	MinReplayRate = 0.01
+	MaxReplayRate = 10_000
+)
 
 // checkReplay refuses a request that can't be meant.
 func checkReplay(r *replay.Request) error {
-	if r.Rate < 0 || r.Rate > MaxReplayRate {
-		return invalidField("rate", "range", problem.Textf("rate must be a number of pushes a second from 0 (no limit of its own) to %d.",
-			"rate 必须为每秒推送数，0（不另设上限）到 %d。", MaxReplayRate))
+	if r.Rate != 0 && !(MinReplayRate <= r.Rate && r.Rate <= MaxReplayRate) {
+		return invalidField("rate", "range", problem.Textf("rate must be a number of pushes a second from %v to %d, or 0 for the usual rate.",
+			"rate 必须为每秒推送数，%v 到 %d；0 表示使用默认速率。", MinReplayRate, MaxReplayRate))
 	}
 	return checkReason(r.Reason, false)
 }

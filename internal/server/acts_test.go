@@ -226,10 +226,14 @@ func TestReplayBodies(t *testing.T) {
 		{"numbers", `{"filter":{"errcode":-1,"action_type":300003}}`, 202, `"errcode":-1`},
 		{"numbers as text", `{"filter":{"errcode":"-1","action_type":"300003"}}`, 202, `"action_type":300003`},
 		{"everything", `{"filter":{"status":"discarded","waiting_for":"retry","errcode":1,"reason":"r","delivery_id":"SF","waybill_id":"1",` +
-			`"action_type":100001,"source":"app","since":"24h","until":"2026-01-02T15:04:05Z"},"dry_run":false,"rate":10000,"reason":"why",` +
+			`"action_type":100001,"source":"app","since":"2026-01-01T15:04:05Z","until":"2026-01-02T15:04:05Z"},"dry_run":false,"rate":10000,"reason":"why",` +
 			`"skip_superseded":true}`, 202, `"until":"2026-01-02T15:04:05Z"`},
 		{"the greatest rate and more", `{"filter":{},"rate":10001}`, 400, `"field":"rate"`},
 		{"a rate below 0", `{"filter":{},"rate":-1}`, 400, `"field":"rate"`},
+		{"a rate of no use", `{"filter":{},"rate":5e-324}`, 400, `"field":"rate"`},
+		{"the least rate", `{"filter":{},"rate":0.01}`, 202, `"rate":0.01`},
+		{"a time that JSON can't hold", `{"filter":{"since":"9999-12-31T23:59:59-01:00"}}`, 400, `"field":"filter.since"`},
+		{"a time that is none", `{"filter":{"until":"0001-01-01T00:00:00Z"}}`, 400, `"field":"filter.until"`},
 		{"a rate as text", `{"filter":{},"rate":"5"}`, 400, `"field":"rate"`},
 		{"a rate beyond all numbers", `{"filter":{},"rate":1e999}`, 400, `"field":"rate"`},
 		{"no filter", `{"dry_run":true}`, 400, `"field":"filter"`},

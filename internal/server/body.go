@@ -61,7 +61,7 @@ func typed[T any](name string, into *T, kind string, starts ...byte) member {
 func conditions(name string, into *url.Values, errs *[]problem.FieldError) member {
 	return member{name, func(raw json.RawMessage) string {
 		if len(raw) == 0 || raw[0] != '{' {
-			return "object"
+			return "JSON object"
 		}
 		*into = url.Values{}
 		walk(raw, name+".", errs, func(key string, value json.RawMessage) bool {
