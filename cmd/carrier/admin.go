@@ -2,17 +2,15 @@ package main
 
 import (
 	"archive/tar"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"carrier/internal/config"
 )
 
 // adminFlags say where the admin API is, and who asks. Secrets are never flags.
@@ -21,27 +19,14 @@ type adminFlags struct {
 	TokenFile string `placeholder:"FILE" help:"Holds the admin token; default CARRIER_ADMIN_TOKEN."`
 }
 
-// token is the admin token, empty if none is given.
-func (a *adminFlags) token(w *world) (string, error) {
-	if a.TokenFile == "" {
-		return w.getenv("CARRIER_ADMIN_TOKEN"), nil
-	}
-	text, err := os.ReadFile(a.TokenFile)
-	if err != nil {
-		return "", usageError{fmt.Errorf("--token-file: %w", err)}
-	}
-	return strings.TrimSpace(string(text)), nil
+// tokenGiven tells whether there is an admin token to read.
+func (a *adminFlags) tokenGiven(w *world) bool {
+	return a.TokenFile != "" || w.getenv("CARRIER_ADMIN_TOKEN") != ""
 }
 
-// url is the admin API's address.
-func (a *adminFlags) url(w *world, c *config.Config) string {
-	switch {
-	case a.AdminURL != "":
-		return strings.TrimRight(a.AdminURL, "/")
-	case w.getenv("CARRIER_ADMIN_URL") != "":
-		return strings.TrimRight(w.getenv("CARRIER_ADMIN_URL"), "/")
-	}
-	return "http://" + c.Server.AdminListen
+// url is the admin API's address, as far as the flag or the environment gives it.
+func (a *adminFlags) url(w *world) string {
+	return strings.TrimRight(cmp.Or(a.AdminURL, w.getenv("CARRIER_ADMIN_URL")), "/")
 }
 
 // getenv reads an environment variable.
@@ -55,29 +40,22 @@ func (w *world) getenv(name string) string {
 }
 
 // online fetches a copy of a running service's store.
-func (s *storeBackup) online(ctx context.Context, w *world, token string) error {
-	c, err := s.load(w)
-	if err != nil {
-		return err
+func (s *storeBackup) online(ctx context.Context, w *world) error {
+	ask := asking{adminFlags: s.adminFlags, Config: s.File}
+	if _, err := os.Stat(defaultConfig); err == nil && s.File == "" {
+		ask.Config = defaultConfig
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url(w, c)+"/admin/v1/store/backup", nil)
-	if err != nil {
-		return usageError{fmt.Errorf("--admin-url: %w", err)}
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking the running service: %w; is it up, and is the address right?", err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-		return fmt.Errorf("the service answered %s: %s", resp.Status, text)
-	}
-	if err := unpack(resp.Body, s.To); err != nil {
-		return errors.Join(fmt.Errorf("receiving the copy: %w", err), os.RemoveAll(s.To))
-	}
-	return nil
+	return ask.with(ctx, w, func(session *session) error {
+		archive, err := session.Backup(ctx, s.Because)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = archive.Close() }()
+		if err := unpack(archive, s.To); err != nil {
+			return errors.Join(fmt.Errorf("receiving the copy: %w", err), os.RemoveAll(s.To))
+		}
+		return nil
+	})
 }
 
 // unpack writes a tar archive of plain files below dir, which it makes.
@@ -102,7 +80,7 @@ func unpack(r io.Reader, dir string) error {
 		case h.Typeflag == tar.TypeReg:
 			err = unpackFile(root, filepath.Clean(h.Name), in)
 		default:
-			err = fmt.Errorf("%s is neither a file nor a folder", h.Name)
+			err = fmt.Errorf("%q is neither a file nor a folder", h.Name)
 		}
 		if err != nil {
 			return err

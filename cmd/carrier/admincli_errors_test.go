@@ -21,6 +21,7 @@ func TestAdminMistakes(t *testing.T) {
 	f.on("GET /admin/v1/pushes/66", 404, `{"detail":"There is no push \u001b[31m66.","code":"not_found"}`)
 	f.on("GET /admin/v1/stats", 200, `<html>`)
 	f.on("GET /admin/v1/accounts", 200, `{"items":[{"delivery_id":"SF"},{"delivery_id":"YTO"}]}`)
+	f.on("POST /admin/v1/store/backup", 503, `{"detail":"The disk is \u001b[31mfull.","code":"store_unavailable"}`)
 	two := filepath.Join(t.TempDir(), "two")
 	for name, text := range map[string]string{two: "a token of words", two + ".empty": "\n", two + ".long": strings.Repeat("x", 5000)} {
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
@@ -57,7 +58,8 @@ func TestAdminMistakes(t *testing.T) {
 		{"numbers and a dry run", nil, "pushes replay 7 --dry-run", 2, []string{"--dry-run"}},
 		{"numbers and a rate", nil, "pushes replay 7 --rate 5", 2, []string{"--rate"}},
 		{"filters and force", nil, "pushes replay --status failed --force", 2, []string{"--force goes with the numbers"}},
-		{"a rate below 0", nil, "pushes replay --status failed --rate=-1", 2, []string{"--rate must be 0 to 10000"}},
+		{"a rate below 0", nil, "pushes replay --status failed --rate=-1", 2, []string{"--rate must be 0.01 to 10000"}},
+		{"a rate that is a pause", nil, "pushes replay --status failed --rate 0.001", 2, []string{"--rate must be 0.01 to 10000"}},
 		{"a rate that is no number", nil, "pushes replay --status failed --rate NaN", 2, []string{"--rate"}},
 		{"a reason for a filter", nil, "pushes replay --status failed --reason outage", 2, []string{"--reason", "--because"}},
 		{"let fail for less than nothing", nil, "accounts resume SF --let-fail-for=-1m", 2, []string{"--let-fail-for"}},
@@ -83,6 +85,10 @@ func TestAdminMistakes(t *testing.T) {
 		{"nobody there", nil, "stats --admin-url " + gone.URL, 1, []string{gone.URL, "refused", "is the service running", "--admin-url"}},
 		{"an act, and nobody there", nil, "accounts pause SF --admin-url " + gone.URL, 1, []string{"is the service running"}},
 		{"another server", nil, "stats --admin-url " + page.URL, 1, []string{"502", "is this the admin API's address"}},
+		{"a backup that is refused, in colours", nil, "store backup --to " + two + ".copy", 1, []string{`disk is \x1b[31mfull`}},
+		{"a backup with a wrong token", []string{"CARRIER_ADMIN_TOKEN=wrong"}, "store backup --to " + two + ".copy", 1, []string{"--token-file"}},
+		{"a backup, and nobody there", nil, "store backup --to " + two + ".copy --admin-url " + gone.URL, 1, []string{"is the service running"}},
+		{"a backup that is redirected", nil, "store backup --to " + two + ".copy --admin-url " + away.URL, 1, []string{"does not get the token"}},
 		{"a redirect", nil, "stats --admin-url " + away.URL, 1, []string{"302", "elsewhere.example", "does not get the token"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -54,10 +54,10 @@ func (a *asking) open(w *world) (*session, error) {
 
 // address is the admin API's: of the flag, else of the environment, else of a configuration that was named.
 func (a *asking) address(w *world) (string, error) {
-	switch {
-	case a.AdminURL != "" || w.getenv("CARRIER_ADMIN_URL") != "":
-		return a.url(w, nil), nil
-	case a.Config == "":
+	if address := a.url(w); address != "" {
+		return address, nil
+	}
+	if a.Config == "" {
 		return "http://127.0.0.1:8081", nil
 	}
 	c, err := (&configFlag{File: a.Config}).load(w)

@@ -23,7 +23,7 @@ type pushesReplay struct {
 	Force   bool   `help:"With numbers: also what was delivered already."`
 
 	DryRun         bool    `help:"With filters: only tell what each would do."`
-	Rate           float64 `placeholder:"N" help:"With filters: pushes a second at most; default: what live traffic leaves."`
+	Rate           float64 `placeholder:"N" help:"With filters: pushes a second at most; default: 500, which live traffic does not feel."`
 	SkipSuperseded bool    `help:"With filters: leave out those of which a later stage was delivered already."`
 	NoFollow       bool    `help:"With filters: don't wait for the end."`
 }
@@ -107,8 +107,11 @@ func (p *pushesReplay) bulk(ctx context.Context, w *world) error {
 	})
 }
 
-// maxRate is the highest rate that the service takes, in pushes a second.
-const maxRate = 10_000
+// minRate and maxRate are the slowest and the highest rate that the service takes, in pushes a second.
+const (
+	minRate = 0.01
+	maxRate = 10_000
+)
 
 // request is the job that the flags ask for.
 func (p *pushesReplay) request() (r adminclient.ReplayRequest, err error) {
@@ -120,8 +123,8 @@ func (p *pushesReplay) request() (r adminclient.ReplayRequest, err error) {
 		return r, errors.New("--force goes with the numbers of single pushes; a replay by filters never sends again what was delivered")
 	case len(filter) == 0:
 		return r, errors.New("say which pushes: their numbers, or filters such as --status failed, which replays all that failed")
-	case !(p.Rate >= 0 && p.Rate <= maxRate): // Also what is no number.
-		return r, fmt.Errorf("--rate must be 0 to %d", maxRate)
+	case p.Rate != 0 && !(p.Rate >= minRate && p.Rate <= maxRate): // Also what is no number.
+		return r, fmt.Errorf("--rate must be %v to %d pushes a second, or 0 for the usual rate", minRate, maxRate)
 	case p.Reason != nil && filter["status"] != "discarded" && !slices.Contains(pushReasons, *p.Reason):
 		// Somebody who means to say why would otherwise replay nothing, and wonder.
 		return r, fmt.Errorf("--reason selects pushes by why they failed, and %q is no such word; say why you replay with --because", *p.Reason)

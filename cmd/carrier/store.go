@@ -66,19 +66,17 @@ func checkFolder(ctx context.Context, w *world, folder string) error {
 type storeBackup struct {
 	configFlag
 	adminFlags
-	To string `required:"" placeholder:"FOLDER" help:"Where the copy goes; must not exist."`
+	To      string `required:"" placeholder:"FOLDER" help:"Where the copy goes; must not exist."`
+	Because string `placeholder:"TEXT" help:"Why you do it, for the audit log of a running service."`
 }
 
 func (s *storeBackup) Run(ctx context.Context, w *world) error {
 	if _, err := os.Lstat(s.To); err == nil {
 		return usageError{fmt.Errorf("--to: %s exists; name a folder that does not", s.To)}
 	}
-	token, err := s.token(w)
-	if err != nil {
-		return err
-	}
-	if token != "" {
-		err = s.online(ctx, w, token)
+	var err error
+	if s.tokenGiven(w) {
+		err = s.online(ctx, w)
 	} else {
 		err = s.offline(w)
 	}

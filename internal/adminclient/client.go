@@ -25,7 +25,8 @@ type Options struct {
 	Token     string // An admin token. A secret.
 	Language  string // What the service is asked to speak: "en" or "zh"; empty means en.
 	UserAgent string
-	// Timeout bounds one request with its answer; 0 means 30 s.
+	// Timeout bounds one request with its answer; 0 means 30 s. What the service needs long for by its nature has
+	// longer, and a copy of the store as long as it takes.
 	Timeout time.Duration
 	// Transport carries the requests; nil means net/http's with HTTPS through the environment's proxy, and plain
 	// HTTP, whose token a proxy could read, direct.
@@ -38,6 +39,7 @@ type Client struct {
 	token    string
 	language string
 	agent    string
+	timeout  time.Duration
 	http     *http.Client
 }
 
@@ -55,9 +57,9 @@ func New(o Options) (*Client, error) {
 	}
 	return &Client{
 		base: base, token: o.Token, language: cmp.Or(o.Language, "en"), agent: o.UserAgent,
+		timeout: cmp.Or(o.Timeout, 30*time.Second),
 		http: &http.Client{
 			Transport: o.Transport,
-			Timeout:   cmp.Or(o.Timeout, 30*time.Second),
 			// What a redirect points to is not the address that the token is for.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
@@ -111,7 +113,8 @@ type request struct {
 	method string
 	path   string // Escaped, from the first / on.
 	query  url.Values
-	body   any // nil: none.
+	body   any           // nil: none.
+	longer time.Duration // What the answer may take beyond the client's time-out.
 }
 
 // ask carries out a request that is answered by one document.
@@ -137,6 +140,19 @@ func post[T any](ctx context.Context, c *Client, path string, body any) (Answer[
 
 // do sends a request and returns the body of an answer in the two hundreds.
 func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
+	limit := c.timeout + r.longer
+	limited, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("no answer within %v", limit))
+	defer cancel()
+	resp, err := c.open(limited, r)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return c.whole(limited, r, resp)
+}
+
+// open sends a request and returns an answer in the two hundreds, whose body is for the caller to read and close.
+func (c *Client) open(ctx context.Context, r request) (*http.Response, error) {
 	req, err := c.request(ctx, r)
 	if err != nil {
 		return nil, err
@@ -145,15 +161,25 @@ func (c *Client) do(ctx context.Context, r request) ([]byte, error) {
 	if err != nil {
 		return nil, c.unreachable(ctx, r, err)
 	}
+	if resp.StatusCode >= 200 && resp.StatusCode <= 299 {
+		return resp, nil
+	}
 	defer func() { _ = resp.Body.Close() }()
+	body, err := c.whole(ctx, r, resp)
+	if err != nil {
+		return nil, err
+	}
+	return nil, refusal(c.base, r.path, resp, body)
+}
+
+// whole reads an answer's body.
+func (c *Client) whole(ctx context.Context, r request, resp *http.Response) ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	switch {
 	case err != nil:
 		return nil, c.unreachable(ctx, r, fmt.Errorf("the answer broke off: %w", err))
 	case len(body) > maxAnswer:
 		return nil, &Unreadable{URL: c.base + r.path, Err: fmt.Errorf("the answer is longer than %d bytes", maxAnswer)}
-	case resp.StatusCode < 200 || resp.StatusCode > 299:
-		return nil, refusal(c.base, r.path, resp, body)
 	}
 	return body, nil
 }
@@ -196,9 +222,6 @@ func (c *Client) unreachable(ctx context.Context, r request, err error) error {
 	// url.Error repeats method and address, which Unreachable says itself.
 	if outer, ok := errors.AsType[*url.Error](err); ok {
 		u.Err = outer.Err
-		if outer.Timeout() && ctx.Err() == nil {
-			u.Err = fmt.Errorf("no answer within %v", c.http.Timeout)
-		}
 	}
 	if ctx.Err() != nil {
 		u.Err = context.Cause(ctx)

@@ -405,3 +405,74 @@ func TestTextIn(t *testing.T) {
 		t.Error("a text is not in the language asked for, or the one that there is")
 	}
 }
+
+// TestBackup: a copy comes as it is; one that breaks off is an error, and nothing that redirects gets the token.
+func TestBackup(t *testing.T) {
+	var answer http.HandlerFunc
+	c := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || r.URL.Path != "/admin/v1/store/backup" || strings.TrimSpace(string(body)) != `{"reason":"nightly"}` {
+			t.Errorf("asked for %s %s %s", r.Method, r.URL, body)
+		}
+		answer(w, r)
+	})
+	c.timeout = 20 * time.Millisecond // Does not count here.
+
+	answer = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "first, ")
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(3 * c.timeout)
+		_, _ = io.WriteString(w, "second")
+	}
+	archive, err := c.Backup(t.Context(), "nightly")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(archive)
+	if err := errors.Join(err, archive.Close()); err != nil || string(got) != "first, second" {
+		t.Errorf("got %q, %v", got, err)
+	}
+
+	answer = func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "first, ")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	if archive, err = c.Backup(t.Context(), "nightly"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err = io.ReadAll(archive); err == nil {
+		t.Error("a copy that broke off looks whole")
+	}
+	_ = archive.Close()
+
+	other := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		t.Errorf("a redirect was followed, with %d headers", len(r.Header))
+	}))
+	t.Cleanup(other.Close)
+	answer = func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+	}
+	_, err = c.Backup(t.Context(), "nightly")
+	if refusal, ok := errors.AsType[*Refusal](err); !ok || refusal.Location != other.URL {
+		t.Errorf("a redirect: %v", err)
+	}
+}
+
+// TestReplaysHaveLonger: what counts a store's rows is not given up as early as the rest.
+func TestReplaysHaveLonger(t *testing.T) {
+	c := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(60 * time.Millisecond)
+		_, _ = io.WriteString(w, "{}")
+	})
+	c.timeout = 20 * time.Millisecond
+	if _, err := c.DryRun(t.Context(), ReplayRequest{}); err != nil {
+		t.Errorf("a dry run: %v", err)
+	}
+	if _, err := c.StartReplay(t.Context(), ReplayRequest{}); err != nil {
+		t.Errorf("a replay: %v", err)
+	}
+	if _, err := c.Stats(t.Context()); err == nil {
+		t.Error("the figures were waited for")
+	}
+}

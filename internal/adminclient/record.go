@@ -2,6 +2,8 @@ package adminclient
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"time"
 )
 
@@ -70,4 +72,14 @@ type StoreStats struct {
 // Stats reads the service's figures.
 func (c *Client) Stats(ctx context.Context) (Answer[Stats], error) {
 	return get[Stats](ctx, c, "/admin/v1/stats")
+}
+
+// Backup copies the service's store: a tar archive of its folder, which is for the caller to close. A copy that broke
+// off ends in an error, never as if it were whole. It takes as long as it takes; ctx ends it.
+func (c *Client) Backup(ctx context.Context, reason string) (io.ReadCloser, error) {
+	resp, err := c.open(ctx, request{method: http.MethodPost, path: "/admin/v1/store/backup", body: why{reason}})
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
 }

@@ -3,6 +3,7 @@ package adminclient
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"net/url"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 type ReplayRequest struct {
 	Filter         Filter  `json:"filter"`
 	DryRun         bool    `json:"dry_run"`
-	Rate           float64 `json:"rate"` // Pushes a second at most; 0: what live traffic leaves.
+	Rate           float64 `json:"rate"` // Pushes a second at most; 0: the usual rate, which live traffic does not feel.
 	Reason         string  `json:"reason"`
 	SkipSuperseded bool    `json:"skip_superseded"`
 }
@@ -88,13 +89,18 @@ func replayPath(id string) string { return "/admin/v1/replays/" + url.PathEscape
 // DryRun tells what a replay would do.
 func (c *Client) DryRun(ctx context.Context, r ReplayRequest) (Answer[Plan], error) {
 	r.DryRun = true
-	return post[Plan](ctx, c, "/admin/v1/replays", r)
+	return ask[Plan](ctx, c, replays(r))
 }
 
 // StartReplay starts one.
 func (c *Client) StartReplay(ctx context.Context, r ReplayRequest) (Answer[Replay], error) {
 	r.DryRun = false
-	return post[Replay](ctx, c, "/admin/v1/replays", r)
+	return ask[Replay](ctx, c, replays(r))
+}
+
+// replays asks for a replay, or a dry run. The service first reads all that the filter finds, and gives that 10 minutes.
+func replays(r ReplayRequest) request {
+	return request{method: http.MethodPost, path: "/admin/v1/replays", body: r, longer: 10 * time.Minute}
 }
 
 // Replays lists replays, newest first.
