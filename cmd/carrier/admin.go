@@ -42,9 +42,6 @@ func (w *world) getenv(name string) string {
 // online fetches a copy of a running service's store.
 func (s *storeBackup) online(ctx context.Context, w *world) error {
 	ask := asking{adminFlags: s.adminFlags, Config: s.File}
-	if _, err := os.Stat(defaultConfig); err == nil && s.File == "" {
-		ask.Config = defaultConfig
-	}
 	return ask.with(ctx, w, func(session *session) error {
 		archive, err := session.Backup(ctx, s.Because)
 		if err != nil {
