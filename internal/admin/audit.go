@@ -42,6 +42,6 @@ func (s *Service) Audit(ctx context.Context, by Actor, q store.AuditQuery) (List
 func auditItem(e *store.AuditEntry, by Actor) AuditItem {
 	return AuditItem{
 		ID: number(e.Number), At: e.At.UTC(), By: e.By, From: e.From, Action: e.Action, DeliveryID: e.DeliveryID,
-		WaybillID: e.WaybillID, Seq: e.Seq, Replay: number(e.Replay), Reason: shown(e.Reason, by), Detail: shown(e.Detail, by),
+		WaybillID: e.WaybillID, Seq: e.Seq, Replay: number(e.Replay), Reason: shown(e.Reason, by), Detail: shownJSON(e.Detail, by),
 	}
 }

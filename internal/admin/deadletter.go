@@ -39,7 +39,7 @@ func deadLetterItem(d *store.DeadLetter, by Actor) DeadLetterItem {
 	body := withoutToken(d.Body)
 	switch {
 	case utf8.Valid(body):
-		item.Body = new(shown(string(body), by))
+		item.Body = new(shownJSON(string(body), by))
 	case by.Operator:
 		item.BodyBase64 = base64.StdEncoding.EncodeToString(body)
 	}

@@ -53,3 +53,29 @@ func TestDeadLettersTextIsKept(t *testing.T) {
 		}
 	})
 }
+
+// TestEscapesHideNoNumber: what came as \u escapes before a number does not keep it from being masked for viewers.
+func TestEscapesHideNoNumber(t *testing.T) {
+	for _, tt := range []struct{ name, body, want string }{
+		{"brackets", `{"action_msg":"\u4e3d\u5f71\u301018666666666\u3011"}`, `{"action_msg":"丽影【186****6666】"}`},
+		{"an ampersand", `"\u002618666666666"`, `"&186****6666"`},
+		{"beyond the basic plane", `"\ud83d\ude0018666666666"`, `"😀186****6666"`},
+		{"half a character", `"\ud83d18666666666"`, `"�186****6666"`},
+		{"escaped digits", `"\u0031866666666\u0036"`, `"186****6666"`},
+		{"a quote", `"a\u0022\u005c\u000a"`, `"a���"`},
+		{"cut short", `"18666666666\u30`, `"186****6666\u30`},
+		{"none", `"a\\nb"`, `"a\\nb"`},
+	} {
+		d := store.DeadLetter{Number: 1, Body: []byte(tt.body)}
+		if got := *deadLetterItem(&d, Actor{}).Body; tt.want != "" && got != tt.want {
+			t.Errorf("%s: a viewer sees %s, want %s", tt.name, got, tt.want)
+		}
+		if got := *deadLetterItem(&d, Actor{Operator: true}).Body; got != tt.body {
+			t.Errorf("%s: an operator sees %s", tt.name, got)
+		}
+		e := store.AuditEntry{Act: store.Act{Detail: tt.body}}
+		if got := auditItem(&e, Actor{}).Detail; tt.want != "" && got != tt.want {
+			t.Errorf("%s: a viewer of the audit log sees %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}

@@ -2,8 +2,13 @@ package admin
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"carrier/internal/state"
 	"carrier/internal/telemetry"
@@ -40,6 +45,33 @@ func shown(text string, by Actor) string {
 		return text
 	}
 	return telemetry.MaskPhones(text)
+}
+
+// shownJSON is shown for what is JSON, or was to be. Many programs write 【18666666666】 as \u301018666666666\u3011,
+// where no number can be told from the escape before it; so viewers see what the escapes stand for.
+func shownJSON(text string, by Actor) string {
+	if by.Operator {
+		return text
+	}
+	return shown(escapes.ReplaceAllStringFunc(text, unescape), by)
+}
+
+// escapes are one or more in a row: characters beyond the basic plane take two.
+var escapes = regexp.MustCompile(`(?:\\u[0-9A-Fa-f]{4})+`)
+
+// unescape is what a row of \u escapes stands for. What JSON strings don't hold as it is becomes U+FFFD.
+func unescape(row string) string {
+	var units []uint16
+	for unit := range strings.SplitSeq(row[len(`\u`):], `\u`) {
+		n, _ := strconv.ParseUint(unit, 16, 16) // The pattern takes nothing else.
+		units = append(units, uint16(n))
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '"' || r == '\\' {
+			return utf8.RuneError
+		}
+		return r
+	}, string(utf16.Decode(units)))
 }
 
 // instant is t for an answer: null if it is zero.
