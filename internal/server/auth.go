@@ -83,15 +83,17 @@ func (a *auth) guard(who access, handle echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// identify says who asks. An address that keeps trying wrong tokens is refused without a look at what it sends, so that
-// nobody can guess on, however many answers they take.
+// identify says who asks. An address that keeps trying wrong tokens is refused for a while, whatever it sends, so that
+// nobody can guess on, however many answers they take. Only a token that has been right from there before is still
+// taken: a guess gains nothing by that, and a neighbour's stale token locks no operator out.
 func (a *auth) identify(c echo.Context) (admin.Actor, error) {
 	from := c.RealIP()
-	if wait := a.wrong.blocked(from, time.Now()); wait > 0 {
+	given, by, ok := a.find(c.Request())
+	if wait := a.wrong.blocked(from, time.Now()); wait > 0 && !(ok && a.wrong.knows(from, by.Name)) {
 		return admin.Actor{}, tooManyWrong(wait)
 	}
-	given, by, ok := a.find(c.Request())
 	if ok {
+		a.wrong.right(from, by.Name)
 		by.From = from
 		return by, nil
 	}

@@ -23,6 +23,34 @@ type throttle struct {
 	mu      sync.Mutex
 	watched map[netip.Prefix]*list.Element // of *suspect
 	byAge   list.List                      // the one whose last wrong token is the longest ago first
+	known   map[acquaintance]struct{}
+}
+
+// acquaintance is a token that was right when it came from an address.
+type acquaintance struct {
+	address netip.Prefix
+	name    string
+}
+
+// maxKnown bounds the acquaintances. Only right tokens make any, so no stranger can fill it.
+const maxKnown = 10_000
+
+// right takes note of a right token.
+func (t *throttle) right(from, name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known == nil || len(t.known) >= maxKnown {
+		t.known = map[acquaintance]struct{}{}
+	}
+	t.known[acquaintance{network(from), name}] = struct{}{}
+}
+
+// knows tells whether a token was right before from an address.
+func (t *throttle) knows(from, name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, ok := t.known[acquaintance{network(from), name}]
+	return ok
 }
 
 // suspect is an address that sent a wrong token.
