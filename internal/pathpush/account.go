@@ -43,6 +43,8 @@ type account struct {
 	sweep    sweep
 	failed   error // the store's: everything ends
 
+	unread unread // only the loader's
+
 	// keeping holds a value while what is kept of the account is read or written; mu is not held while waiting for it.
 	keeping  chan struct{}
 	restored bool   // guarded by keeping: the gate is as it was kept

@@ -37,6 +37,7 @@ type fakeStore struct {
 	// accountTakes is how long the n-th PutAccount takes, counted from 1. nil: no time.
 	accountTakes func(n int) time.Duration
 	laneTakes    time.Duration // how long reading a lane takes
+	unreadable   state.Waybill // whose lane can't be read
 	puts         int
 }
 
@@ -220,6 +221,9 @@ func (s *fakeStore) fails(call string) error {
 func (s *fakeStore) Lane(_ context.Context, w state.Waybill) (store.Lane, error) {
 	s.mu.Lock()
 	err, takes := s.fails("Lane"), s.laneTakes
+	if w == s.unreadable {
+		err = errors.New("a row is damaged")
+	}
 	lane := store.Lane{
 		Waybill: w, Token: s.tokens[w], Parked: s.parked[w], Frozen: s.frozen[w], Pushes: s.open(w),
 	}

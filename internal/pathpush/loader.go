@@ -1,7 +1,9 @@
 package pathpush
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"time"
 
 	"carrier/internal/state"
@@ -19,47 +21,85 @@ type sweep struct {
 // loadRetry is how long the loader waits when the store can't be read.
 const loadRetry = time.Second
 
+// unread are lanes that could not be read: a damaged row must not keep the other waybills from being sent. Only the
+// loader uses it.
+type unread struct {
+	waybills []state.Waybill
+	since    time.Time // When the first of them failed, of those to be tried again together.
+	err      error     // Of the last one.
+}
+
+// note takes in what came of reading a lane.
+func (u *unread) note(w state.Waybill, err error) {
+	if err == nil {
+		return
+	}
+	if len(u.waybills) == 0 {
+		u.since = time.Now()
+	}
+	u.waybills, u.err = append(u.waybills, w), err
+}
+
+// due gives those whose time to be tried again has come.
+func (u *unread) due() (again []state.Waybill) {
+	if len(u.waybills) > 0 && time.Since(u.since) >= loadRetry {
+		again, u.waybills = u.waybills, nil
+	}
+	return again
+}
+
 // load reads lanes that are wanted, and sweeps in the backlog while there is room, until ctx ends.
 func (a *account) load(ctx context.Context) error {
 	failing := "" // What it fails for, so that it is told once.
 	for {
 		busy, err := a.loadSome(ctx)
-		switch {
-		case ctx.Err() != nil:
+		if ctx.Err() != nil {
 			return nil
+		}
+		trouble := err
+		if len(a.unread.waybills) > 0 {
+			trouble = cmp.Or(err, a.unread.err)
+		}
+		if text := fmt.Sprint(trouble); trouble == nil {
+			failing = ""
+		} else if text != failing {
+			failing = text
+			a.log.Error("reading open pushes from the store; trying again", "err", trouble)
+		}
+		switch {
 		case err != nil:
-			if text := err.Error(); text != failing {
-				failing = text
-				a.log.Error("reading open pushes from the store; trying again", "err", err)
-			}
 			if !pause(ctx, loadRetry) {
 				return nil
 			}
-			continue
-		case !busy:
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-a.wakeLoad:
-			}
+		case !busy && !a.awaitLoad(ctx):
+			return nil
 		}
-		failing = ""
 	}
+}
+
+// awaitLoad waits until there is something to read; false if ctx ended first.
+func (a *account) awaitLoad(ctx context.Context) bool {
+	var again <-chan time.Time
+	if len(a.unread.waybills) > 0 {
+		again = time.After(loadRetry)
+	}
+	select {
+	case <-ctx.Done():
+		return false
+	case <-a.wakeLoad:
+	case <-again:
+	}
+	return true
 }
 
 // loadSome reads the wanted lanes, or else one page of the sweep. It says whether there was anything to do.
 func (a *account) loadSome(ctx context.Context) (busy bool, err error) {
 	a.mu.Lock()
-	wanted := a.wanted
+	wanted := append(a.wanted, a.unread.due()...)
 	a.wanted = nil
 	a.mu.Unlock()
-	for i, w := range wanted {
-		if err := a.loadLane(ctx, w); err != nil {
-			a.mu.Lock()
-			a.wanted = append(a.wanted, wanted[i:]...)
-			a.mu.Unlock()
-			return true, err
-		}
+	for _, w := range wanted {
+		a.unread.note(w, a.loadLane(ctx, w))
 	}
 	if len(wanted) > 0 {
 		return true, nil
@@ -97,12 +137,7 @@ func (a *account) sweepSome(ctx context.Context) (busy bool, err error) {
 	}
 	for _, w := range page {
 		if a.claim(w) {
-			if err := a.loadLane(ctx, w); err != nil {
-				a.mu.Lock()
-				a.wanted = append(a.wanted, w)
-				a.mu.Unlock()
-				return true, err
-			}
+			a.unread.note(w, a.loadLane(ctx, w))
 		}
 	}
 	a.mu.Lock()

@@ -345,6 +345,37 @@ func TestStoreThatCannotBeRead(t *testing.T) {
 	})
 }
 
+// TestUnreadableWaybill: a waybill that can't be read holds up no other, whether swept in or fed, and is sent once it can.
+func TestUnreadableWaybill(t *testing.T) {
+	bubble(t, func(o *Options) {
+		s := o.Store.(*fakeStore)
+		s.unreadable = waybill(0)
+		for w := range 50 {
+			s.accept(waybill(w), 1, true)
+		}
+	}, func(t *testing.T, r *rig) {
+		time.Sleep(10 * time.Second)
+		if got := r.store.count(store.Delivered); got != 49 {
+			t.Errorf("of the backlog: delivered %d of 49", got)
+		}
+		for w := range 50 {
+			r.store.replay(uint64(w + 1)) // Its lane has to be read.
+		}
+		start := len(r.upstream.seen())
+		time.Sleep(loadRetry / 2)
+		if got := len(r.upstream.seen()) - start; got != 49 {
+			t.Errorf("made pending again: sent %d of 49", got)
+		}
+		r.store.mu.Lock()
+		r.store.unreadable = state.Waybill{}
+		r.store.mu.Unlock()
+		time.Sleep(2 * loadRetry)
+		if got := r.store.count(store.Delivered); got != 50 {
+			t.Errorf("delivered %d of 50", got)
+		}
+	})
+}
+
 func TestAccountThatCannotBeReadEndsTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeStore(t)

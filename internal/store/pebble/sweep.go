@@ -64,10 +64,11 @@ func (s *sweep) queued(db cdb.Reader, from, low uint64) (store.Place, error) {
 			return false, nil
 		}
 		w, ok := parseWaybill(value)
-		if !ok {
-			return false, damaged(key, errRecord)
+		if ok {
+			s.add(w)
+		} else {
+			s.report(damaged(key, errRecord))
 		}
-		s.add(w)
 		return true, nil
 	})
 	return next, err
