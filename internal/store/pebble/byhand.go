@@ -126,7 +126,7 @@ func (x *tx) retryNow(o *actOp) error {
 	if err != nil {
 		return err
 	}
-	if waits || w.blocked() || rec.nextAt <= x.now {
+	if waits || w.blocked() || rec.nextAt <= x.s.opts.Now().UnixMilli() {
 		return fmt.Errorf("it does not wait for its next attempt: %w", store.ErrState)
 	}
 	rec.nextAt = 0

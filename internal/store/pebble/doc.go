@@ -30,7 +30,8 @@
 //	j number                  replays and how far they are, as JSON
 //	g number                  messages that can't be read, with their bytes, as JSON
 //	c name                    counters, written in the batch that changes them
-//	m name                    format, instance, next number, low-water mark, first span that is not in b
+//	m name                    format, instance, next number, when a push last ended, low-water mark, first span that is
+//	                          not in b
 //
 // # Which pushes are open
 //

@@ -406,3 +406,43 @@ func BenchmarkIndex(b *testing.B) {
 		}
 	}
 }
+
+// funcOp does in one commit what else only chance brings together.
+type funcOp struct {
+	waiter
+	do func(*tx) error
+}
+
+func (o *funcOp) rows() int { return 1 }
+func (o *funcOp) run(x *tx) { o.err = o.do(x) }
+
+// TestRetentionMeetsFreeze sees that a waybill that is frozen in the very commit that would delete it is kept.
+func TestRetentionMeetsFreeze(t *testing.T) {
+	c := newClock()
+	o := options(t, vfs.NewMem())
+	o.Now = c.now
+	s := mustOpen(t, "data", o)
+	w := state.Waybill{DeliveryID: "SF", WaybillID: "0"}
+	seq := mustApply(t, s, scanOf("0", 0))[0].Seq
+	if err := settleNow(s, store.Outcome{Seq: seq, Waybill: w, Status: store.Delivered}); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(time.Hour)
+	op := &funcOp{do: func(x *tx) error {
+		if _, err := x.freeze(w, true, store.Act{By: "ops", Action: store.ActFreeze}); err != nil {
+			return err
+		}
+		deleted, err := x.pruneWaybill(w, x.now)
+		if len(deleted) > 0 {
+			t.Errorf("deleted %v", deleted)
+		}
+		return err
+	}}
+	if err := s.write(t.Context(), op, &op.waiter); err != nil {
+		t.Fatal(err)
+	}
+	if story, err := s.Waybill(t.Context(), w); err != nil || !story.Frozen || len(story.Timeline) != 1 {
+		t.Errorf("the waybill: %+v, %v", story, err)
+	}
+	mustCheck(t, s)
+}

@@ -104,6 +104,7 @@ var (
 	metaFormat   = metaKey("format")
 	metaInstance = metaKey("instance")
 	metaNext     = metaKey("next")
+	metaClock    = metaKey("clock") // The time of the latest end of a push or start of a replay (Unix ms).
 	metaLow      = metaKey("low")
 	metaSpans    = metaKey("spans") // The first span that b does not have.
 )

@@ -97,6 +97,7 @@ func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 // savePush writes a push, and lists it under what filters ask for.
 func (x *tx) savePush(seq uint64, rec pushRecord) {
 	x.pushes[seq] = rec
+	x.dated = x.dated || rec.doneAt == x.now
 	x.w.untried.remove(seq)
 	x.indexPush(seq, &rec)
 	x.key = seqKey(x.key[:0], tablePushes, seq)

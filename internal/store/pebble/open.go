@@ -119,11 +119,9 @@ func (s *Store) load() error {
 	if err := s.loadNumbered(); err != nil {
 		return err
 	}
-	received, err := s.newestReceived()
-	if err != nil {
+	if err := s.loadClock(); err != nil {
 		return err
 	}
-	s.w.lastMS = max(s.w.lastMS, received)
 	return scan(s.db, []byte{tableCounters}, func(key, value []byte) (bool, error) {
 		if err := s.totals.load(string(key[1:]), value); err != nil {
 			return false, damaged(key, err)
@@ -132,8 +130,7 @@ func (s *Store) load() error {
 	})
 }
 
-// loadNumbered reads where the tables stand that are numbered by themselves. What ends from now on must be later than
-// every replay was made, whatever the clock says.
+// loadNumbered reads where the tables stand that are numbered by themselves.
 func (s *Store) loadNumbered() (err error) {
 	s.w.replays.known = map[uint64]*store.Replay{}
 	if s.w.audits, err = lastOf(s.db, tableAudit); err != nil {
@@ -142,15 +139,7 @@ func (s *Store) loadNumbered() (err error) {
 	if s.w.letters, err = lastOf(s.db, tableLetters); err != nil {
 		return err
 	}
-	if s.w.replays.last, err = lastOf(s.db, tableReplays); err != nil || s.w.replays.last == 0 {
-		return err
-	}
-	newest, err := readReplay(s.db, uint64(s.w.replays.last))
-	if errors.Is(err, errRecord) {
-		s.reportDamage(err) // It is lost, and must not take the store with it.
-		return nil
-	}
-	s.w.lastMS = millis(newest.CreatedAt) + 1
+	s.w.replays.last, err = lastOf(s.db, tableReplays)
 	return err
 }
 
@@ -165,6 +154,18 @@ func readNumber(db cdb.Reader, key []byte, otherwise uint64) (uint64, error) {
 		return nil
 	})
 	return n, err
+}
+
+// loadClock sees to it that time does not go back over a restart, whatever the clock says: numbers must be in the order
+// of received_at, and a replay tells what ended before it was made from what ended after it.
+func (s *Store) loadClock() error {
+	ended, err := readNumber(s.db, metaClock, 0)
+	if err != nil {
+		return err
+	}
+	received, err := s.newestReceived()
+	s.w.lastMS = max(received, int64(ended))
+	return err
 }
 
 // newestReceived is when the newest event came, in Unix milliseconds; 0 if there is none.

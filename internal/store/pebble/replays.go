@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
@@ -117,7 +116,7 @@ func (x *tx) newReplay(r store.Replay, act store.Act) *store.Replay {
 	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
 	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
 	if r.Single == 0 {
-		x.w.lastMS, x.full = x.now+1, true
+		x.w.lastMS, x.full, x.dated = x.now+1, true, true
 	}
 	made := copyReplay(&r)
 	x.w.replays.known[r.ID] = &made
@@ -172,10 +171,12 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 		return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
 	}
 	var plan []requeued
-	for i, seq := range step.Seqs {
-		if slices.Contains(step.Seqs[:i], seq) {
+	seen := make(map[uint64]bool, len(step.Seqs))
+	for _, seq := range step.Seqs {
+		if seen[seq] {
 			continue
 		}
+		seen[seq] = true
 		event, found, err := readEvent(x.s.db, seq)
 		if err != nil {
 			return nil, err

@@ -113,8 +113,8 @@ func (o *pruneOp) run(x *tx) {
 
 // pruneWaybill deletes a waybill's rows if it is all old and settled, and tells which events are gone.
 func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, err error) {
-	if _, fresh := x.tokens[name]; fresh || slices.ContainsFunc(x.written, func(e entryOf) bool { return e.w.name == name }) {
-		return nil, nil
+	if x.touched(name) {
+		return nil, nil // What is read here is not what it is by now.
 	}
 	t, err := readTimeline(x.s.db, name)
 	if err != nil {
@@ -147,6 +147,13 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 	}
 	x.deleteWaybill(name, rows, len(tokens) > 0 && tokens[0].at >= horizon)
 	return deleted, nil
+}
+
+// touched tells whether this commit changed more of a waybill than how its pushes stand.
+func (x *tx) touched(name state.Waybill) bool {
+	_, fresh := x.tokens[name]
+	return fresh || x.index.crowded[name] ||
+		slices.ContainsFunc(x.written, func(e entryOf) bool { return e.w.name == name })
 }
 
 // settled tells whether nothing will come of an event any more.

@@ -88,13 +88,11 @@ func (k *block) waiting(openedAt time.Time) store.Waiting {
 
 // before is the push that goes just before the one with an ord; 0 if none does.
 func (at *standing) before(ord uint64) (seq uint64) {
-	for _, p := range at.open {
-		if p.ord >= ord {
-			break
-		}
-		seq = p.seq
+	i, _ := slices.BinarySearchFunc(at.open, ord, func(p openPush, ord uint64) int { return cmp.Compare(p.ord, ord) })
+	if i == 0 {
+		return 0
 	}
-	return seq
+	return at.open[i-1].seq
 }
 
 func (s *standings) of(w state.Waybill) (standing, error) {

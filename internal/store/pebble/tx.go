@@ -35,6 +35,7 @@ type tx struct {
 	index    changes
 	changes  []store.Change
 	numbered bool  // Numbers were taken.
+	dated    bool  // Something was written that must not be later than what comes next: the end of a push, or a replay.
 	full     bool  // Nothing more may be added.
 	deadline int64 // The earliest deadline set; 0: none.
 
@@ -125,6 +126,9 @@ func (x *tx) finishBatch() {
 	}
 	x.saveReplays()
 	x.s.countDeltas(x)
+	if x.dated {
+		x.set(metaClock, binary.BigEndian.AppendUint64(nil, uint64(x.w.lastMS)))
+	}
 }
 
 // take gives the next number.

@@ -43,7 +43,7 @@ func (w *waiter) finish(err error) {
 // writer is what the writer goroutine owns.
 type writer struct {
 	next     uint64 // The next number.
-	lastMS   int64  // received_at of the newest event: time does not go back.
+	lastMS   int64  // The time of the newest commit: time does not go back.
 	batch    uint64 // Counts batches.
 	ids      filter
 	waybills filter

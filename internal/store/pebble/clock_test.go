@@ -1,0 +1,82 @@
+package pebble
+
+import (
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// clock is one that a test sets.
+type clock struct{ ms atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.ms.Store(1_700_000_000_000)
+	return c
+}
+
+func (c *clock) now() time.Time          { return time.UnixMilli(c.ms.Load()) }
+func (c *clock) advance(d time.Duration) { c.ms.Add(d.Milliseconds()) }
+
+// TestReplayAfterTheClockWentBack sees that a replay finds what ended by a clock that was ahead, also when the service was
+// restarted as the clock was put right, and leaves alone what ends after it was made.
+func TestReplayAfterTheClockWentBack(t *testing.T) {
+	mem, c := vfs.NewMem(), newClock()
+	o := options(t, mem)
+	o.Now = c.now
+	s := mustOpen(t, "data", o)
+	w := state.Waybill{DeliveryID: "SF", WaybillID: "0"}
+	seq := mustApply(t, s, scanOf("0", 0))[0].Seq
+	fail := store.Outcome{
+		Seq: seq, Waybill: w, Status: store.Failed, Reason: store.ReasonExhausted, Attempt: &store.Attempt{},
+	}
+	c.advance(time.Hour)
+	if err := settleNow(s, fail); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, s)
+	c.advance(-2 * time.Hour)
+	s = mustOpen(t, "data", o)
+	first := mustStart(t, s)
+	r, err := s.Requeue(t.Context(), store.Requeue{Replay: first.ID, Seqs: []uint64{seq}})
+	if err != nil || r.Requeued != 1 {
+		t.Fatalf("Requeue: %+v, %v; want the push pending", r, err)
+	}
+	mustClose(t, s)
+	c.advance(-time.Hour)
+	s = mustOpen(t, "data", o)
+	if err := settleNow(s, fail); err != nil {
+		t.Fatal(err)
+	}
+	r, err = s.Requeue(t.Context(), store.Requeue{Replay: first.ID, Seqs: []uint64{seq}})
+	if err != nil || r.Requeued != 1 || r.Skipped != 1 {
+		t.Errorf("Requeue of what failed again: %+v, %v; want it left alone", r, err)
+	}
+	mustCheck(t, s)
+}
+
+// TestRetryNowAfterTheClockWentBack sees that what waits by the clock can be let go, though commits are dated later.
+func TestRetryNowAfterTheClockWentBack(t *testing.T) {
+	c := newClock()
+	o := options(t, vfs.NewMem())
+	o.Now = c.now
+	s := mustOpen(t, "data", o)
+	seq := mustApply(t, s, scanOf("0", 0))[0].Seq
+	c.advance(-time.Hour)
+	err := settleNow(s, store.Outcome{
+		Seq: seq, Waybill: state.Waybill{DeliveryID: "SF", WaybillID: "0"}, Status: store.Pending,
+		NextAt: c.now().Add(time.Minute), Attempt: &store.Attempt{},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := s.RetryNow(t.Context(), seq, store.Act{By: "ops", Action: store.ActRetry})
+	if err != nil || !p.NextAt.IsZero() {
+		t.Errorf("RetryNow: %+v, %v", p, err)
+	}
+}
