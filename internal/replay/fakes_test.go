@@ -45,7 +45,8 @@ type fakeStore struct {
 	steps    []store.Requeue
 	stepAt   []time.Time
 	sent     []uint64
-	still    bool // Nothing is sent.
+	still    bool          // Nothing is sent.
+	damaged  state.Waybill // It can't be read.
 }
 
 // fault is how a call fails.
@@ -157,6 +158,9 @@ func (s *fakeStore) Waybill(_ context.Context, w state.Waybill) (store.Waybill, 
 	time.Sleep(s.reading)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if w == s.damaged {
+		return store.Waybill{}, fmt.Errorf("a row: %w", store.ErrDamaged)
+	}
 	if s.fail("Waybill") != well {
 		return store.Waybill{}, errBroken
 	}

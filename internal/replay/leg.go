@@ -210,6 +210,13 @@ func (l *leg) of(ctx context.Context, row *store.Push) (seqs []uint64, left map[
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, nil, nil // Its retention ended since the page was read.
 	}
+	if errors.Is(err, store.ErrDamaged) {
+		// It must not keep the others from being sent. Nothing is known of its other pushes, so only this one counts;
+		// what is left is counted as skipped at the replay's end.
+		l.job.runner.log.Error("a replay leaves out a waybill that can't be read", "replay", l.job.id,
+			"delivery_id", l.account, "waybill_id", row.Event.WaybillID, "err", err)
+		return nil, nil, nil
+	}
 	if err != nil {
 		return nil, nil, err
 	}

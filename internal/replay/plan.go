@@ -25,7 +25,7 @@ const (
 type Plan struct {
 	Matched   int             // Pushes that the filter finds. Always exact.
 	Evaluated int             // Those that have a verdict.
-	Complete  bool            // All of them have. If not, what follows is of those evaluated, the oldest.
+	Complete  bool            // All of them have. If not, what follows is of those evaluated, the oldest that can be read.
 	Totals    map[Verdict]int // Evaluated, by verdict.
 	Calls     int             // Requests to upstream that are needed at least.
 	Minutes   float64         // How long these take at the rate.
@@ -53,6 +53,7 @@ type planner struct {
 	runner  *Runner
 	rule    rule
 	until   time.Time // After that it only counts.
+	late    bool      // It is after that.
 	seen    map[state.Waybill]bool
 	samples map[Verdict][]Item // The first maxSample of each.
 	plan    Plan
@@ -62,15 +63,19 @@ type planner struct {
 // all waybills is needed to judge each once.
 func (w *planner) visit(ctx context.Context, p *store.Push) error {
 	w.plan.Matched++
-	if w.plan.Complete && !time.Now().Before(w.until) {
-		w.plan.Complete = false
+	if !w.late && !time.Now().Before(w.until) {
+		w.late, w.plan.Complete = true, false
 	}
-	if !w.plan.Complete || w.seen[p.Event.Waybill()] {
+	if w.late || w.seen[p.Event.Waybill()] {
 		return nil
 	}
 	story, err := w.runner.store.Waybill(ctx, p.Event.Waybill())
 	if errors.Is(err, store.ErrNotFound) {
 		return nil // Its retention ended since the page was read.
+	}
+	if errors.Is(err, store.ErrDamaged) {
+		w.plan.Complete = false // What can't be read has no verdict, and must not hide the others.
+		return nil
 	}
 	if err != nil {
 		return err

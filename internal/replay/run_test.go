@@ -408,6 +408,26 @@ func TestStoreFails(t *testing.T) {
 	}
 }
 
+// TestDamagedWaybill: what can't be read is left out and told of, and a replay goes on to its end.
+func TestDamagedWaybill(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		g.failed("SF", 5, 2)
+		g.store.damaged = waybill("SF", 1)
+		plan, err := g.runner.DryRun(t.Context(), Request{})
+		if err != nil || plan.Matched != 10 || plan.Evaluated != 8 || plan.Complete {
+			t.Errorf("dry run: %+v, %v; want 8 of 10 evaluated", plan, err)
+		}
+		g.begin()
+		g.deliver(100)
+		r := g.start(t, Request{})
+		is(t, g.after(time.Minute, r.ID), "done 10 matched, 8 requeued, 2 skipped, 8 delivered")
+		g.orderly(t)
+		if errs := g.logs.errors(); len(errs) == 0 {
+			t.Error("nothing is logged")
+		}
+	})
+}
+
 // TestOutage: a store that fails for an hour is told of once, and by Waiting.
 func TestOutage(t *testing.T) {
 	bubble(t, func(t *testing.T, g *rig) {

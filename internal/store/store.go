@@ -17,6 +17,8 @@ var (
 	// ErrClosing and ErrDiskLow are kinds of ErrUnavailable that senders are told of.
 	ErrClosing = fmt.Errorf("%w: it is closing", ErrUnavailable)
 	ErrDiskLow = fmt.Errorf("%w: the disk is nearly full", ErrUnavailable)
+	// ErrDamaged: a row can't be read, or not for now; others can. Wrapped with which, and what helps.
+	ErrDamaged = errors.New("the store is damaged")
 	// ErrNotFound: there is no such event, push or waybill.
 	ErrNotFound = errors.New("not found")
 	// ErrState: the push is not in a state that allows it (e.g. a replay of one that is pending).

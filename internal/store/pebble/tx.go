@@ -179,6 +179,12 @@ func damaged(key []byte, err error) error {
 	if info := cdb.ExtractDataCorruptionInfo(err); info != nil {
 		err = fmt.Errorf("%s: %w", info.Path, info.Details)
 	}
-	return fmt.Errorf("store row %q can't be read (carrier store check tells how much is damaged; "+
-		"restore a backup): %w", key, err)
+	return &damage{fmt.Errorf("store row %q can't be read (carrier store check tells how much is damaged; "+
+		"restore a backup): %w", key, err)}
 }
+
+// damage is a store.ErrDamaged that says it in words of its own.
+type damage struct{ err error }
+
+func (d *damage) Error() string   { return d.err.Error() }
+func (d *damage) Unwrap() []error { return []error{store.ErrDamaged, d.err} }
