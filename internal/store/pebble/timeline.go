@@ -22,7 +22,12 @@ func (x *tx) settleTimeline(
 	}
 	for i := range after {
 		e := &after[i]
-		old := find(before, e.Seq)
+		var old *state.Entry
+		if len(before) > 0 && before[0].Seq == e.Seq { // So it goes on: before is after without what is new.
+			old, before = &before[0], before[1:]
+		} else {
+			old = find(before, e.Seq)
+		}
 		if old == nil || *old != *e {
 			x.putEntry(w, e)
 			x.moveHold(w, old, e)
