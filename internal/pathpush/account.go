@@ -198,9 +198,15 @@ type Snapshot struct {
 	InFlight             int
 	Concurrency          int // Allowed in flight at present: less than configured after an outage.
 	Loaded               int // Pushes held in memory.
-	BulkLoaded           int // Of them made pending by bulk replays; also those that lanes being read are thought to have.
-	Guard                GuardSnapshot
+	// BulkLoaded are those of them that bulk replays made pending, and those that lanes being read are thought to have;
+	// but not those that wait for a retry, as long as these are few: what upstream refuses for days must not keep a replay
+	// from going on with the others.
+	BulkLoaded int
+	Guard      GuardSnapshot
 }
+
+// restingShare is the part of the memory for pushes that those of bulk replays may have while they wait for a retry.
+const restingShare = 8
 
 func (a *account) snapshot() Snapshot {
 	s := Snapshot{DeliveryID: a.id, AccessTokenExpiresAt: a.creds.ExpiresAt()}
@@ -216,7 +222,8 @@ func (a *account) snapshot() Snapshot {
 		s.NextProbeAt = a.gate.probeAt
 	}
 	s.InFlight, s.Concurrency = a.inFlight, a.ramp.limit
-	s.Loaded, s.BulkLoaded = a.lanes.loaded, a.lanes.bulk
+	s.Loaded = a.lanes.loaded
+	s.BulkLoaded = a.lanes.bulk - min(a.lanes.resting, a.maxLoaded/restingShare)
 	s.Guard = a.guard.snapshot(&a.gate.pause, now)
 	return s
 }

@@ -89,6 +89,7 @@ type lanes struct {
 	waiting retries
 	loaded  int // pushes in memory
 	bulk    int // of them Bulk, and those that lanes being read may have
+	resting int // of those: in lanes that wait for their head's next retry
 	turns   turns
 }
 
@@ -110,6 +111,9 @@ func (ls *lanes) put(l *lane, pushes []store.Push) {
 // count notes how many of a lane's pushes are Bulk.
 func (ls *lanes) count(l *lane, bulk int) {
 	ls.bulk += bulk - l.bulk
+	if l.where == waiting {
+		ls.resting += bulk - l.bulk
+	}
 	l.bulk = bulk
 }
 
@@ -137,6 +141,7 @@ func (ls *lanes) append(l *lane, added []store.Push) {
 func (ls *lanes) enqueue(l *lane, now time.Time) {
 	if at := l.pushes[0].NextAt; at.After(now) {
 		l.where, l.nextAt = waiting, at
+		ls.resting += l.bulk
 		heap.Push(&ls.waiting, l)
 		return
 	}
@@ -160,13 +165,14 @@ func (ls *lanes) classify(l *lane) {
 	ls.queues[l.class].push(l)
 }
 
-// take makes a lane leave the queue or the heap that it is in.
+// take makes a lane leave the queue or the heap that it is in; its caller says where it goes.
 func (ls *lanes) take(l *lane) {
 	switch l.where {
 	case ready:
 		ls.queues[l.class].remove(l)
 	case waiting:
 		heap.Remove(&ls.waiting, l.index)
+		ls.wake(l)
 	}
 }
 
@@ -178,10 +184,17 @@ func (ls *lanes) due(now time.Time) time.Time {
 			return l.nextAt
 		}
 		heap.Pop(&ls.waiting)
+		ls.wake(l)
 		l.pushes[0].NextAt = time.Time{}
 		ls.enqueue(l, now)
 	}
 	return time.Time{}
+}
+
+// wake notes that a lane has left the heap.
+func (ls *lanes) wake(l *lane) {
+	ls.resting -= l.bulk
+	l.where = loading
 }
 
 // ready tells whether a lane of any class is.

@@ -231,10 +231,13 @@ func (w *world) consistent() {
 	a := w.pusher.order[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	loaded, bulks, queued := 0, 0, [numClasses]int{}
+	loaded, bulks, resting, queued := 0, 0, 0, [numClasses]int{}
 	for name, l := range a.lanes.all {
 		loaded += len(l.pushes)
 		bulks += l.bulk
+		if l.where == waiting {
+			resting += l.bulk
+		}
 		if l.where != loading && l.bulk != bulkOf(l.pushes) {
 			w.t.Errorf("%s has %d bulk pushes, counted are %d", name, bulkOf(l.pushes), l.bulk)
 		}
@@ -247,6 +250,9 @@ func (w *world) consistent() {
 	}
 	if loaded != a.lanes.loaded || bulks != a.lanes.bulk {
 		w.t.Errorf("%d pushes and %d bulk ones are in memory, counted are %d and %d", loaded, bulks, a.lanes.loaded, a.lanes.bulk)
+	}
+	if resting != a.lanes.resting {
+		w.t.Errorf("%d bulk pushes wait for a retry, counted are %d", resting, a.lanes.resting)
 	}
 	for c := range numClasses {
 		if n := len(inQueue(&a.lanes.queues[c])); n != queued[c] || n != a.lanes.queues[c].len {

@@ -345,6 +345,31 @@ func TestStoreThatCannotBeRead(t *testing.T) {
 	})
 }
 
+// TestRestingReplay: replayed pushes that wait for their retries leave room for others of the replay, up to a share of
+// the memory.
+func TestRestingReplay(t *testing.T) {
+	const waybills, loaded = 100, 400
+	bubble(t, func(o *Options) {
+		o.MaxLoaded, o.Breaker.MinRequests = loaded, 1_000_000
+		o.Retry = Retry{Initial: time.Hour, Max: time.Hour, Multiplier: 2, MaxAge: 72 * time.Hour}
+	}, func(t *testing.T, r *rig) {
+		var seqs []uint64
+		for w := range waybills {
+			r.store.accept(waybill(w), 1, false)
+			seqs = append(seqs, uint64(w+1))
+		}
+		time.Sleep(10 * time.Second)
+		r.upstream.mu.Lock()
+		r.upstream.answer = func(int, call) (wechat.Answer, error) { return code(-1) }
+		r.upstream.mu.Unlock()
+		r.store.replayBulk(seqs...)
+		time.Sleep(10 * time.Second)
+		if got, want := r.pusher.Snapshots()[0].BulkLoaded, waybills-loaded/restingShare; got != want {
+			t.Errorf("%d bulk pushes count while %d wait for a retry, want %d", got, waybills, want)
+		}
+	})
+}
+
 // TestUnreadableWaybill: a waybill that can't be read holds up no other, whether swept in or fed, and is sent once it can.
 func TestUnreadableWaybill(t *testing.T) {
 	bubble(t, func(o *Options) {
