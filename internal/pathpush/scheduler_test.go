@@ -383,10 +383,10 @@ func TestUnreadableWaybill(t *testing.T) {
 		if got := r.store.count(store.Delivered); got != 49 {
 			t.Errorf("of the backlog: delivered %d of 49", got)
 		}
+		start := len(r.upstream.seen())
 		for w := range 50 {
 			r.store.replay(uint64(w + 1)) // Its lane has to be read.
 		}
-		start := len(r.upstream.seen())
 		time.Sleep(loadRetry / 2)
 		if got := len(r.upstream.seen()) - start; got != 49 {
 			t.Errorf("made pending again: sent %d of 49", got)
