@@ -352,7 +352,7 @@ func TestDemo(t *testing.T) {
 	if status != 0 {
 		t.Errorf("the demo ended with status %d:\n%s%s", status, out, errs)
 	}
-	for _, want := range []string{`(?m)^  lost +0$`, `(?m)^  out of order +0$`, `(?m)^  pushes pending +0$`, `(?m)^  pushes delivered +[1-9]`, `curl`} {
+	for _, want := range []string{`(?m)^  lost +0$`, `(?m)^  out of order +0$`, `(?m)^  pushes pending +0$`, `(?m)^  pushes delivered +[1-9]`, `(?m)^  pushes failed +3 `, `curl`} {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("the demo's words do not match %q:\n%s", want, out)
 		}

@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"carrier/internal/demo"
@@ -25,7 +28,15 @@ func (d *demoCommand) Run(ctx context.Context, w *world) error {
 	}
 	return demo.Run(ctx, demo.Options{
 		For: d.For, Faults: d.Faults, Rate: d.Rate, Out: w.stdout,
-		Log: telemetry.NewLogger(w.stderr, d.LogLevel, "text"), Version: version().Version,
+		Log: telemetry.NewLogger(w.stderr, d.LogLevel, "text"), Version: version().Version, Command: calledAs(),
 		Listen: d.Listen, AdminListen: d.AdminListen, SandboxListen: d.SandboxListen,
 	})
+}
+
+// calledAs is how the user called this program. What "go run" built is gone when it ends, so that is called again.
+func calledAs() string {
+	if strings.Contains(filepath.ToSlash(os.Args[0]), "/go-build") {
+		return "go run ./cmd/carrier"
+	}
+	return os.Args[0]
 }

@@ -120,7 +120,11 @@ func (s *summary) print(w io.Writer) {
 		}
 	}
 	for _, status := range store.Statuses() {
-		p("  pushes %-13s %6d", status, s.pushes[status])
+		text := ""
+		if status == store.Failed && s.pushes[status] > 0 {
+			text = "   (made to fail, for the lines above that replay them)"
+		}
+		p("  pushes %-13s %6d%s", status, s.pushes[status], text)
 	}
 	p("  requests upstream    %6d   (%d busy, %d access_tokens refused, %d cut after they were applied)", s.upstream.Pushes,
 		s.upstream.Errcodes[-1], s.upstream.Errcodes[42001]+s.upstream.Errcodes[40001]+s.upstream.Errcodes[40014],

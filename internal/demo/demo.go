@@ -34,6 +34,7 @@ type Options struct {
 	Out     io.Writer     // What the user reads.
 	Log     *slog.Logger
 	Version string
+	Command string // How the user calls this program, in the lines to try.
 	// Listen and AdminListen are where the service listens; a port that is taken is replaced by a free one.
 	Listen, AdminListen, SandboxListen string
 }
@@ -81,7 +82,7 @@ func (d *demo) run(ctx context.Context, dir string) error {
 
 	d.client = newClient(a, c)
 	d.traffic = newTraffic(d)
-	if err := d.traffic.order(ctx, playground); err != nil {
+	if err := d.prepare(ctx); err != nil {
 		return errors.Join(err, stopApp(stop, appDone))
 	}
 	d.printLines()
@@ -105,21 +106,63 @@ func (d *demo) play(ctx context.Context, appDone chan error) error {
 		ctx, cancel = context.WithTimeout(ctx, d.o.For)
 		defer cancel()
 	}
+	var g errgroup.Group
+	defer func() { _ = g.Wait() }()
 	if d.o.Faults {
-		if err := d.box.SetFaults(demoFaults); err != nil {
-			return err
-		}
+		g.Go(func() error { d.endTokens(ctx); return nil })
 	}
 	return d.traffic.run(ctx, appDone)
 }
 
-// demoFaults are what a bad day at upstream looks like.
+// prepare sets up what the printed lines are about: a waybill to play with, and a few with a push that fails.
+func (d *demo) prepare(ctx context.Context) error {
+	var f sandbox.Faults
+	if d.o.Faults {
+		f = demoFaults
+	}
+	f.Waybills = map[string]sandbox.WaybillFault{}
+	for _, waybill := range unlucky {
+		f.Waybills[waybill] = sandbox.WaybillFault{Errcode: unknownWaybill, Times: config.Default().Push.TokenRetries}
+	}
+	if err := d.box.SetFaults(f); err != nil {
+		return err
+	}
+	if err := d.traffic.order(ctx, playground); err != nil {
+		return err
+	}
+	for _, waybill := range unlucky {
+		if err := d.traffic.order(ctx, waybill); err != nil {
+			return err
+		}
+		if _, err := d.client.send(ctx, &tell(waybill)[0]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unlucky are waybills whose first push fails, for the lines that replay it.
+var unlucky = []string{"12345678901234567891", "12345678901234567892", "12345678901234567893"}
+
+// unknownWaybill is what upstream answers of a waybill that it was not told of yet (updatePath).
+const unknownWaybill = 40199
+
+// demoFaults are what a bad day at upstream looks like, beside access_tokens that die (endTokens).
 var demoFaults = sandbox.Faults{
 	Trouble: sandbox.Trouble{
 		Busy: 0.10, Latency: sandbox.Duration(20 * time.Millisecond), Jitter: sandbox.Duration(60 * time.Millisecond),
 		Resets: 0.01,
 	},
-	ExpireTokens: 0.005,
+}
+
+// endTokens ends all access_tokens soon, and then now and again. More often would look like another program that
+// fetches them for the same appid, and the account would wait to let it.
+func (d *demo) endTokens(ctx context.Context) {
+	for wait := 2 * time.Second; sleep(ctx, wait); wait = 90 * time.Second {
+		f := d.box.Faults() // The user may have set others.
+		f.ExpireNow = true
+		_ = d.box.SetFaults(f)
+	}
 }
 
 func (d *demo) startSandbox(ctx context.Context, g *errgroup.Group) error {

@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 		if err := Run(t.Context(), o); err != nil {
 			t.Errorf("faults %t: %v\n%s", faults, err, &out)
 		}
-		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "summary", "traces verified"} {
+		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
 			}
