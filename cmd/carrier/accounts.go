@@ -34,8 +34,8 @@ func (s *screen) accounts(accounts []adminclient.Account) error {
 		column{head: s.say("ACCOUNT", "账户")}, column{head: s.say("STATE", "状态")}, column{head: s.say("BREAKER", "熔断")},
 		column{head: s.say("PENDING", "待推送"), right: true}, column{head: s.say("OLDEST", "最久等待"), right: true},
 		column{head: s.say("DELIVERED", "已送达"), right: true}, column{head: s.say("FAILED", "失败"), right: true},
-		column{head: s.say("DISCARDED", "已作废"), right: true}, column{head: s.say("IN FLIGHT", "在途"), right: true},
-		column{head: s.say("ACCESS_TOKEN UNTIL", "ACCESS_TOKEN 有效至")},
+		column{head: s.say("DISCARDED", "已作废"), right: true, below: true}, column{head: s.say("IN FLIGHT", "在途"), right: true, below: true},
+		column{head: s.say("ACCESS_TOKEN UNTIL", "ACCESS_TOKEN 有效至"), below: true},
 	)
 	for i := range accounts {
 		a := &accounts[i]
@@ -163,6 +163,10 @@ type accountsProbe struct{ accountAct }
 
 func (c *accountsProbe) Run(ctx context.Context, w *world) error {
 	return c.do(ctx, w, func(s *session) (adminclient.Answer[adminclient.Account], error) {
-		return s.ProbeAccount(ctx, c.Account, c.Reason)
+		a, err := s.ProbeAccount(ctx, c.Account, c.Reason)
+		if err != nil {
+			return a, err
+		}
+		return a, s.note(s.say("one push goes out now; carrier accounts list shows how it went", "正在放行一个推送；稍后用 carrier accounts list 查看结果"))
 	})
 }

@@ -20,6 +20,7 @@ func TestAdminMistakes(t *testing.T) {
 	f.on("POST /admin/v1/pushes/8/replay", 403, `{"detail":"This token may not do that.","code":"forbidden"}`)
 	f.on("GET /admin/v1/pushes/66", 404, `{"detail":"There is no push \u001b[31m66.","code":"not_found"}`)
 	f.on("GET /admin/v1/stats", 200, `<html>`)
+	f.on("GET /admin/v1/replays", 404, `{"detail":"There is nothing at this address.","code":"not_found"}`)
 	f.on("GET /admin/v1/accounts", 200, `{"items":[{"delivery_id":"SF"},{"delivery_id":"YTO"}]}`)
 	f.on("POST /admin/v1/store/backup", 503, `{"detail":"The disk is \u001b[31mfull.","code":"store_unavailable"}`)
 	two := filepath.Join(t.TempDir(), "two")
@@ -77,8 +78,9 @@ func TestAdminMistakes(t *testing.T) {
 
 		{"a wrong token", []string{"CARRIER_ADMIN_TOKEN=wrong"}, "stats", 1, []string{"no valid credentials", "--token-file", "CARRIER_ADMIN_TOKEN"}},
 		{"a wrong token, in Chinese", []string{"CARRIER_ADMIN_TOKEN=wrong", "LANG=zh_CN"}, "stats", 1, []string{"请用 --token-file"}},
-		{"a refused filter", nil, "pushes list --status x", 1, []string{"status must be given once"}},
-		{"not there, and in colours", nil, "pushes show 66", 1, []string{`no push \x1b[31m66; asked for /admin/v1/pushes/66`}},
+		{"a refused filter", nil, "pushes list --status x", 2, []string{"carrier: status must be given once"}},
+		{"not there, and in colours", nil, "pushes show 66", 1, []string{`no push \x1b[31m66.`}},
+		{"another address of the service's", nil, "replays list", 1, []string{"asked for /admin/v1/replays", "--admin-url"}},
 		{"delivered already", nil, "pushes replay 7", 1, []string{"push 7", "delivered", "--force"}},
 		{"not allowed", nil, "pushes replay 8 9", 1, []string{"may not do that"}},
 		{"no JSON", nil, "stats", 1, []string{"is not the admin API's"}},

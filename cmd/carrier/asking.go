@@ -11,6 +11,7 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"unicode/utf16"
 
@@ -119,12 +120,25 @@ func (s *session) explain(ctx context.Context, err error) error {
 	case refusal.Location != "":
 		advice = s.sayf("it points to %s, which does not get the token; if that is right, give it with --admin-url",
 			"它指向 %s，令牌不会发往该处；如确认无误，请用 --admin-url 指定", refusal.Location)
-	case refusal.Status == http.StatusNotFound && refusal.Code != "":
-		advice = s.sayf("asked for %s", "请求的是 %s", refusal.Path)
+	case refusal.Status == http.StatusNotFound && refusal.Code != "" && !namesTarget(err.Error(), refusal.Path):
+		advice = s.sayf("asked for %s; is this the admin API's address? Give that with --admin-url",
+			"请求的是 %s；该地址是否为管理接口？请用 --admin-url 指定", refusal.Path)
+	case refusal.Status == http.StatusBadRequest:
+		return said{visible(err.Error()), usageError{err}} // A flag has a value that the service does not take.
 	case refusal.Code == "":
 		advice = s.say("is this the admin API's address? Give that with --admin-url", "该地址是否为管理接口？请用 --admin-url 指定")
 	}
 	return said{s.advise(visible(err.Error()), visible(advice)), err}
+}
+
+// namesTarget tells whether a text names what a path below /admin/v1/KIND/ is about: then it says enough.
+func namesTarget(text, path string) bool {
+	for i, part := range strings.Split(path, "/") {
+		if part, err := url.PathUnescape(part); i >= 4 && err == nil && part != "" && strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
 }
 
 // advise adds advice to what is wrong, in the same sentence; without any it stays as it is.

@@ -33,7 +33,7 @@ func TestCommandLineMistakes(t *testing.T) {
 		says []string
 	}{
 		{[]string{"nonsense"}, []string{"nonsense", "carrier --help"}},
-		{[]string{"serve", "--nonsense"}, []string{"--nonsense", "carrier --help"}},
+		{[]string{"serve", "--nonsense"}, []string{"--nonsense", "carrier serve --help"}},
 		{[]string{"serve", "-c"}, []string{"--config"}},
 		{[]string{"serve", "-c", "missing.yaml"}, []string{"missing.yaml", "no such file"}},
 		{[]string{"serve", "extra"}, []string{"extra"}},

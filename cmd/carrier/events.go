@@ -31,9 +31,9 @@ func (e *eventsList) Run(ctx context.Context, w *world) error {
 	maps.Copy(filter, verdict)
 	return e.with(ctx, w, func(s *session) error {
 		t := s.table(
-			column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("EVENT", "事件")},
-			column{head: s.say("SOURCE", "来源")}, column{head: s.say("SCAN", "扫描"), text: true}, column{head: s.say("SCANNED AT", "扫描时间")},
-			column{head: s.say("VERDICT", "判定")}, column{head: s.say("PUSH", "推送")}, column{head: s.say("WHY", "原因"), text: true},
+			column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("EVENT", "事件"), below: true},
+			column{head: s.say("SOURCE", "来源"), below: true}, column{head: s.say("SCAN", "扫描"), text: true}, column{head: s.say("SCANNED AT", "扫描时间"), below: true},
+			column{head: s.say("VERDICT", "判定")}, column{head: s.say("PUSH", "推送"), below: true}, column{head: s.say("WHY", "原因"), text: true, below: true},
 		)
 		return list(ctx, s, s.Events(filter), e.paging, t, s.eventRow)
 	})
@@ -57,7 +57,7 @@ func (e *eventsAccept) Run(ctx context.Context, w *world) error {
 			return err
 		}
 		return show(s, a, func(e *adminclient.Event) error {
-			return s.line(s.sayf("event %d of %s: %s, push %s", "事件 %d（%s）：%s，推送%s", e.Seq, waybillName(e.DeliveryID, e.WaybillID),
+			return s.line(s.sayf("event %d of %s: %s; its push is %s", "事件 %d（%s）：%s；推送状态：%s", e.Seq, waybillName(e.DeliveryID, e.WaybillID),
 				s.verdict(&e.Decision), s.word(statusWords, e.Status)))
 		})
 	})

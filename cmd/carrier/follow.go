@@ -103,7 +103,7 @@ func (s *screen) outcome(r *adminclient.Replay) error {
 	case r.Status == "cancelled":
 		return errors.New(s.sayf("replay %s was cancelled", "重放 %s 已被取消", visible(r.ID)))
 	case lost > 0:
-		return errors.New(s.sayf("%d pushes were not delivered; carrier pushes list --status failed shows why", "%d 个推送未送达；carrier pushes list --status failed 可查看原因", lost))
+		return errors.New(s.sayf("not delivered: %d; carrier pushes list --status failed shows why", "%d 个推送未送达；carrier pushes list --status failed 可查看原因", lost))
 	}
 	return nil
 }

@@ -93,9 +93,22 @@ func run(ctx context.Context, w *world, args []string) int {
 		return exited // --help
 	}
 	if err != nil {
-		return report(w, usageError{fmt.Errorf("%w; carrier --help shows what there is", err)})
+		return report(w, usageError{fmt.Errorf("%w; %s --help shows what there is", err, typed(err))})
 	}
 	return report(w, command.Run())
+}
+
+// typed is the command line as far as it was understood.
+func typed(err error) string {
+	text := "carrier"
+	if parse, ok := errors.AsType[*kong.ParseError](err); ok {
+		for _, p := range parse.Context.Path {
+			if p.Command != nil {
+				text += " " + p.Command.Name
+			}
+		}
+	}
+	return text
 }
 
 // report prints an error on one line and returns the exit status that it stands for.

@@ -76,9 +76,9 @@ func (p *pushesList) Run(ctx context.Context, w *world) error {
 func (s *screen) pushTable() *table {
 	return s.table(
 		column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("SCAN", "扫描"), text: true},
-		column{head: s.say("SCANNED AT", "扫描时间")}, column{head: s.say("STATUS", "状态")},
-		column{head: s.say("TRIES", "次数"), right: true}, column{head: "ERRCODE", right: true},
-		column{head: s.say("WHY", "原因"), text: true},
+		column{head: s.say("SCANNED AT", "扫描时间"), below: true}, column{head: s.say("STATUS", "状态")},
+		column{head: s.say("TRIES", "尝试"), right: true, below: true}, column{head: "ERRCODE", right: true, below: true},
+		column{head: s.say("WHY", "原因"), text: true, below: true},
 	)
 }
 
@@ -146,8 +146,8 @@ func (s *screen) attempts(p *adminclient.PushDetail) error {
 	}
 	t := s.table(
 		column{head: s.say("AT", "时间")}, column{head: "MS", right: true}, column{head: "ERRCODE", right: true},
-		column{head: s.say("SCOPE", "范围")}, column{head: "RID"}, column{head: s.say("REPLAY", "重放"), right: true},
-		column{head: s.say("ANSWER", "返回"), text: true}, column{head: s.say("MEANING", "含义"), text: true},
+		column{head: s.say("SCOPE", "范围")}, column{head: "RID", below: true}, column{head: s.say("REPLAY", "重放"), right: true, below: true},
+		column{head: s.say("ANSWER", "返回"), text: true, below: true}, column{head: s.say("MEANING", "含义"), text: true, below: true},
 	)
 	for i := range p.Attempts {
 		a := &p.Attempts[i]

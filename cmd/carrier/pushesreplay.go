@@ -142,7 +142,7 @@ func (s *screen) plan(p *adminclient.Plan, rate float64) error {
 	if p.Matched == 0 {
 		return s.line(s.say("No push matches; nothing would be sent.", "没有符合条件的推送，不会发送任何内容。"))
 	}
-	text := s.sayf("%d pushes match. A replay makes %d calls to WeChat, which takes %s", "符合条件的推送 %d 个。重放将调用微信 %d 次，需时 %s",
+	text := s.sayf("Pushes that match: %d. Calls to WeChat: %d, in %s", "符合条件的推送 %d 个。重放将调用微信 %d 次，预计耗时：%s",
 		p.Matched, p.Calls, s.minutes(p.Minutes))
 	if rate > 0 {
 		text += s.sayf(" at %v a second", "（每秒 %v 次）", rate)
@@ -180,8 +180,8 @@ func (s *screen) sample(items []adminclient.PlanItem) error {
 	}
 	t := s.table(
 		column{head: "SEQ", right: true}, column{head: s.say("WAYBILL", "运单")}, column{head: s.say("SCAN", "扫描"), text: true},
-		column{head: s.say("SCANNED AT", "扫描时间")}, column{head: s.say("STATUS", "状态")}, column{head: "ERRCODE", right: true},
-		column{head: s.say("REASON", "原因")}, column{head: s.say("VERDICT", "判定")}, column{head: s.say("WHAT WOULD HAPPEN", "将会如何"), text: true},
+		column{head: s.say("SCANNED AT", "扫描时间"), below: true}, column{head: s.say("STATUS", "状态"), below: true}, column{head: "ERRCODE", right: true, below: true},
+		column{head: s.say("REASON", "原因"), below: true}, column{head: s.say("VERDICT", "判定")}, column{head: s.say("WHAT WOULD HAPPEN", "将会如何"), text: true, below: true},
 	)
 	for i := range items {
 		p := &items[i]

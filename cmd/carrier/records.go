@@ -31,9 +31,9 @@ func (a *auditCommand) Run(ctx context.Context, w *world) error {
 	}
 	return a.with(ctx, w, func(s *session) error {
 		t := s.table(
-			column{head: "ID", right: true}, column{head: s.say("AT", "时间")}, column{head: s.say("BY", "操作人")}, column{head: s.say("FROM", "来自")},
-			column{head: s.say("ACTION", "操作")}, column{head: s.say("OF", "对象")}, column{head: s.say("REASON", "原因"), text: true},
-			column{head: s.say("DETAIL", "详情"), text: true},
+			column{head: "ID", right: true}, column{head: s.say("AT", "时间")}, column{head: s.say("BY", "操作人")}, column{head: s.say("FROM", "来自"), below: true},
+			column{head: s.say("ACTION", "操作")}, column{head: s.say("OF", "对象")}, column{head: s.say("REASON", "原因"), text: true, below: true},
+			column{head: s.say("DETAIL", "详情"), text: true, below: true},
 		)
 		return list(ctx, s, s.Audit(filter), a.paging, t, s.auditRow)
 	})
@@ -62,8 +62,8 @@ func (d *deadLettersCommand) Run(ctx context.Context, w *world) error {
 	return d.with(ctx, w, func(s *session) error {
 		t := s.table(
 			column{head: "ID", right: true}, column{head: s.say("RECEIVED AT", "收到时间")}, column{head: s.say("SOURCE", "来源")},
-			column{head: s.say("SUBJECT", "主题")}, column{head: s.say("CODE", "代码")}, column{head: s.say("WHY", "原因"), text: true},
-			column{head: s.say("BODY", "内容"), text: true},
+			column{head: s.say("SUBJECT", "主题"), below: true}, column{head: s.say("CODE", "代码")}, column{head: s.say("WHY", "原因"), text: true, below: true},
+			column{head: s.say("BODY", "内容"), text: true, below: true},
 		)
 		return list(ctx, s, s.DeadLetters(), d.paging, t, s.deadLetterRow)
 	})

@@ -29,9 +29,9 @@ func (r *replaysList) Run(ctx context.Context, w *world) error {
 	return r.with(ctx, w, func(s *session) error {
 		t := s.table(
 			column{head: "ID", right: true}, column{head: s.say("STATUS", "状态")}, column{head: s.say("STARTED", "开始时间")},
-			column{head: s.say("BY", "操作人")}, column{head: s.say("MATCHED", "符合"), right: true}, column{head: s.say("DELIVERED", "已送达"), right: true},
+			column{head: s.say("BY", "操作人"), below: true}, column{head: s.say("MATCHED", "符合"), right: true}, column{head: s.say("DELIVERED", "已送达"), right: true},
 			column{head: s.say("FAILED", "失败"), right: true}, column{head: s.say("OPEN", "进行中"), right: true},
-			column{head: s.say("OF", "范围"), text: true}, column{head: s.say("REASON", "原因"), text: true},
+			column{head: s.say("OF", "范围"), text: true, below: true}, column{head: s.say("REASON", "原因"), text: true, below: true},
 		)
 		return list(ctx, s, s.Replays(), r.paging, t, s.replayRow)
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,80 @@ func TestTable(t *testing.T) {
 				if w := uniseg.StringWidth(strings.TrimSuffix(line, "\n")); test.width >= 44 && w > test.width {
 					t.Errorf("%q is %d columns wide, not %d", line, w, test.width)
 				}
+			}
+		})
+	}
+}
+
+// TestTableBelow: what says why is never cut. Where there is no room it goes below its row, and stays there.
+func TestTableBelow(t *testing.T) {
+	show := func(width int) string {
+		var out strings.Builder
+		s := &screen{w: &out, width: width, zh: true, zone: time.UTC}
+		tab := s.table(column{head: "SEQ", right: true}, column{head: "运单"}, column{head: "扫描", text: true},
+			column{head: "尝试", right: true, below: true}, column{head: "原因", text: true, below: true})
+		for range 2 { // The second page is as the first.
+			tab.add("1234", "SF/1234567890", "200001 更新运输轨迹", "3", "同一运单的推送 7 尚未完成：同一运单按序推送。")
+			tab.add("1235", "SF/1234567890", "300003 签收成功", "", "-")
+			if err := tab.flush(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return "\n" + out.String()
+	}
+	for _, test := range []struct {
+		name  string
+		width int
+		page  string
+		head  string
+	}{
+		{"room for all", 98, `
+1234  SF/1234567890  200001 更新运输轨迹     3  同一运单的推送 7 尚未完成：同一运单按序推送。
+1235  SF/1234567890  300003 签收成功            -
+`, " SEQ  运单           扫描                 尝试  原因"},
+		{"not for why", 60, `
+1234  SF/1234567890  200001 更新运输轨迹     3
+      原因 同一运单的推送 7 尚未完成：同一运单按序推送。
+1235  SF/1234567890  300003 签收成功
+`, " SEQ  运单           扫描                 尝试"},
+		{"nor for numbers, and why in two lines", 40, `
+1234  SF/1234567890  200001 更新运输轨迹
+      尝试 3
+      原因 同一运单的推送 7 尚未完成：同
+      一运单按序推送。
+1235  SF/1234567890  300003 签收成功
+`, " SEQ  运单           扫描"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := show(test.width)
+			if want := "\n" + test.head + test.page + strings.TrimPrefix(test.page, "\n"); got != want {
+				t.Errorf("got%s\nwant%s", got, want)
+			}
+			for line := range strings.Lines(got) {
+				if w := uniseg.StringWidth(strings.TrimSuffix(line, "\n")); w > test.width {
+					t.Errorf("%q is %d columns wide, not %d", line, w, test.width)
+				}
+			}
+		})
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for _, test := range []struct {
+		name, text string
+		width      int
+		want       []string
+	}{
+		{"nothing", "", 20, []string{""}},
+		{"fits", "one line", 20, []string{"one line"}},
+		{"between words", "the breaker is open since ten", 15, []string{"the breaker is", "open since ten"}},
+		{"a word that is longer", "x 0123456789012345678 y", 12, []string{"x", "0123456789012345678", "y"}},
+		{"between Chinese characters, not before a stop", "熔断器已打开。试探", 12, []string{"熔断器已打", "开。试探"}},
+		{"no terminal", strings.Repeat("word ", 50) + "end", 0, []string{strings.Repeat("word ", 50) + "end"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := wrap(test.text, test.width); !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}

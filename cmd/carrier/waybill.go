@@ -96,9 +96,9 @@ func (s *screen) story(w *adminclient.Waybill) error {
 	}
 	t := s.table(
 		column{head: "SEQ", right: true}, column{head: s.say("SCANNED AT", "扫描时间")}, column{head: s.say("SCAN", "扫描"), text: true},
-		column{head: s.say("TEXT", "文本"), text: true}, column{head: s.say("VERDICT", "判定")}, column{head: s.say("WHY", "判定原因"), text: true},
-		column{head: s.say("PUSH", "推送")}, column{head: s.say("TRIES", "次数"), right: true}, column{head: "ERRCODE", right: true},
-		column{head: s.say("WHY THE PUSH", "推送原因"), text: true},
+		column{head: s.say("TEXT", "文本"), text: true, below: true}, column{head: s.say("VERDICT", "判定")}, column{head: s.say("WHY", "判定原因"), text: true, below: true},
+		column{head: s.say("PUSH", "推送")}, column{head: s.say("TRIES", "尝试"), right: true, below: true}, column{head: "ERRCODE", right: true, below: true},
+		column{head: s.say("WHY THE PUSH", "推送原因"), text: true, below: true},
 	)
 	for i := range w.Timeline {
 		s.stepRow(t, &w.Timeline[i])

@@ -124,6 +124,32 @@ func checkReason(reason string, needed bool) error {
 	return nil
 }
 
+// missing is storeProblem for what is about one thing: if the store does not have that, the texts say so.
+func missing(err error, en, zh string, args ...any) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return problem.New(problem.NotFound).Because(err).Sayf(en, zh, args...)
+	}
+	return storeProblem(err)
+}
+
+// missingPush is missing for a push, or an event, by its number.
+func missingPush(err error, seq uint64) error {
+	return missing(err, "There is no push or event %d; the lists show their numbers as seq.",
+		"没有编号为 %d 的推送或事件；编号即列表中的 seq。", seq)
+}
+
+// missingWaybill is missing for a waybill.
+func missingWaybill(err error, w state.Waybill) error {
+	return missing(err, "There is no waybill %s/%s: neither a scan nor a Token of it came. Check both parts.",
+		"没有运单 %s/%s：从未收到它的扫描或 Token。请检查账户与运单号。", w.DeliveryID, w.WaybillID)
+}
+
+// missingReplay is missing for a replay.
+func missingReplay(err error, id uint64) error {
+	return missing(err, "There is no replay %d; GET /admin/v1/replays lists them.",
+		"没有编号为 %d 的重放；可用 GET /admin/v1/replays 查看。", id)
+}
+
 // storeProblem makes a problem of a store's error.
 func storeProblem(err error) error {
 	switch {

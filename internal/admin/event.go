@@ -29,7 +29,7 @@ func (s *Service) Accept(ctx context.Context, by Actor, seq uint64, reason strin
 	case errors.Is(err, store.ErrState):
 		return EventItem{}, s.cannotAccept(ctx, seq)
 	case err != nil:
-		return EventItem{}, storeProblem(err)
+		return EventItem{}, missingPush(err, seq)
 	}
 	s.acted(by, "event accepted by an operator", "seq", seq, "delivery_id", e.Event.DeliveryID, "waybill_id", e.Event.WaybillID, "reason", reason)
 	return eventItem(&e, by), nil
@@ -39,7 +39,7 @@ func (s *Service) Accept(ctx context.Context, by Actor, seq uint64, reason strin
 func (s *Service) cannotAccept(ctx context.Context, seq uint64) error {
 	verdict, err := s.verdict(ctx, seq)
 	if err != nil {
-		return storeProblem(err)
+		return missingPush(err, seq)
 	}
 	out := problem.New(problem.ConflictState).With("seq", seq).With("verdict", verdict.String())
 	return out.Sayf("Event %d is %s; only a rejected one can be accepted by an operator.",

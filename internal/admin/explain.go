@@ -71,12 +71,12 @@ func explainHold(e *store.Event) Text {
 	until := textf("At %[1]s it is taken as it is.", "到 %[1]s 仍未到达时按现状接受。", moment(e.HeldUntil))
 	if e.Reason == state.BehindHeld {
 		return Text{"Held (behind_held): an earlier event of the waybill waits for a missing scan, and this one waits behind it, to keep their order.",
-			"等待中（behind_held）：该运单较早的事件正在等待缺失的扫描，为保持顺序，本事件排在其后。"}.and(until)
+			"暂存（behind_held）：该运单较早的事件正在等待缺失的扫描，为保持顺序，本事件排在其后。"}.and(until)
 	}
 	what := actionText(e.Event.Type)
 	before := listText(stagesBefore(e.Event.Type), stageText)
 	return textf("Held (missing_scan): %[1]s comes only after a scan that makes the waybill one of: %[3]s. No such scan has come yet.",
-		"等待中（missing_scan）：%[2]s 之前，运单应已处于以下阶段之一：%[4]s；尚未收到相应的扫描。",
+		"暂存（missing_scan）：%[2]s 之前，运单应已处于以下阶段之一：%[4]s；尚未收到相应的扫描。",
 		what.En, what.Zh, before.En, before.Zh).and(until)
 }
 
@@ -126,7 +126,7 @@ func explainPlace(e *store.Event) Text {
 			"迟到但已接受：已插入到较新事件之前，当前阶段不后退。"}
 	}
 	if e.Gap {
-		text = text.and(Text{"Accepted with a gap: a scan that must come before it was never seen.", "带缺口接受：之前应有的扫描一直没有收到。"})
+		text = text.and(Text{"Accepted with a gap: a scan that must come before it was never seen.", "已接受，但缺少扫描：之前应有的扫描一直没有收到。"})
 	}
 	return text
 }

@@ -87,7 +87,7 @@ func TestExplanations(t *testing.T) {
 		{"an override of one that was held first", store.Event{Event: event(state.Cancelled), First: state.Held, Verdict: state.Accepted,
 			Override: true}, []string{"by an operator", "运维人员"}},
 		{"late", store.Event{Event: event(state.Transit), Verdict: state.Accepted, Late: true}, []string{"late", "迟到"}},
-		{"with a gap", store.Event{Event: event(state.Transit), Verdict: state.Accepted, Gap: true}, []string{"gap", "缺口"}},
+		{"with a gap", store.Event{Event: event(state.Transit), Verdict: state.Accepted, Gap: true}, []string{"gap", "缺少扫描"}},
 		{"late and with a gap", store.Event{Event: event(state.Transit), Verdict: state.Accepted, Late: true, Gap: true},
 			[]string{"late", "gap"}},
 	}

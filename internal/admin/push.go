@@ -23,7 +23,7 @@ func (s *Service) Pushes(ctx context.Context, by Actor, q store.Query) (List[Pus
 func (s *Service) Push(ctx context.Context, by Actor, seq uint64) (PushDetail, error) {
 	p, err := s.Store.Push(ctx, seq)
 	if err != nil {
-		return PushDetail{}, storeProblem(err)
+		return PushDetail{}, missingPush(err, seq)
 	}
 	if p.Status == store.NoPush {
 		return PushDetail{}, problem.New(problem.NotFound).Sayf(
@@ -102,11 +102,11 @@ func (s *Service) afterwards(ctx context.Context, by Actor, p store.Push) PushIt
 // member, and say tells what that means.
 func (s *Service) pushProblem(ctx context.Context, by Actor, seq uint64, err error, say func(*problem.Problem, *PushItem)) error {
 	if !errors.Is(err, store.ErrState) {
-		return storeProblem(err)
+		return missingPush(err, seq)
 	}
 	p, readErr := s.Store.Push(ctx, seq)
 	if readErr != nil {
-		return storeProblem(readErr)
+		return missingPush(readErr, seq)
 	}
 	s.overlay(&p)
 	item := s.view(by).push(&p, store.Hold{})
@@ -134,7 +134,7 @@ func cannotDiscard(out *problem.Problem, p *PushItem) {
 		return
 	}
 	out.Sayf("Push %d is %s already; only one that is pending or failed can be discarded.",
-		"推送 %d 当前为 %s；只有待推送或失败的推送可以放弃。", p.Seq, p.Status)
+		"推送 %d 当前为 %s；只有待推送或失败的推送可以作废。", p.Seq, p.Status)
 }
 
 func cannotRetry(out *problem.Problem, p *PushItem) {

@@ -114,7 +114,7 @@ func planText(i *replay.Item, skipSuperseded bool) Text {
 		return Text{"It is pending already and goes out by itself.", "已是待推送，会自动发送。"}
 	case replay.Discarded:
 		return Text{`It was discarded and is left alone; the filter "status":"discarded" sends such pushes.`,
-			`已放弃，保持不变；筛选条件 "status":"discarded" 可发送此类推送。`}
+			`已作废，保持不变；筛选条件 "status":"discarded" 可发送此类推送。`}
 	case replay.NoAccount:
 		return Text{"It is left alone: its account is not configured any more.", "保持不变：其账户已不在配置中。"}
 	}
@@ -216,7 +216,7 @@ func (s *Service) ListReplays(ctx context.Context, by Actor, q PageQuery) (List[
 func (s *Service) ReadReplay(ctx context.Context, by Actor, id uint64) (ReplayItem, error) {
 	r, err := s.Store.ReadReplay(ctx, id)
 	if err != nil {
-		return ReplayItem{}, storeProblem(err)
+		return ReplayItem{}, missingReplay(err, id)
 	}
 	return s.replayItem(&r, by), nil
 }
@@ -245,7 +245,7 @@ func (s *Service) setReplay(ctx context.Context, by Actor, id uint64, to store.R
 	case errors.Is(err, store.ErrState):
 		return ReplayItem{}, s.cannotSet(ctx, id)
 	case err != nil:
-		return ReplayItem{}, storeProblem(err)
+		return ReplayItem{}, missingReplay(err, id)
 	}
 	return s.replayItem(&r, by), nil
 }
@@ -254,7 +254,7 @@ func (s *Service) setReplay(ctx context.Context, by Actor, id uint64, to store.R
 func (s *Service) cannotSet(ctx context.Context, id uint64) error {
 	r, err := s.Store.ReadReplay(ctx, id)
 	if err != nil {
-		return storeProblem(err)
+		return missingReplay(err, id)
 	}
 	out := problem.New(problem.ConflictState).With("id", number(id)).With("replay_status", r.Status.String())
 	if r.Status.Ended() {

@@ -115,7 +115,7 @@ func (w *WaitItem) account(deliveryID string, s *pathpush.Snapshot) {
 	switch {
 	case s == nil:
 		w.Text = textf("The account %[1]s is not configured any more. Add it under accounts again, or discard the push.",
-			"账户 %[1]s 已不在配置中。请重新添加到 accounts，或放弃该推送。", deliveryID)
+			"账户 %[1]s 已不在配置中。请重新添加到 accounts，或作废该推送。", deliveryID)
 		return
 	case !s.Paused:
 		w.Text = textf("The account %[1]s is held for a moment (rate or access_token); it goes on by itself.",

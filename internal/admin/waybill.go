@@ -13,7 +13,7 @@ import (
 func (s *Service) Waybill(ctx context.Context, by Actor, w state.Waybill) (WaybillItem, error) {
 	kept, err := s.Store.Waybill(ctx, w)
 	if err != nil {
-		return WaybillItem{}, storeProblem(err)
+		return WaybillItem{}, missingWaybill(err, w)
 	}
 	for i := range kept.Timeline {
 		s.overlay(&kept.Timeline[i].Push)
@@ -56,7 +56,7 @@ func (s *Service) setFrozen(ctx context.Context, by Actor, w state.Waybill, froz
 	}
 	changed, err := s.Store.Freeze(ctx, w, frozen, act)
 	if err != nil {
-		return WaybillItem{}, storeProblem(err)
+		return WaybillItem{}, missingWaybill(err, w)
 	}
 	s.acted(by, act.Action, "delivery_id", w.DeliveryID, "waybill_id", w.WaybillID, "changed", changed, "reason", act.Reason)
 	return s.Waybill(ctx, by, w)
@@ -82,7 +82,7 @@ func (s *Service) onHead(ctx context.Context, by Actor, w state.Waybill, act sto
 	}
 	story, err := s.Store.Waybill(ctx, w)
 	if err != nil {
-		return WaybillItem{}, storeProblem(err)
+		return WaybillItem{}, missingWaybill(err, w)
 	}
 	seq, ok := head(&story)
 	if !ok {

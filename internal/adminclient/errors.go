@@ -1,6 +1,7 @@
 package adminclient
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"mime"
@@ -60,15 +61,15 @@ type Refusal struct {
 	ReplayStatus string
 }
 
-// Error is one line: the detail, the present state, and each field with what is wrong with it.
+// Error is one line: each field with what is wrong with it; where no field is named, the detail.
 func (r *Refusal) Error() string {
 	if r.Detail == "" && r.Title == "" {
 		return fmt.Sprintf("%s answers %d %s", r.URL, r.Status, http.StatusText(r.Status))
 	}
-	parts := []string{r.Detail}
-	if r.Detail == "" {
-		parts[0] = r.Title
+	if len(r.Errors) == 0 {
+		return cmp.Or(r.Detail, r.Title)
 	}
+	var parts []string // The detail only says that there are fields to correct.
 	for _, f := range r.Errors {
 		switch {
 		case f.Field == "" || strings.HasPrefix(f.Message, f.Field):

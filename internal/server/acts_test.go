@@ -44,7 +44,7 @@ func TestActs(t *testing.T) {
 		act              string   // the audit's action; empty: nothing is kept
 	}{
 		{"replay", "/pushes/1/replay", `{"reason":"why"}`, 202, []string{`"status":"pending"`}, store.ActReplay},
-		{"replay nothing", "/pushes/99/replay", "", 404, []string{"not_found"}, ""},
+		{"replay nothing", "/pushes/99/replay", "", 404, []string{"not_found", "no push or event 99"}, ""},
 		{"replay what is on its way", "/pushes/4/replay", "", 409, []string{`"push_status":"pending"`}, ""},
 		{"discard", "/pushes/4/discard", `{"reason":"why"}`, 200, []string{`"status":"discarded"`}, store.ActDiscard},
 		{"discard a failed one", "/pushes/1/discard", `{"reason":"why"}`, 200, []string{`"status":"discarded"`}, store.ActDiscard},

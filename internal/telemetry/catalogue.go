@@ -41,7 +41,7 @@ var (
 	endedTotal = metric{
 		name: "carrier_pushes_total", kind: counter, labels: []string{"delivery_id", "status"},
 		en: "Pushes that ended: delivered, failed or discarded.",
-		zh: "已结束的推送数：delivered（已送达）、failed（失败）、discarded（已放弃）。",
+		zh: "已结束的推送数：delivered（已送达）、failed（失败）、discarded（已作废）。",
 	}
 	attemptSeconds = metric{
 		name: "carrier_push_attempt_duration_seconds", kind: histogram, labels: []string{"delivery_id"},
@@ -81,7 +81,7 @@ var (
 	heldEvents = metric{
 		name: "carrier_held_events", kind: gauge,
 		en: "Events held for a scan that is missing before them.",
-		zh: "因缺少前序扫描而暂留的事件数。",
+		zh: "因缺少前序扫描而暂存的事件数。",
 	}
 	breakerState = metric{
 		name: "carrier_breaker_state", kind: gauge, labels: []string{"delivery_id", "host", "state"},
