@@ -162,11 +162,14 @@ func (c *accountsResume) Run(ctx context.Context, w *world) error {
 type accountsProbe struct{ accountAct }
 
 func (c *accountsProbe) Run(ctx context.Context, w *world) error {
-	return c.do(ctx, w, func(s *session) (adminclient.Answer[adminclient.Account], error) {
+	return c.with(ctx, w, func(s *session) error {
 		a, err := s.ProbeAccount(ctx, c.Account, c.Reason)
 		if err != nil {
-			return a, err
+			return err
 		}
-		return a, s.note(s.say("one push goes out now; carrier accounts list shows how it went", "正在放行一个推送；稍后用 carrier accounts list 查看结果"))
+		return show(s, a, func(account *adminclient.Account) error {
+			return errors.Join(s.accounts([]adminclient.Account{*account}), s.line(s.say(
+				"One push goes out now; carrier accounts list shows how it went.", "正在放行一个推送；稍后用 carrier accounts list 查看结果。")))
+		})
 	})
 }
