@@ -15,8 +15,8 @@ import (
 
 // adminFlags say where the admin API is, and who asks. Secrets are never flags.
 type adminFlags struct {
-	AdminURL  string `placeholder:"URL" help:"The admin API; default CARRIER_ADMIN_URL, else from the configuration."`
-	TokenFile string `placeholder:"FILE" help:"Holds the admin token; default CARRIER_ADMIN_TOKEN."`
+	AdminURL  string `group:"service" placeholder:"URL" help:"The admin API; default CARRIER_ADMIN_URL, else from the configuration."`
+	TokenFile string `group:"service" placeholder:"FILE" help:"Holds the admin token; default CARRIER_ADMIN_TOKEN."`
 }
 
 // tokenGiven tells whether there is an admin token to read.

@@ -21,8 +21,8 @@ import (
 // asking is what the commands over the admin API share.
 type asking struct {
 	adminFlags
-	Config string `name:"config" short:"c" placeholder:"FILE" help:"Take the admin API's address from this configuration."`
-	JSON   bool   `name:"json" help:"Print the API's JSON."`
+	Config string `group:"service" name:"config" short:"c" placeholder:"FILE" help:"Take the admin API's address from this configuration."`
+	JSON   bool   `group:"service" name:"json" help:"Print the API's JSON."`
 }
 
 // session is one command's conversation with the service.

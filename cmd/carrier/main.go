@@ -27,24 +27,24 @@ const (
 
 // commands are all commands; one file each.
 type commands struct {
-	Serve   serveCommand   `cmd:"" help:"Run the service. 运行服务"`
-	Demo    demoCommand    `cmd:"" help:"Run everything on a temporary store, with sample traffic; needs no set-up. 一键演示"`
-	Sandbox sandboxCommand `cmd:"" help:"Run the upstream simulator alone. 运行上游模拟器"`
-	Send    sendCommand    `cmd:"" help:"Send events from a file (NDJSON or CSV). 从文件发送事件"`
+	Serve   serveCommand   `cmd:"" group:"run" help:"Run the service. 运行服务"`
+	Demo    demoCommand    `cmd:"" group:"run" help:"Run everything on a temporary store, with sample traffic; needs no set-up. 一键演示"`
+	Sandbox sandboxCommand `cmd:"" group:"run" help:"Run the upstream simulator alone. 运行上游模拟器"`
+	Send    sendCommand    `cmd:"" group:"run" help:"Send events from a file (NDJSON or CSV). 从文件发送事件"`
 
-	Pushes      pushesCommand      `cmd:"" help:"See, replay and discard pushes. 查看、重放与作废推送"`
-	Events      eventsCommand      `cmd:"" help:"See events, and accept rejected ones. 查看事件，放行被拒绝的事件"`
-	Waybill     waybillCommand     `cmd:"" help:"See a waybill's story, and act on its pushes. 查看运单全程并处理其推送"`
-	Accounts    accountsCommand    `cmd:"" help:"See, pause and resume accounts. 查看、暂停与恢复账户"`
-	Replays     replaysCommand     `cmd:"" help:"See and steer bulk replays. 查看与控制重放任务"`
-	Audit       auditCommand       `cmd:"" help:"List what people did. 审计记录"`
-	DeadLetters deadLettersCommand `cmd:"" help:"List messages that could not be read. 无法读取的消息"`
-	Stats       statsCommand       `cmd:"" help:"Show the service's figures. 服务统计"`
+	Pushes      pushesCommand      `cmd:"" group:"act" help:"See, replay and discard pushes. 查看、重放与作废推送"`
+	Events      eventsCommand      `cmd:"" group:"act" help:"See events, and accept rejected ones. 查看事件，放行被拒绝的事件"`
+	Waybill     waybillCommand     `cmd:"" group:"act" help:"See a waybill's story, and act on its pushes. 查看运单全程并处理其推送"`
+	Accounts    accountsCommand    `cmd:"" group:"act" help:"See, pause and resume accounts. 查看、暂停与恢复账户"`
+	Replays     replaysCommand     `cmd:"" group:"act" help:"See and steer bulk replays. 查看与控制重放任务"`
+	Audit       auditCommand       `cmd:"" group:"act" help:"List what people did. 审计记录"`
+	DeadLetters deadLettersCommand `cmd:"" group:"act" help:"List messages that could not be read. 无法读取的消息"`
+	Stats       statsCommand       `cmd:"" group:"act" help:"Show the service's figures. 服务统计"`
 
-	Config  configCommand  `cmd:"" help:"Check a configuration, or print its JSON Schema. 检查配置"`
-	Store   storeCommand   `cmd:"" help:"Check or back up a store. 检查或备份存储"`
-	Bench   benchCommand   `cmd:"" help:"Measure this machine against the built-in simulator. 性能测试"`
-	Version versionCommand `cmd:"" help:"Print version, commit and Go version. 版本信息"`
+	Config  configCommand  `cmd:"" group:"keep" help:"Check a configuration, or print its JSON Schema. 检查配置"`
+	Store   storeCommand   `cmd:"" group:"keep" help:"Check or back up a store. 检查或备份存储"`
+	Bench   benchCommand   `cmd:"" group:"keep" help:"Measure this machine against the built-in simulator. 性能测试"`
+	Version versionCommand `cmd:"" group:"keep" help:"Print version, commit and Go version. 版本信息"`
 }
 
 // world is what a command may use of the outside.
@@ -78,6 +78,12 @@ func run(ctx context.Context, w *world, args []string) int {
 		kong.Writers(w.stdout, w.stderr),
 		kong.Exit(func(status int) { exited = status }),
 		kong.UsageOnError(),
+		kong.ExplicitGroups([]kong.Group{
+			{Key: "run", Title: "Run it and send to it 运行与发送:"},
+			{Key: "act", Title: "See and put right, of a running service 查看与处理运行中的服务:"},
+			{Key: "service", Title: "Service and output 所连服务与输出:"},
+			{Key: "keep", Title: "Set up and maintain 配置与维护:"},
+		}),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(w),

@@ -98,8 +98,8 @@ var sections = map[string]about{
 	"state":               {en: "How events are judged.", zh: "事件判定规则。"},
 	"push":                {en: "How events are sent to WeChat.", zh: "向微信推送的规则。"},
 	"push.retry":          {en: "Backoff, with full jitter, while WeChat is unavailable.", zh: "微信不可用时的退避重试（全抖动）。"},
-	"push.breaker":        {en: "Circuit breaker; each account has one.", zh: "熔断器，每个账号一个。"},
-	"push.guard":          {en: "Stops an account before masses of its pushes fail for good; an operator resumes it.", zh: "防止大量推送最终失败：触发后账号暂停，由运维恢复。"},
+	"push.breaker":        {en: "Circuit breaker; each account has one.", zh: "熔断器，每个账户一个。"},
+	"push.guard":          {en: "Stops an account before masses of its pushes fail for good; an operator resumes it.", zh: "防止大量推送永久失败：触发后账户暂停，由运维恢复。"},
 	"admin":               {en: "Who may use the admin API and the console.", zh: "管理 API 与控制台的使用者。"},
 	"admin.tokens[]":      {en: "A user of the admin API.", zh: "一个管理 API 用户。"},
 	"log":                 {en: "The service's log, on standard error.", zh: "服务日志，输出到标准错误。"},
@@ -177,7 +177,7 @@ var keys = map[string]about{
 	},
 	"sources[].delivery_ids": {
 		en: "Accounts that it may send events for. Empty: all.",
-		zh: "允许发送的账号（delivery_id）。留空为全部。",
+		zh: "允许发送的账户（delivery_id）。留空为全部。",
 	},
 	"sources[].rate": {
 		en:    "Events per second over HTTP. 0: no limit.",
@@ -370,12 +370,12 @@ var keys = map[string]about{
 	},
 	"push.guard.share": {
 		en:    "Share of the ended pushes that WeChat refused for good, above which no more may fail: they stay pending and the account is paused. 0: no guard.",
-		zh:    "已结束推送中被微信最终拒绝的比例上限；超过后不再判为失败：推送保持待发，账号暂停。0 表示不启用。",
+		zh:    "已结束推送中被微信永久拒绝的比例上限；超过后不再判为失败：推送保持待发，账户暂停。0 表示不启用。",
 		limit: between(0, 1),
 	},
 	"push.guard.min": {
 		en:    "Refusals within window before it can stop the account.",
-		zh:    "window 内达到此拒绝数后才可能暂停账号。",
+		zh:    "window 内达到此拒绝数后才可能暂停账户。",
 		limit: atLeast(1),
 	},
 	"push.guard.window": {

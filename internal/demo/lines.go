@@ -26,11 +26,11 @@ Lines to try 可以试试:
   curl -s %[1]s/v1/events -H "Authorization: Bearer $CARRIER_API_KEY" -H 'Content-Type: application/json' \
     -d '{"id":"try-1","delivery_id":"%[6]s","waybill_id":"%[7]s","action_type":100001,"action_time":%[8]d,"action_msg":"快递员已成功取件"}'
 
-  # signed before it was on its way: a scan is missing, so it is held for 3 s  缺少中间的扫描:先暂存 3 秒
+  # signed before it was on its way: a scan is missing, so it is held for 3 s  缺少中间的扫描：先暂存 3 秒
   curl -s %[1]s/v1/events -H "Authorization: Bearer $CARRIER_API_KEY" -H 'Content-Type: application/json' \
     -d '{"id":"try-2","delivery_id":"%[6]s","waybill_id":"%[7]s","action_type":300003,"action_time":%[9]d,"action_msg":"快件已签收"}'
 
-  # after the signature nothing is legal: 409, and why  签收之后不再接受,并说明原因
+  # after the signature nothing is legal: 409, and why  签收之后不再接受，并说明原因
   curl -s %[1]s/v1/events -H "Authorization: Bearer $CARRIER_API_KEY" -H 'Content-Type: application/json' -H 'Accept-Language: zh' \
     -d '{"id":"try-3","delivery_id":"%[6]s","waybill_id":"%[7]s","action_type":200001,"action_time":%[10]d,"action_msg":"到达上海"}'
 
@@ -39,17 +39,17 @@ Lines to try 可以试试:
   curl -s %[2]s/admin/v1/waybills/%[6]s/%[7]s -H "Authorization: Bearer $CARRIER_ADMIN_TOKEN"
   curl -s '%[3]s/_sandbox/nodes?waybill_id=%[7]s'
 
-  # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送,先试算,再重放
+  # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送，先试算，再重放
   %[11]s pushes list --status failed
   %[11]s pushes replay --status failed --dry-run
   %[11]s pushes replay --status failed --because 'WeChat knows them now'
 
-  # let upstream fail, watch the breaker, and heal it  让微信侧出错,观察熔断,再恢复
+  # let upstream fail, watch the breaker, and heal it  让微信侧出错，观察熔断，再恢复
   curl -s -X PUT %[3]s/_sandbox/faults -d '{"outage":true}'
   %[11]s accounts list
   curl -s -X DELETE %[3]s/_sandbox/faults
 
-Sample traffic is running; Ctrl-C ends it with a summary. 示例流量运行中,Ctrl-C 结束并输出汇总。
+Sample traffic is running; Ctrl-C ends it with a summary. 示例流量运行中，按 Ctrl-C 结束并输出汇总。
 `, c.events, c.admin, d.boxURL, c.key, c.token, DeliveryID, playground, now-60, now-30, now,
 		cmp.Or(d.o.Command, "carrier"), len(unlucky))
 }

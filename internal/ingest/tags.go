@@ -150,7 +150,7 @@ func (r *rules) messageArgs(broken rule, f validator.FieldError, known []string)
 // knownText lists accounts, or says that there is none.
 func knownText(known []string) problem.Text {
 	if len(known) == 0 {
-		return problem.Text{En: "none, as no account is configured", Zh: "无（尚未配置账号）"}
+		return problem.Text{En: "none, as no account is configured", Zh: "无（尚未配置账户）"}
 	}
 	return problem.Text{En: listed(known), Zh: listed(known)}
 }

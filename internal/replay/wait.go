@@ -56,15 +56,15 @@ func (l *leg) waiting() (en, zh string) {
 		return "", ""
 	case l.failing.Load():
 		return "the store can't take the next step; it is tried again every second",
-			"存储暂时无法写入,每秒重试一次"
+			"存储暂时无法写入，每秒重试一次"
 	case load.Held == store.WaitBreaker:
 		return "the account's breaker is open: upstream fails" + because(": ", load.Reason),
-			"该账号的熔断器已打开:上游故障" + because(":", load.Reason)
+			"该账户的熔断器已打开：上游故障" + because("：", load.Reason)
 	case load.Held != store.WaitNothing:
-		return "the account is paused" + because(": ", load.Reason), "该账号已暂停" + because(":", load.Reason)
+		return "the account is paused" + because(": ", load.Reason), "该账户已暂停" + because("：", load.Reason)
 	case !hasRoom(load):
 		return fmt.Sprintf("enough is on its way: %d replayed pushes of the account", load.Bulk),
-			fmt.Sprintf("该账号已有 %d 个重放的推送在途,稍后继续", load.Bulk)
+			fmt.Sprintf("该账户已有 %d 个重放的推送在途，稍后继续", load.Bulk)
 	case l.pacing.Load():
 		perSecond := strconv.FormatFloat(float64(l.job.pace.limiter.Limit()), 'g', -1, 64)
 		return "it keeps to its rate of " + perSecond + " pushes a second", "按设定速率每秒 " + perSecond + " 个推送进行"

@@ -91,17 +91,17 @@ var (
 	tokenExpires = metric{
 		name: "carrier_access_token_expires_timestamp_seconds", kind: gauge, labels: []string{"delivery_id"},
 		en: "When the account's access_token expires, Unix time; absent while there is none.",
-		zh: "账号 access_token 的过期时间（Unix 时间）；没有时不输出。",
+		zh: "账户 access_token 的过期时间（Unix 时间）；没有时不输出。",
 	}
 	accountPaused = metric{
 		name: "carrier_account_paused", kind: gauge, labels: []string{"delivery_id"},
 		en: "1 while the account is paused, by an operator, by upstream's refusal or by the guard, else 0.",
-		zh: "账号已暂停（人工、被上游拒绝或防护触发）为 1，否则为 0。",
+		zh: "账户已暂停（人工、被上游拒绝或保护机制触发）为 1，否则为 0。",
 	}
 	guardTripped = metric{
 		name: "carrier_account_guard_tripped", kind: gauge, labels: []string{"delivery_id"},
 		en: "1 while the account is paused because too many of its pushes would fail for good (push.guard), else 0: worth an alarm.",
-		zh: "因过多推送将最终失败（push.guard）而暂停账号时为 1，否则为 0；宜设告警。",
+		zh: "因过多推送将永久失败（push.guard）而暂停账户时为 1，否则为 0；宜设告警。",
 	}
 	inFlight = metric{
 		name: "carrier_pushes_in_flight", kind: gauge, labels: []string{"delivery_id"},

@@ -52,14 +52,14 @@ var errcodes = []errcodeInfo{
 	{40164, ScopeAccount,
 		"This machine's IP address is not in the IP whitelist. Add the address that errmsg names to the whitelist in " +
 			"the Mini Program console, then resume the account.",
-		"本机出口 IP 不在 IP 白名单中。请在小程序后台的 IP 白名单加入 errmsg 中给出的地址，然后恢复该账号。"},
+		"本机出口 IP 不在 IP 白名单中。请在小程序后台的 IP 白名单加入 errmsg 中给出的地址，然后恢复该账户。"},
 	{40199, ScopeWaybill,
 		"WeChat does not know the waybill: a wrong number, not ordered through 物流助手, or ordered a moment ago. " +
 			"Check the waybill number, then replay.",
 		"运单不存在：单号错误、不是通过物流助手下单，或刚刚下单。请核对运单号后重放。"},
 	{40243, ScopeAccount,
 		"The AppSecret is frozen. Unfreeze it in the Mini Program console, then resume the account.",
-		"AppSecret 已被冻结。请在小程序后台解冻，然后恢复该账号。"},
+		"AppSecret 已被冻结。请在小程序后台解冻，然后恢复该账户。"},
 	{41001, ScopeCredential,
 		"The access_token is missing in the call. One is fetched by itself; if this repeats, token_mode is none where " +
 			"it must not be, or a proxy strips the query.",
@@ -73,7 +73,7 @@ var errcodes = []errcodeInfo{
 	{45009, ScopeRate,
 		"The day's quota of this call is used up. Pushing goes on after midnight in Beijing; ask WeChat for a higher " +
 			"quota, or clear it (10 times a month) and resume the account.",
-		"该接口当日调用额度已用完。北京时间零点后自动继续；可向微信申请提高额度，或清零额度（每月 10 次）后恢复该账号。"},
+		"该接口当日调用额度已用完。北京时间零点后自动继续；可向微信申请提高额度，或清零额度（每月 10 次）后恢复该账户。"},
 	{45011, ScopeRate,
 		"Too many calls this minute. Pushing goes on in the next minute; set accounts[].rate lower if this repeats.",
 		"本分钟调用过于频繁。下一分钟自动继续；若反复出现，请调低 accounts[].rate。"},
@@ -82,14 +82,14 @@ var errcodes = []errcodeInfo{
 		"微信无法解析请求体的 JSON。请检查 action_msg 是否含特殊字符，并作为新事件重新发送。"},
 	{48001, ScopeAccount,
 		"The Mini Program may not use this call. Apply for 物流助手 as a delivery company, then resume the account.",
-		"该小程序没有此接口权限。请以运力方身份开通物流助手，然后恢复该账号。"},
+		"该小程序没有此接口权限。请以运力方身份开通物流助手，然后恢复该账户。"},
 	{48004, ScopeAccount,
 		"The call is banned for this Mini Program. See the notice in the Mini Program console; resume the account " +
 			"once the ban is lifted.",
-		"该小程序的此接口已被封禁。请查看小程序后台的站内信，解封后恢复该账号。"},
+		"该小程序的此接口已被封禁。请查看小程序后台的站内信，解封后恢复该账户。"},
 	{50002, ScopeAccount,
 		"The Mini Program is restricted. See the notice in the Mini Program console; resume the account once it is lifted.",
-		"该小程序被限制使用。请查看小程序后台的通知，解除后恢复该账号。"},
+		"该小程序被限制使用。请查看小程序后台的通知，解除后恢复该账户。"},
 	{61024, ScopeAccount,
 		"The appid belongs to a third-party platform, for which updatePath does not exist. Use the delivery company's own " +
 			"Mini Program in accounts[].appid.",
@@ -97,15 +97,15 @@ var errcodes = []errcodeInfo{
 	{89503, ScopeAccount,
 		"The call from this IP address must be confirmed by the Mini Program's administrator (a message waits in WeChat). " +
 			"Confirm it, then resume the account.",
-		"此 IP 的调用需要小程序管理员确认（微信中有待确认消息）。确认后恢复该账号。"},
+		"此 IP 的调用需要小程序管理员确认（微信中有待确认消息）。确认后恢复该账户。"},
 	{89506, ScopeAccount,
 		"The administrator refused this IP address twice: it is barred for 24 hours. Confirm the next request, or use " +
 			"another address, then resume the account.",
-		"此 IP 被管理员拒绝两次，24 小时内不能再申请。请到时确认或更换出口 IP，然后恢复该账号。"},
+		"此 IP 被管理员拒绝两次，24 小时内不能再申请。请到时确认或更换出口 IP，然后恢复该账户。"},
 	{89507, ScopeAccount,
 		"The administrator refused this IP address: it is barred for one hour. Confirm the next request, then resume " +
 			"the account.",
-		"此 IP 被管理员拒绝一次，1 小时内不能再申请。请到时确认，然后恢复该账号。"},
+		"此 IP 被管理员拒绝一次，1 小时内不能再申请。请到时确认，然后恢复该账户。"},
 	{9300507, ScopeWaybill,
 		"The waybill's Token is wrong: it can't be decrypted or belongs to another waybill. Register the Token of this " +
 			"waybill's newest add_waybill; its pushes then go on by themselves.",
@@ -135,10 +135,10 @@ var fetchErrcodes = []errcodeInfo{
 		"必须使用 POST。中间的代理或网关改变了请求方法，请更正 base_url。"},
 	{50004, ScopeAccount,
 		"The Mini Program may not fetch access_tokens. See the notice in the Mini Program console, then resume the account.",
-		"该小程序禁止获取 access_token。请查看小程序后台的通知，处理后恢复该账号。"},
+		"该小程序禁止获取 access_token。请查看小程序后台的通知，处理后恢复该账户。"},
 	{50007, ScopeAccount,
 		"The Mini Program is frozen. Have it unfrozen in the Mini Program console, then resume the account.",
-		"该小程序账号已被冻结。请在小程序后台解冻，然后恢复该账号。"},
+		"该小程序账户已被冻结。请在小程序后台解冻，然后恢复该账户。"},
 }
 
 var errcodeByCode, fetchErrcodeByCode = index(errcodes), index(fetchErrcodes)
