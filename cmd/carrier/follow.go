@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
@@ -31,11 +32,19 @@ func (s *session) follow(ctx context.Context, a replayAnswer) error {
 	case ctx.Err() != nil:
 		return said{s.sayf("stopped following; replay %[1]s goes on: carrier replays follow %[1]s follows it again, carrier replays cancel %[1]s ends it",
 			"已停止查看；重放 %[1]s 仍在进行：carrier replays follow %[1]s 继续查看，carrier replays cancel %[1]s 将其取消", visible(a.Value.ID)), err}
+	case notFound(err):
+		return s.explain(ctx, err)
 	case err != nil:
 		return said{s.advise(s.explain(ctx, err).Error(), s.sayf("replay %[1]s may go on all the same: carrier replays follow %[1]s follows it again",
 			"重放 %[1]s 可能仍在进行：carrier replays follow %[1]s 继续查看", visible(a.Value.ID))), err}
 	}
 	return errors.Join(show(s, a, s.ending), s.outcome(&a.Value))
+}
+
+// notFound tells whether the service does not have what was asked for.
+func notFound(err error) bool {
+	refusal, ok := errors.AsType[*adminclient.Refusal](err)
+	return ok && refusal.Status == http.StatusNotFound
 }
 
 // watch asks for a replay again and again until it ends, ctx does, or the service has not answered for

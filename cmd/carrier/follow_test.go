@@ -20,9 +20,9 @@ func TestBulkReplayIsFollowed(t *testing.T) {
 	}{
 		{"all delivered", fakeReplay("12", "done", 5, 5, 0, 0), exitDone, "replay 12 is done: 5 of 5 pushes delivered, in 1m5s\n", ""},
 		{"some failed", fakeReplay("12", "done", 5, 3, 2, 0), exitFailed, "replay 12 is done: 3 of 5 pushes delivered, 2 failed, in 1m5s\n",
-			"carrier: 2 pushes were not delivered; carrier pushes list --status failed shows why\n"},
+			"carrier: not delivered: 2; carrier pushes list --status failed shows why\n"},
 		{"one discarded", strings.Replace(fakeReplay("12", "done", 5, 4, 0, 0), `"discarded":0`, `"discarded":1`, 1), exitFailed,
-			"replay 12 is done: 4 of 5 pushes delivered, 1 discarded, in 1m5s\n", "carrier: 1 pushes were not delivered; carrier pushes list --status failed shows why\n"},
+			"replay 12 is done: 4 of 5 pushes delivered, 1 discarded, in 1m5s\n", "carrier: not delivered: 1; carrier pushes list --status failed shows why\n"},
 		{"some left alone", strings.Replace(fakeReplay("12", "done", 5, 4, 0, 0), `"skipped":0`, `"skipped":1`, 1), exitDone,
 			"replay 12 is done: 4 of 5 pushes delivered, 1 left as they were, in 1m5s\n", ""},
 		{"cancelled", fakeReplay("12", "cancelled", 5, 1, 0, 2), exitFailed, "replay 12 is cancelled: 1 of 5 pushes delivered, 2 on their way still, in 1m5s\n",
@@ -158,11 +158,18 @@ func TestFollowBar(t *testing.T) {
 
 // TestFollowGivesUp says how to go on when the service is gone for good.
 func TestFollowGivesUp(t *testing.T) {
-	f := newFakeAdmin(t).on("GET /admin/v1/replays/12", 200, fakeReplay("12", "running", 5, 1, 0, 4))
-	f.on("GET /admin/v1/replays/12", 404, `{"detail":"There is no replay 12.","code":"not_found"}`)
-	status, _, errs := f.run(t, "C", "replays", "follow", "12")
-	want := "carrier: There is no replay 12; asked for /admin/v1/replays/12; replay 12 may go on all the same: carrier replays follow 12 follows it again\n"
-	if status != exitFailed || errs != want {
-		t.Errorf("status %d, %s", status, errs)
+	for _, test := range []struct {
+		status       int
+		answer, want string
+	}{
+		{403, `{"detail":"Not allowed.","code":"forbidden"}`, "carrier: Not allowed; replay 12 may go on all the same: carrier replays follow 12 follows it again\n"},
+		{404, `{"detail":"There is no replay 12.","code":"not_found"}`, "carrier: There is no replay 12.\n"},
+	} {
+		f := newFakeAdmin(t).on("GET /admin/v1/replays/12", 200, fakeReplay("12", "running", 5, 1, 0, 4))
+		f.on("GET /admin/v1/replays/12", test.status, test.answer)
+		status, _, errs := f.run(t, "C", "replays", "follow", "12")
+		if status != exitFailed || errs != test.want {
+			t.Errorf("after %d: status %d, %s", test.status, status, errs)
+		}
 	}
 }

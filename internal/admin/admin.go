@@ -116,7 +116,7 @@ func checkReason(reason string, needed bool) error {
 	switch {
 	case needed && strings.TrimSpace(reason) == "":
 		return invalidField("reason", "required", problem.Text{
-			En: "reason must say why, for the audit log and for whoever looks at this later.", Zh: "必须填写 reason，供审计日志与后续查看。"})
+			En: "reason must say why, for the audit log and for whoever looks at this later.", Zh: "必须填写 reason，供审计记录与后续查看。"})
 	case utf8.RuneCountInString(reason) > maxReasonChars:
 		return invalidField("reason", "length",
 			problem.Textf("reason may have at most %d characters.", "reason 最多 %d 个字符。", maxReasonChars))

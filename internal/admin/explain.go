@@ -109,7 +109,7 @@ func explainRepeat(e *store.Event) Text {
 // explainOverride says that an operator decided, and against what.
 func explainOverride(e *store.Event) Text {
 	text := Text{"Accepted by an operator against the rules; the audit log says by whom and why.",
-		"由运维人员不按规则放行；操作人与原因见审计日志。"}
+		"由运维人员不按规则放行；操作人与原因见审计记录。"}
 	if e.Allowed == nil {
 		return text
 	}

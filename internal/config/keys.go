@@ -390,7 +390,7 @@ var keys = map[string]about{
 	"admin.tokens[].name": {
 		required: true,
 		en:       "Unique name, as the audit log says it.",
-		zh:       "唯一名称，记入审计日志。",
+		zh:       "唯一名称，记入审计记录。",
 	},
 	"admin.tokens[].token": {
 		en: "Sent as \"Authorization: Bearer TOKEN\". At least 32 characters.",
