@@ -10,8 +10,6 @@ func newBitset(rows uint64) bitset { return make(bitset, rows/64) }
 
 func (b bitset) add(i uint64) { b[i/64] |= 1 << (i % 64) }
 
-func (b bitset) has(i uint64) bool { return b[i/64]&(1<<(i%64)) != 0 }
-
 // fill marks the places from the one to before the other, and no others.
 func (b bitset) fill(from, to uint64) {
 	clear(b)
