@@ -18,10 +18,12 @@ import (
 // runModel does random things to a store and to a model that keeps everything in plain maps and decides with whole
 // timelines, and compares the two after each step.
 func runModel(t *testing.T, open Opener) {
-	runs := 0
+	runs := newBudget(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		runs++
-		m := newModel(t, open, fmt.Sprintf("model-%d", runs))
+		if !runs.another() {
+			return
+		}
+		m := newModel(t, open, fmt.Sprintf("model-%d", runs.n))
 		defer m.close()
 		m.T = rt
 		rt.Repeat(map[string]func(*rapid.T){
@@ -45,6 +47,7 @@ func runModel(t *testing.T, open Opener) {
 		m.compareAll()
 		m.reopen(rt)
 		m.compareAll()
+		runs.passed = true
 	})
 }
 

@@ -16,10 +16,12 @@ import (
 // runQueries does random things to a store, as runModel does, and compares random lists of it, page by page, with a
 // plain filter over all rows.
 func runQueries(t *testing.T, open Opener) {
-	runs := 0
+	runs := newBudget(t)
 	rapid.Check(t, func(rt *rapid.T) {
-		runs++
-		m := newModel(t, open, fmt.Sprintf("queries-%d", runs))
+		if !runs.another() {
+			return
+		}
+		m := newModel(t, open, fmt.Sprintf("queries-%d", runs.n))
 		defer m.close()
 		m.T = rt
 		m.crowd(rt)
@@ -42,6 +44,7 @@ func runQueries(t *testing.T, open Opener) {
 		})
 		m.list(rt)
 		m.compareAll()
+		runs.passed = true
 	})
 }
 
