@@ -25,6 +25,10 @@ func decodeBits(value []byte, into bitset) error {
 	if _, err := b.FromBuffer(value); err != nil {
 		return fmt.Errorf("%w: %w", errRecord, err)
 	}
+	// What FromBuffer lets pass can still make Maximum panic: a container with no runs, for one.
+	if err := b.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", errRecord, err)
+	}
 	if !b.IsEmpty() && int(b.Maximum()) >= 64*len(into) {
 		return errRecord
 	}
