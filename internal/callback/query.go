@@ -40,15 +40,14 @@ func readQuery(raw string) (query, error) {
 	if err != nil {
 		return query{}, errors.New("the query can't be read")
 	}
-	var q query
-	for name, to := range map[string]*string{
-		"signature": &q.signature, "msg_signature": &q.msgSignature, "timestamp": &q.timestamp, "nonce": &q.nonce,
-		"echostr": &q.echostr, "encrypt_type": &q.encryptType, "openid": new(string),
-	} {
+	for _, name := range []string{"signature", "msg_signature", "timestamp", "nonce", "echostr", "encrypt_type", "openid"} {
 		if len(values[name]) > 1 {
 			return query{}, fmt.Errorf("the query has %s twice", name)
 		}
-		*to = values.Get(name)
+	}
+	q := query{
+		signature: values.Get("signature"), msgSignature: values.Get("msg_signature"), timestamp: values.Get("timestamp"),
+		nonce: values.Get("nonce"), echostr: values.Get("echostr"), encryptType: values.Get("encrypt_type"),
 	}
 	return q, q.check()
 }

@@ -13,7 +13,9 @@ import (
 // instructions, comments, attributes, namespaces, a second document. So there are no entities to expand, and nothing
 // that two readers could understand differently; a test holds it against encoding/xml, which takes all of these.
 func readXML(text string) (*node, error) {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(text) // XML 1.0, 2.11.
+	if strings.Contains(text, "\r") {
+		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n") // XML 1.0, 2.11.
+	}
 	for _, c := range text {
 		if !isXMLChar(c) {
 			return nil, fmt.Errorf("it has the character %U, which XML has not", c)
@@ -176,9 +178,12 @@ func unescape(raw string) (string, error) {
 	}
 }
 
+// entities are those that XML has by itself.
+var entities = map[string]rune{"lt": '<', "gt": '>', "amp": '&', "quot": '"', "apos": '\''}
+
 // resolve gives the character of "lt" or "#60" or "#x3c".
 func resolve(reference string) (rune, bool) {
-	if c, ok := map[string]rune{"lt": '<', "gt": '>', "amp": '&', "quot": '"', "apos": '\''}[reference]; ok {
+	if c, ok := entities[reference]; ok {
 		return c, true
 	}
 	digits, ok := strings.CutPrefix(reference, "#")
