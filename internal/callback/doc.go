@@ -18,11 +18,11 @@
 //
 //	mode        body                           signed                     taken when
 //	plain       the message                    timestamp, nonce           no AES key is set
-//	compatible  the message, and Encrypt       timestamp, nonce, Encrypt  always; with a key only Encrypt counts
+//	compatible  the message, and Encrypt       timestamp, nonce, Encrypt  always; with a key only Encrypt is read
 //	safe        Encrypt                        timestamp, nonce, Encrypt  an AES key is set
 //
-// Without an AES key the body is signed by nobody: whoever has seen one query can send any body with it, as long as
-// the timestamp is fresh. With a key, only what was encrypted with it is taken. What isn't covered by msg_signature is
+// Without an AES key the plain fields count, in compatible mode too, and the body is signed by nobody: whoever has seen
+// one query can send any body with it, as long as the timestamp is fresh. With a key, only what was encrypted with it is taken. What isn't covered by msg_signature is
 // not used: the openid of the query, the signature beside msg_signature, and all fields beside Encrypt.
 //
 // The security of a push rests on the Token. Encryption here has no checksum of its own (CBC), so somebody who knows

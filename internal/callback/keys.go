@@ -24,6 +24,12 @@ type Settings struct {
 	Random                 io.Reader     // Of the 16 bytes that begin an encrypted reply; nil is crypto/rand.
 }
 
+// Format masks all of them, for every verb.
+func (Settings) Format(f fmt.State, verb rune) { printText(f, verb, masked) }
+
+// LogValue masks all of them in logs.
+func (Settings) LogValue() slog.Value { return slog.StringValue(masked) }
+
 // Keys verify and decrypt the pushes of one account, and encrypt the replies. They are safe for concurrent use, and
 // print as a mask.
 type Keys struct {

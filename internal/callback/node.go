@@ -6,11 +6,11 @@ import (
 	"unicode/utf8"
 )
 
-// What bounds a message in either format. The largest real ones are orders with many goods: three elements for each.
-const (
-	// MaxBodyBytes is how much of a request's body a caller should read at most; more is refused.
-	MaxBodyBytes = 1 << 20
+// MaxBodyBytes is how much of a request's body a caller should read at most; more is refused.
+const MaxBodyBytes = 1 << 20
 
+// What else bounds a message, in either format. The largest real ones are orders with many goods: three elements each.
+const (
 	maxDepth = 8
 	maxNodes = 1000
 )

@@ -30,7 +30,8 @@ func printed(v any) string {
 }
 
 func TestNothingPrivateIsPrinted(t *testing.T) {
-	values := map[string]any{"keys": encryptedKeys(t), "secret": NewSecret("xyz123")}
+	values := map[string]any{"keys": encryptedKeys(t), "secret": NewSecret("xyz123"),
+		"settings": Settings{Token: testToken, EncodingAESKey: testKey, PreviousEncodingAESKey: previousKey, AppID: testAppID}}
 	for _, event := range []string{"add_waybill", "cancel_waybill", "check_biz", "get_quota", "add_express_path"} {
 		m, e := openEvent(t, XML, event+".xml")
 		values[event], values[event+" message"] = e, m
