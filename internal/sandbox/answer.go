@@ -32,6 +32,17 @@ const (
 	codeFormat       = 47001
 	codeOrderToken   = 9300507 // The waybill's Token is another's.
 	codeTooLong      = 9300526
+
+	// Of the merchants' calls (addOrder, cancelOrder).
+	codeOpenID         = 40003
+	codeOrderArgs      = 930561
+	codeNoOrder        = 930563
+	codeCarrierRefused = 9300501 // The carrier's own ResultCode says why.
+	codeCarrierFailed  = 9300502 // It did not answer, or not what can be used.
+	codeNoCarrier      = 9300503
+	codeOrderRepeated  = 9300522
+	codeNotBound       = 9300525
+	codeWrongWaybill   = 9300528
 )
 
 // messages are upstream's words, as far as they are public (WeChat 全局返回码, and each call's own page).
@@ -67,6 +78,16 @@ var messages = map[int]string{
 	89507:            "this ip was refused by the administrator within 1 hour",
 	codeOrderToken:   "invalid token, cannot be decrypted, or the decryption result differs from the plaintext",
 	codeTooLong:      "arg size exceed limit",
+
+	codeOpenID:         "invalid openid",
+	codeOrderArgs:      "args error",
+	codeNoOrder:        "order not exists",
+	codeCarrierRefused: "delivery logic fail",
+	codeCarrierFailed:  "delivery sys error",
+	codeNoCarrier:      "delivery_id not exists",
+	codeOrderRepeated:  "this orderid is repeated",
+	codeNotBound:       "biz_id not bound",
+	codeWrongWaybill:   "invalid waybill_id",
 }
 
 // refusal is an answer with an errcode other than 0. nil: no objection.

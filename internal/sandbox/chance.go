@@ -49,6 +49,26 @@ func (c *chance) text(n int) string {
 	return base64.RawURLEncoding.EncodeToString(buf)[:n]
 }
 
+// block is random bytes for the beginning of an encrypted message.
+func (c *chance) block() (b [sealRandom]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.source.Read(b[:]) // Never fails.
+	return b
+}
+
+// digits is n decimal digits, the first not 0.
+func (c *chance) digits(n int) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte('0' + c.rng.IntN(10))
+	}
+	b[0] = byte('1' + c.rng.IntN(9))
+	return string(b)
+}
+
 // rid is a request id in upstream's form: the time, then noise.
 func (c *chance) rid(now time.Time) string {
 	c.mu.Lock()

@@ -13,6 +13,8 @@ import (
 type Faults struct {
 	Trouble         // of pushes
 	Token   Trouble `json:"token"` // of the two access_token calls
+	// Callback is what befalls WeChat's own pushes to the carriers.
+	Callback CallbackFaults `json:"callback"`
 
 	// Outage closes every connection to upstream's calls at once, without an answer.
 	Outage bool `json:"outage"`
@@ -158,7 +160,8 @@ func validShare(name string, v float64) error {
 
 // validate tells everything that is wrong with f.
 func (f *Faults) validate() error {
-	errs := []error{f.Trouble.validate(""), f.Token.validate("token."), validShare("expire_tokens", f.ExpireTokens)}
+	errs := []error{f.Trouble.validate(""), f.Token.validate("token."), validShare("expire_tokens", f.ExpireTokens),
+		f.Callback.validate()}
 	if f.QuotaDay < 0 || f.QuotaMinute < 0 {
 		errs = append(errs, errors.New("quota_day and quota_minute are counts; 0 is no limit"))
 	}

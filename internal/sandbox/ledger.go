@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 	"time"
 )
@@ -172,9 +173,27 @@ func (l *ledger) addOrder(o Order) Order {
 	return w.Order
 }
 
-// Clear forgets what arrived, the counts, and the waybills that only a push made known. Orders, access_tokens and
-// faults stay.
+// forgetOrder takes back an order that its carrier did not take.
+func (l *ledger) forgetOrder(deliveryID, id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w := l.waybills.ordered(deliveryID, id); w != nil {
+		l.waybills.forget(w)
+		l.waybills.queue = slices.DeleteFunc(l.waybills.queue, func(q *waybill) bool { return q == w })
+	}
+}
+
+// knows tells whether an order of this company has made a waybill known.
+func (l *ledger) knows(deliveryID, id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.waybills.ordered(deliveryID, id) != nil
+}
+
+// Clear forgets what arrived, the callbacks, the counts, and the waybills that only a push made known. Orders,
+// access_tokens and faults stay.
 func (s *Sandbox) Clear() {
+	s.callbacks.clear()
 	l := s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()

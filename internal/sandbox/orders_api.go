@@ -9,9 +9,10 @@ import (
 
 const maxOrdersBody = 64 << 20
 
-// serveOrders is POST /_sandbox/orders: one order, or an array of them; all are made known or none.
+// serveOrders is /_sandbox/orders. POST: one waybill, or an array of them, is made known without asking a carrier; all
+// or none. GET: what merchants ordered.
 func (s *Sandbox) serveOrders(w http.ResponseWriter, r *http.Request) {
-	methods{http.MethodPost: s.addOrders}.serve(w, r)
+	methods{http.MethodPost: s.addOrders, http.MethodGet: s.showOrders}.serve(w, r)
 }
 
 // orders is one order or several, as they came.

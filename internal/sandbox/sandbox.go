@@ -30,6 +30,12 @@ type Options struct {
 	MaxWaybills int
 	// CountOnly keeps no nodes and registers no waybills: for measurements. Repeats are not counted then.
 	CountOnly bool
+	// Carriers are the delivery companies that order/add can choose, and how to reach them.
+	Carriers []Carrier
+	// CallbackTransport carries the pushes to the carriers. nil: HTTP over the network, each on its own connection.
+	CallbackTransport http.RoundTripper
+	// MaxCallbacks is how many pushes to carriers are kept; the oldest are forgotten. 0: 10,000.
+	MaxCallbacks int
 	// Logger hears of faults that are set (info) and of each push (debug). nil: silence.
 	Logger *slog.Logger
 }
@@ -53,24 +59,35 @@ type Sandbox struct {
 	tokens *tokens
 	faults *faults
 	ledger *ledger
-	routes map[string]http.HandlerFunc
+	// Of WeChat's own pushes:
+	carriers  map[string]*carrier // by delivery_id; never changes
+	client    *http.Client
+	orders    *placedOrders
+	callbacks *callbacks
+	routes    map[string]http.HandlerFunc
 }
 
-// New makes a sandbox. It starts nothing and panics only for options that no operator can cause.
+// New makes a sandbox. It starts nothing and panics only for options that no operator can cause, or that
+// [ValidateCarriers] refuses.
 func New(o Options) *Sandbox {
 	o.Seed = cmp.Or(o.Seed, rand.Uint64N(1<<53)) // What JSON readers take for exact.
 	o.TokenLife = cmp.Or(o.TokenLife, 7200*time.Second)
 	o.MaxMessageBytes = cmp.Or(o.MaxMessageBytes, 1024)
 	o.MaxNodes = cmp.Or(o.MaxNodes, 200_000)
 	o.MaxWaybills = cmp.Or(o.MaxWaybills, 1_000_000)
-	if o.TokenLife < time.Second || o.MaxMessageBytes < 1 || o.MaxNodes < 1 || o.MaxWaybills < 1 {
-		panic(fmt.Sprintf("sandbox: TokenLife %v (at least 1s), MaxMessageBytes %d, MaxNodes %d, MaxWaybills %d (above 0)",
-			o.TokenLife, o.MaxMessageBytes, o.MaxNodes, o.MaxWaybills))
+	o.MaxCallbacks = cmp.Or(o.MaxCallbacks, 10_000)
+	if o.TokenLife < time.Second || o.MaxMessageBytes < 1 || o.MaxNodes < 1 || o.MaxWaybills < 1 || o.MaxCallbacks < 1 {
+		panic(fmt.Sprintf("sandbox: TokenLife %v (at least 1s), MaxMessageBytes %d, MaxNodes %d, MaxWaybills %d, MaxCallbacks %d (above 0)",
+			o.TokenLife, o.MaxMessageBytes, o.MaxNodes, o.MaxWaybills, o.MaxCallbacks))
 	}
 	s := &Sandbox{opts: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)), chance: newChance(o.Seed)}
 	s.tokens = newTokens(o.Apps, o.TokenLife, s.chance)
 	s.faults = newFaults(s.chance)
 	s.ledger = newLedger(o, s.chance)
+	s.carriers = carriersByID(o.Carriers)
+	s.client = callbackClient(o.CallbackTransport)
+	s.orders = newPlacedOrders(o.MaxWaybills)
+	s.callbacks = &callbacks{max: o.MaxCallbacks}
 	s.routes = s.upstream()
 	guard := http.NewCrossOriginProtection()
 	for path, h := range s.own() {
@@ -82,22 +99,26 @@ func New(o Options) *Sandbox {
 // upstream lists the calls of the real one.
 func (s *Sandbox) upstream() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"/cgi-bin/token":                        s.basicToken,
-		"/cgi-bin/stable_token":                 s.stableToken,
-		"/cgi-bin/express/delivery/path/update": s.updatePath,
+		"/cgi-bin/token":                         s.basicToken,
+		"/cgi-bin/stable_token":                  s.stableToken,
+		"/cgi-bin/express/delivery/path/update":  s.updatePath,
+		"/cgi-bin/express/business/order/add":    s.addMerchantOrder,
+		"/cgi-bin/express/business/order/cancel": s.cancelMerchantOrder,
 	}
 }
 
 // own lists what only the sandbox has. Another site's page can't reach it through a visitor's browser.
 func (s *Sandbox) own() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"/":                s.page,
-		"/_sandbox/faults": s.serveFaults,
-		"/_sandbox/nodes":  s.serveNodes,
-		"/_sandbox/orders": s.serveOrders,
-		redirectTarget:     s.redirected,
-		"/_sandbox/livez":  s.live,
-		"/_sandbox/":       s.notFound,
+		"/":                   s.page,
+		"/_sandbox/faults":    s.serveFaults,
+		"/_sandbox/nodes":     s.serveNodes,
+		"/_sandbox/orders":    s.serveOrders,
+		"/_sandbox/callbacks": s.serveCallbacks,
+		"/_sandbox/verify":    s.serveVerify,
+		redirectTarget:        s.redirected,
+		"/_sandbox/livez":     s.live,
+		"/_sandbox/":          s.notFound,
 	}
 }
 

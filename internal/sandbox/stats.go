@@ -21,6 +21,7 @@ type Stats struct {
 	TokenFaults   map[string]uint64 `json:"token_faults"`
 	Redirected    uint64            `json:"redirected"` // Requests that followed a redirect.
 	Escaped       uint64            `json:"escaped"`    // Applied ones whose body held \u escapes.
+	Callbacks     CallbackStats     `json:"callbacks"`  // WeChat's own pushes to the carriers.
 }
 
 // Stats counts what happened.
@@ -32,6 +33,7 @@ func (s *Sandbox) Stats() Stats {
 	out.Waybills, out.InFlight = len(l.waybills.queue), l.inFlight
 	out.Errcodes, out.Faults = maps.Clone(out.Errcodes), maps.Clone(out.Faults)
 	out.TokenErrors, out.TokenFaults = maps.Clone(out.TokenErrors), maps.Clone(out.TokenFaults)
+	out.Callbacks = s.callbacks.counts()
 	return out
 }
 
