@@ -189,6 +189,9 @@ func (s *Sandbox) attempt(ctx context.Context, p *eventPush, w *wire, rec *Callb
 	if len(answer) > maxReply {
 		return result{}, errors.New("the answer is over 1 MiB")
 	}
+	if err := p.mustBeFull(answer); err != nil {
+		return result{}, err
+	}
 	plain, err := p.to.open(w, answer, time.Now())
 	if err != nil {
 		return result{}, err
@@ -203,8 +206,8 @@ func (s *Sandbox) attempt(ctx context.Context, p *eventPush, w *wire, rec *Callb
 
 // read checks the plain text of an answer.
 func (p *eventPush) read(plain []byte) (result, error) {
-	if text := strings.TrimSpace(string(plain)); text == "" || text == "success" {
-		return result{}, fmt.Errorf("%s wants a full answer, not %q", p.event, text)
+	if err := p.mustBeFull(plain); err != nil {
+		return result{}, err
 	}
 	t, err := readReply(p.to.Format, plain)
 	if err != nil {
@@ -214,6 +217,14 @@ func (p *eventPush) read(plain []byte) (result, error) {
 		return result{}, err
 	}
 	return p.accept(t)
+}
+
+// mustBeFull refuses what is an answer to other events.
+func (p *eventPush) mustBeFull(answer []byte) error {
+	if text := strings.TrimSpace(string(answer)); text == "" || text == "success" {
+		return fmt.Errorf("%s wants a full answer, not %q", p.event, text)
+	}
+	return nil
 }
 
 // checkEnvelope is what every answer has: the request's names swapped, and the event.

@@ -341,7 +341,7 @@ func TestFaultsAPI(t *testing.T) {
 		{"post", "POST", `{"token":{"hang":1}}`, 200, `"hang":1`},
 		{"nothing", "POST", `{}`, 200, `"busy":0`},
 		{"delete", "DELETE", "", 200, `"busy":0`},
-		{"unknown field", "PUT", `{"buzy":0.5}`, 400, `unknown field \"buzy\"; there are busy, empty, errcodes`},
+		{"unknown field", "PUT", `{"buzy":0.5}`, 400, `unknown field \"buzy\"; there are busy, callback, empty, errcodes`},
 		{"unknown field within", "PUT", `{"token":{"outage":true}}`, 400, `unknown field \"outage\"`},
 		{"share above 1", "PUT", `{"resets":1.5}`, 400, "resets is 1.5: a share is from 0 to 1"},
 		{"share below 0", "PUT", `{"token":{"busy":-1}}`, 400, "token.busy is -1"},
