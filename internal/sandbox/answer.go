@@ -145,7 +145,9 @@ func encode(v any) []byte {
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(encode(v), '\n'))
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // The client has gone; nobody is left to be told.
 }
 
 // writeProblem answers one of the sandbox's own calls that could not be done.

@@ -91,7 +91,7 @@ func (s *Sandbox) wireOf(c *carrier, content fields, key []byte, now time.Time) 
 // it has nothing to be closed.
 func callbackClient(t http.RoundTripper) *http.Client {
 	if t == nil {
-		t = &http.Transport{DisableKeepAlives: true, ResponseHeaderTimeout: answerWithin, MaxResponseHeaderBytes: 64 << 10}
+		t = &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
 	}
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }

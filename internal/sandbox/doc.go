@@ -9,9 +9,13 @@
 //	/cgi-bin/token                          access_token, basic        token_api.go, token.go
 //	/cgi-bin/stable_token                   access_token, stable
 //	/cgi-bin/express/delivery/path/update   one node of one waybill    update.go
+//	/cgi-bin/express/business/order/add     a merchant orders          orderadd.go, orderform.go, merchantorders.go
+//	/cgi-bin/express/business/order/cancel  and cancels                ordercancel.go
 //	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
 //	/_sandbox/nodes                         what arrived               nodes_api.go, nodes.go, stats.go, ledger.go
 //	/_sandbox/orders                        makes waybills known       orders_api.go, waybill.go
+//	/_sandbox/callbacks                     what carriers were asked   callbacks.go
+//	/_sandbox/verify                        the console's URL check    verify.go
 //	/                                       a page that says this      page.go
 //
 // # Faults
@@ -25,10 +29,25 @@
 //
 // A push is applied before its latency is waited for: a client that stops waiting has been heard.
 //
+// # Orders
+//
+// order/add and order/cancel push add_waybill and cancel_waybill to the callback of one of [Options.Carriers] and
+// check the answer in full: ask.go repeats, callback.go signs, sends and opens, seal.go encrypts, pushtext.go writes
+// and replytext.go reads XML and JSON. The cryptography is the sandbox's own, too. An answer that can't be used, or
+// that does not come within 5 s, makes the push come again, three times in all with the same content; then the
+// merchant hears 9300502, and the mistake. The order stays asked: ordering again repeats the push with its number
+// and Token. A ResultCode other than 0 is passed to the merchant as 9300501 and delivery_resultcode.
+//
+// A number from WeChat's range is known, with its Token, before the carrier is asked; one that the carrier makes, once
+// it has answered: a push that is faster meets 40199. A cancelled order's waybill takes nodes as before; what the real
+// one does is not public, and what is illegal is for the carrier to know. Whether copies of a push share timestamp and
+// nonce is not public either: they are new each time, or the same with the fault same_query.
+//
 // # Memory
 //
-// Everything kept is bounded: the last [Options.MaxNodes] nodes, [Options.MaxWaybills] waybills, and the
-// access_tokens of the last hours. Counters are kept for ever.
+// Everything kept is bounded: the last [Options.MaxNodes] nodes, [Options.MaxWaybills] waybills and as many orders,
+// [Options.MaxCallbacks] callbacks, and the access_tokens of the last hours. Of an order only names and numbers are
+// kept, but callbacks show what was sent, addresses among it. Counters are kept for ever.
 //
 // [Raw] is no simulator: it is the cheapest thing that answers, for measuring clients.
 package sandbox

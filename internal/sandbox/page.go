@@ -3,7 +3,9 @@ package sandbox
 import (
 	_ "embed"
 	"html/template"
+	"maps"
 	"net/http"
+	"slices"
 )
 
 //go:embed page.html
@@ -15,5 +17,6 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 func (s *Sandbox) page(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
-	_ = pageTemplate.Execute(w, map[string]any{"Host": r.Host, "Stats": s.Stats(), "Open": s.opts.Open})
+	_ = pageTemplate.Execute(w, map[string]any{"Host": r.Host, "Stats": s.Stats(), "Open": s.opts.Open,
+		"Carriers": slices.Sorted(maps.Keys(s.carriers))})
 }

@@ -24,6 +24,17 @@ func TestPage(t *testing.T) {
 			t.Errorf("the page lacks %s", want)
 		}
 	}
+	if !strings.Contains(page, "--carriers FILE") || strings.Contains(page, addURL) {
+		t.Error("without carriers the page does not say how to have one")
+	}
+	with, _ := newFake(t, formatXML, modeSafe).box(Options{})
+	rec = httptest.NewRecorder()
+	with.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/", nil))
+	for _, want := range []string{addURL, cancelURL, "verify?carrier=SF", "/_sandbox/callbacks"} {
+		if !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
 	if strings.Contains(page, "<script>") {
 		t.Error("the Host header gets into the page unescaped")
 	}

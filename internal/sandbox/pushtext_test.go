@@ -100,7 +100,7 @@ func TestReadReplyRefuses(t *testing.T) {
 }
 
 // testPush is a push of add_waybill that waits for its answer.
-func testPush(t testing.TB, format, mode string) (*Sandbox, *eventPush, *wire) {
+func testPush(t testing.TB, format, mode string) (*eventPush, *wire) {
 	f := newFake(t, format, mode)
 	s, _ := f.box(Options{Seed: 7})
 	form, no := readOrderForm([]byte(orderBody("order-1")))
@@ -109,7 +109,7 @@ func testPush(t testing.TB, format, mode string) (*Sandbox, *eventPush, *wire) {
 	}
 	c := s.carriers["SF"]
 	p := s.addPush(c, s.freshOrder(c, form, "wxmerchant"), form, "pwd")
-	return s, p, s.wireOf(c, p.content, c.key, time.Now())
+	return p, s.wireOf(c, p.content, c.key, time.Now())
 }
 
 // FuzzCallbackReply answers a push with anything, as it came and as what an encrypted answer holds. What is taken has
@@ -123,10 +123,20 @@ func FuzzCallbackReply(f *testing.F) {
 		f.Add(uint8(0), []byte(body))
 		f.Add(uint8(3), []byte(body))
 	}
+	type sent struct {
+		p *eventPush
+		w *wire
+	}
+	var pushes []sent
+	for _, mode := range []string{modePlain, modeCompat, modeSafe} {
+		for _, format := range []string{formatXML, formatJSON} {
+			p, w := testPush(f, format, mode)
+			pushes = append(pushes, sent{p, w})
+		}
+	}
 	f.Fuzz(func(t *testing.T, kind uint8, body []byte) {
-		format := []string{formatXML, formatJSON}[kind%2]
-		mode := []string{modePlain, modeCompat, modeSafe}[kind/2%3]
-		_, p, w := testPush(t, format, mode)
+		p, w := pushes[int(kind)%len(pushes)].p, pushes[int(kind)%len(pushes)].w
+		format, mode := p.to.Format, p.to.Mode
 		if opened, err := p.to.open(w, body, time.Now()); mode == modeSafe && err == nil {
 			t.Fatalf("an answer that is not signed was opened: %q", opened)
 		}
