@@ -13,12 +13,12 @@ import (
 func TestSandboxCarriers(t *testing.T) {
 	key, previous := strings.Repeat("k", 43), strings.Repeat("p", 43)
 	file := filepath.Join(t.TempDir(), "carriers.json")
-	text := `[{"delivery_id":"YD","appid":"wxyd","url":"http://yd.test/","token":"token-of-yd","format":"json"}]`
+	text := `[{"delivery_id":"YD","appid":"wxyd","url":"http://yd.test/","token":"tokenOfYD","format":"json"}]`
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	w := &world{env: []string{
-		"CARRIER_SANDBOX_SF_2_TOKEN=token-of-sf", "CARRIER_SANDBOX_SF_2_ENCODING_AES_KEY=" + key, "CARRIER_SANDBOX_SF_2_APPID=wxsf",
+		"CARRIER_SANDBOX_SF_2_TOKEN=tokenOfSF", "CARRIER_SANDBOX_SF_2_ENCODING_AES_KEY=" + key, "CARRIER_SANDBOX_SF_2_APPID=wxsf",
 		"CARRIER_SANDBOX_SF_2_PREVIOUS_ENCODING_AES_KEY=" + previous, "CARRIER_SANDBOX_SF_2_FORMAT=json", "CARRIER_SANDBOX_SF_2_MODE=compat",
 	}}
 	tests := []struct {
@@ -31,9 +31,9 @@ func TestSandboxCarriers(t *testing.T) {
 		{
 			"both", sandboxCommand{Carriers: file, Carrier: map[string]string{"sf-2": "http://sf.test/", "YD": "http://other.test/"}},
 			[]sandbox.Carrier{
-				{DeliveryID: "YD", AppID: "wxyd", URL: "http://other.test/", Token: "token-of-yd", Format: "json"},
+				{DeliveryID: "YD", AppID: "wxyd", URL: "http://other.test/", Token: "tokenOfYD", Format: "json"},
 				{
-					DeliveryID: "sf-2", AppID: "wxsf", URL: "http://sf.test/", Token: "token-of-sf", EncodingAESKey: key,
+					DeliveryID: "sf-2", AppID: "wxsf", URL: "http://sf.test/", Token: "tokenOfSF", EncodingAESKey: key,
 					PreviousEncodingAESKey: previous, Format: "json", Mode: "compat",
 				},
 			}, "",
@@ -45,7 +45,7 @@ func TestSandboxCarriers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := test.command.carriers(w)
 			if test.says != "" {
-				if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "token-of") {
+				if err == nil || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "tokenOf") {
 					t.Fatalf("%v, want an error with %q", err, test.says)
 				}
 				return

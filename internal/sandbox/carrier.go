@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"slices"
 )
 
@@ -57,6 +58,9 @@ const (
 // anyBizPwd is the password of a BizID where the company lists no bindings.
 const anyBizPwd = "sandbox-biz-password"
 
+// signingToken is what the console takes for a Token.
+var signingToken = regexp.MustCompile(`^[A-Za-z0-9]{3,32}$`)
+
 // ReadCarriers reads a JSON array of carriers. An error names the carrier and the field, and no secret.
 func ReadCarriers(r io.Reader) ([]Carrier, error) {
 	body, err := io.ReadAll(io.LimitReader(r, 1<<20))
@@ -102,6 +106,9 @@ func newCarrier(c Carrier) (*carrier, error) {
 		if f.value == "" {
 			fail("%s is missing", f.name)
 		}
+	}
+	if c.Token != "" && !signingToken.MatchString(c.Token) {
+		fail("token: the console takes 3 to 32 letters and digits; this one has %d characters", len(c.Token))
 	}
 	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.User != nil {
 		fail("url: give the callback's address, like http://127.0.0.1:8080/wechat/SF/callback")

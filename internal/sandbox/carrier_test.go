@@ -17,9 +17,9 @@ func farCarrier(t *testing.T, f *fakeCarrier) (*httptest.Server, string) {
 
 func TestReadCarriers(t *testing.T) {
 	const key = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopq"
-	good := `[{"delivery_id":"SF","appid":"wx1","url":"http://127.0.0.1:8080/wechat/SF/callback","token":"secret-token","encoding_aes_key":"` + key + `"}]`
+	good := `[{"delivery_id":"SF","appid":"wx1","url":"http://127.0.0.1:8080/wechat/SF/callback","token":"secretToken","encoding_aes_key":"` + key + `"}]`
 	list, err := ReadCarriers(strings.NewReader(good))
-	if want := []Carrier{{DeliveryID: "SF", AppID: "wx1", URL: "http://127.0.0.1:8080/wechat/SF/callback", Token: "secret-token", EncodingAESKey: key}}; err != nil || !reflect.DeepEqual(list, want) {
+	if want := []Carrier{{DeliveryID: "SF", AppID: "wx1", URL: "http://127.0.0.1:8080/wechat/SF/callback", Token: "secretToken", EncodingAESKey: key}}; err != nil || !reflect.DeepEqual(list, want) {
 		t.Fatalf("ReadCarriers = %v, %v", list, err)
 	}
 	c, err := newCarrier(list[0])
@@ -31,9 +31,10 @@ func TestReadCarriers(t *testing.T) {
 		{"no array", "{}", "JSON array"},
 		{"an unknown field", `[{"aes":"x"}]`, `unknown field "aes"; there are appid`},
 		{"nothing in it", "[{}]", "carrier 0: delivery_id is missing"},
-		{"no token", strings.Replace(good, "secret-token", "", 1), "token is missing"},
+		{"no token", strings.Replace(good, "secretToken", "", 1), "token is missing"},
+		{"a token that no console takes", strings.Replace(good, "secretToken", "secretToken-1", 1), "token: the console takes"},
 		{"a wrong address", strings.Replace(good, "http:", "ftp:", 1), "url: give"},
-		{"a password in the address", strings.Replace(good, "http://", "http://user:secret-token@", 1), "url: give"},
+		{"a password in the address", strings.Replace(good, "http://", "http://user:secretToken@", 1), "url: give"},
 		{"a short key", strings.Replace(good, key, key[:42], 1), "encoding_aes_key: it has 42 characters"},
 		{"a wrong key", strings.Replace(good, key, "?"+key[1:], 1), "encoding_aes_key: it holds"},
 		{"a wrong format", strings.Replace(good, `"appid"`, `"format":"yaml","appid"`, 1), "format is"},
@@ -47,7 +48,7 @@ func TestReadCarriers(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("%v, want an error with %q", err, test.want)
 			}
-			for _, secret := range []string{"secret-token", key[1:42]} {
+			for _, secret := range []string{"secretToken", key[1:42]} {
 				if strings.Contains(err.Error(), secret) {
 					t.Errorf("the error shows a secret: %v", err)
 				}

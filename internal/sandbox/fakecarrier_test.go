@@ -65,7 +65,7 @@ type pushedEvent struct {
 	Encrypt string
 }
 
-const testSigningToken = "signing-token-of-the-console"
+const testSigningToken = "signingTokenOfTheConsole"
 
 // newFake is a carrier of the mini program SF, in one format and mode.
 func newFake(t testing.TB, format, mode string) *fakeCarrier {
