@@ -1,0 +1,77 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"carrier/internal/state"
+)
+
+// OrderKey names an order as WeChat does: it is unique within its account (WeChat 物流助手, add_waybill).
+type OrderKey struct {
+	DeliveryID string
+	BizID      string // The merchant's account with the delivery company.
+	OrderID    string
+}
+
+// Order is an order that was taken, and what WeChat was answered: a repeat gets the same.
+type Order struct {
+	OrderKey
+	WaybillID   string
+	ShopAppID   string // The merchant's mini program.
+	ResultCode  int
+	ResultMsg   string
+	WaybillData string // As answered: ##key##value##...
+	ReceivedAt  time.Time
+	CancelledAt time.Time // Zero: it stands.
+}
+
+// Waybill is the order's.
+func (o *Order) Waybill() state.Waybill { return state.Waybill{DeliveryID: o.DeliveryID, WaybillID: o.WaybillID} }
+
+// Orders keeps what WeChat orders.
+type Orders interface {
+	// PutOrder keeps an order and its waybill's Token in one commit. If there is one with the same key already, that one
+	// is returned with fresh false, and only the Token is kept, as the newest of that order's waybill. One that was
+	// cancelled stays cancelled.
+	PutOrder(ctx context.Context, o Order, token string) (kept Order, fresh bool, err error)
+	// ReadOrder finds an order. ErrNotFound if there is none.
+	ReadOrder(ctx context.Context, key OrderKey) (Order, error)
+	// OrderOf finds a waybill's newest order. ErrNotFound if it has none.
+	OrderOf(ctx context.Context, w state.Waybill) (Order, error)
+	// CancelOrder cancels an order if its waybill's scans allow it (see Cancelled): in the same commit, before or after
+	// any scan, so that a waybill is never both picked up and cancelled. What of the waybill is open is discarded with
+	// ReasonCancelled. event becomes part of the timeline, and is not pushed: WeChat knows.
+	// ErrNotFound if there is no such order.
+	CancelOrder(ctx context.Context, key OrderKey, event state.Event) (Cancellation, error)
+
+	// FirstUse notes that a signed request was used, and tells whether it may be: not if the same signature came
+	// with another content before. digest is of the content. It forgets what is older than until.
+	FirstUse(ctx context.Context, signature string, digest [32]byte, until time.Time) (allowed bool, err error)
+
+	// Expunge forgets the personal data of a waybill: the texts of its events and of their attempts, its Tokens, what
+	// was ordered. Numbers, times and verdicts stay. What is open is discarded with ReasonExpunged.
+	// ErrNotFound if neither an event nor a Token of the waybill is known.
+	Expunge(ctx context.Context, w state.Waybill, act Act) (Expunged, error)
+}
+
+// Reasons of discarded pushes that orders give.
+const (
+	ReasonCancelled = "cancelled" // The order was cancelled before the parcel was picked up.
+	ReasonExpunged  = "expunged"  // The waybill's personal data were forgotten.
+)
+
+// Cancellation is what became of CancelOrder.
+type Cancellation struct {
+	// Verdict is Accepted if the waybill is cancelled now, Ignored if it was already, Rejected if it has gone too far.
+	Verdict state.Verdict
+	Stage   state.Stage // The waybill's, afterwards.
+	Order   Order
+}
+
+// Expunged counts what Expunge forgot.
+type Expunged struct {
+	Events    int
+	Discarded int // Pushes that were open.
+	Tokens    int
+}
