@@ -26,6 +26,7 @@ const (
 	ActSkip         = "waybill.skip"
 	ActFreeze       = "waybill.freeze"
 	ActThaw         = "waybill.thaw"
+	ActExpunge      = "waybill.expunge"
 	ActReplayStart  = "replay.start"
 	ActReplayPause  = "replay.pause"
 	ActReplayResume = "replay.resume"
@@ -39,7 +40,7 @@ const (
 // Actions lists the actions that the audit log knows.
 func Actions() []string {
 	return []string{
-		ActReplay, ActDiscard, ActAccept, ActToken, ActRetry, ActSkip, ActFreeze, ActThaw,
+		ActReplay, ActDiscard, ActAccept, ActToken, ActRetry, ActSkip, ActFreeze, ActThaw, ActExpunge,
 		ActReplayStart, ActReplayPause, ActReplayResume, ActReplayCancel, ActPause, ActResume, ActProbe, ActBackup,
 	}
 }

@@ -31,27 +31,32 @@ func (o *Order) Waybill() state.Waybill { return state.Waybill{DeliveryID: o.Del
 
 // Orders keeps what WeChat orders.
 type Orders interface {
-	// PutOrder keeps an order and its waybill's Token in one commit. If there is one with the same key already, that one
-	// is returned with fresh false, and only the Token is kept, as the newest of that order's waybill. One that was
-	// cancelled stays cancelled.
+	// PutOrder keeps an order and its waybill's Token in one commit; ReceivedAt and CancelledAt are given by the store.
+	// If there is one with the same key already, that one is returned with fresh false, and only the Token is kept, as
+	// the newest of that order's waybill. One that was cancelled stays cancelled. An empty token keeps none.
 	PutOrder(ctx context.Context, o Order, token string) (kept Order, fresh bool, err error)
 	// ReadOrder finds an order. ErrNotFound if there is none.
 	ReadOrder(ctx context.Context, key OrderKey) (Order, error)
 	// OrderOf finds a waybill's newest order. ErrNotFound if it has none.
 	OrderOf(ctx context.Context, w state.Waybill) (Order, error)
-	// CancelOrder cancels an order if its waybill's scans allow it (see Cancelled): in the same commit, before or after
-	// any scan, so that a waybill is never both picked up and cancelled. What of the waybill is open is discarded with
-	// ReasonCancelled. event becomes part of the timeline, and is not pushed: WeChat knows.
-	// ErrNotFound if there is no such order.
+	// CancelOrder cancels an order if its waybill's scans allow it (see state.Cancelled): in the same commit, before or
+	// after any scan, so that a waybill is never both picked up and cancelled. What of the waybill is open is discarded
+	// with ReasonCancelled. event becomes part of the timeline, and is not pushed: WeChat knows. It is always of the
+	// order's waybill, of type state.Cancelled and without a Token. A cancellation is of now: an event that is not newer
+	// than the newest scan gets a time 1 s behind that, and waits for no missing scan. One whose source and id came
+	// before changes nothing, whatever else is in it. ErrNotFound if there is no such order.
 	CancelOrder(ctx context.Context, key OrderKey, event state.Event) (Cancellation, error)
 
 	// FirstUse notes that a signed request was used, and tells whether it may be: not if the same signature came
-	// with another content before. digest is of the content. It forgets what is older than until.
+	// with another content before. digest is of the content. until is when this use may be forgotten: the end of the
+	// time within which a request with this signature is fresh.
 	FirstUse(ctx context.Context, signature string, digest [32]byte, until time.Time) (allowed bool, err error)
 
 	// Expunge forgets the personal data of a waybill: the texts of its events and of their attempts, its Tokens, what
-	// was ordered. Numbers, times and verdicts stay. What is open is discarded with ReasonExpunged.
-	// ErrNotFound if neither an event nor a Token of the waybill is known.
+	// was ordered. Numbers, times, verdicts and hashes of the texts stay: duplicates are still known. What is open or
+	// failed is discarded with ReasonExpunged, as is what becomes accepted later, and none of it can be replayed
+	// (ErrState): there is nothing left to send. Scans that come afterwards are new, and wait for a new Token.
+	// ErrNotFound if no event, Token or order of the waybill is known.
 	Expunge(ctx context.Context, w state.Waybill, act Act) (Expunged, error)
 }
 
@@ -63,7 +68,8 @@ const (
 
 // Cancellation is what became of CancelOrder.
 type Cancellation struct {
-	// Verdict is Accepted if the waybill is cancelled now, Ignored if it was already, Rejected if it has gone too far.
+	// Verdict is Accepted if the waybill is cancelled now, Ignored if it was already (a repeat of an accepted
+	// cancellation is, too), Rejected if it has gone too far.
 	Verdict state.Verdict
 	Stage   state.Stage // The waybill's, afterwards.
 	Order   Order
@@ -71,7 +77,8 @@ type Cancellation struct {
 
 // Expunged counts what Expunge forgot.
 type Expunged struct {
-	Events    int
-	Discarded int // Pushes that were open.
+	Events    int // Whose text was forgotten now.
+	Discarded int // Pushes that were open or failed.
 	Tokens    int
+	Orders    int
 }

@@ -76,7 +76,7 @@ const (
 	ReasonRefused   = "refused"         // Upstream refused this event for good.
 	ReasonExhausted = "retries_ended"   // Upstream stayed unavailable for push.retry.max_age.
 	ReasonOperator  = "operator"        // Discarded by hand.
-	ReasonUnknown   = "unknown_waybill" // Discarded by push.unknown_waybills.
+	ReasonUnknown   = "unknown_waybill" // Discarded by push.unknown_waybills; a Token makes it pending again.
 )
 
 // Push is an event and where its push stands.

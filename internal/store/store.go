@@ -63,6 +63,7 @@ type Store interface {
 
 	ByHand
 	Replays
+	Orders
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)
@@ -130,6 +131,7 @@ type Event struct {
 	Late, Gap  bool
 	HeldUntil  time.Time
 	Override   bool   // An operator accepted it against the table.
+	Expunged   bool   // Its text was forgotten: it can't be sent any more.
 	Status     Status // Of its push.
 
 	// Why it was rejected, as it was answered.

@@ -45,15 +45,19 @@ func (s *Store) newApply(events []state.Event) *applyOp {
 	op := &applyOp{events: make([]prepared, len(events)), results: make([]store.Result, len(events))}
 	var scratch []byte
 	for i := range events {
-		e := &events[i]
-		p := &op.events[i]
-		p.event, p.id = *e, eventID(e)
-		p.idHash = maphash.String(s.w.seed, p.id)
-		p.body = encodeBody(make([]byte, 0, len(e.Msg)+len(e.WaybillID)+len(p.id)+32), e)
-		scratch = slices.Grow(scratch[:0], len(p.body)+len(e.Token)+8)
-		p.content, p.msgHash = hashContent(scratch, e), hashMsg(scratch, e.Msg)
+		scratch = op.events[i].prepare(s.w.seed, &events[i], scratch)
 	}
 	return op
+}
+
+// prepare fills p in; scratch is room to work in, and is given back.
+func (p *prepared) prepare(seed maphash.Seed, e *state.Event, scratch []byte) []byte {
+	p.event, p.id = *e, eventID(e)
+	p.idHash = maphash.String(seed, p.id)
+	p.body = encodeBody(make([]byte, 0, len(e.Msg)+len(e.WaybillID)+len(p.id)+32), e)
+	scratch = slices.Grow(scratch[:0], len(p.body)+len(e.Token)+8)
+	p.content, p.msgHash = hashContent(scratch, e), hashMsg(scratch, e.Msg)
+	return scratch
 }
 
 func (o *applyOp) rows() int { return len(o.events) }
@@ -158,8 +162,16 @@ func (x *tx) eventsOf(entries []state.Entry) ([]eventRecord, error) {
 	return events, nil
 }
 
-// keep writes a decided event and all its effects.
+// keep writes a decided event and all its effects, and tells the lanes.
 func (x *tx) keep(w *waybill, p *prepared, v verdict) store.Result {
+	before := w.open
+	r, opened := x.keepQuietly(w, p, v)
+	x.feedOpened(w, before, opened)
+	return r
+}
+
+// keepQuietly is keep without telling the lanes of the pushes that became open.
+func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []store.Push) {
 	seq := x.take()
 	e := v.Entry
 	rec := eventRecord{event: p.event, receivedAt: x.now, first: e.Verdict, reason: e.Reason, flags: entryFlags(&e)}
@@ -170,16 +182,18 @@ func (x *tx) keep(w *waybill, p *prepared, v verdict) store.Result {
 	}
 	if e.Verdict == state.Accepted {
 		e.Ord = seq
-		if w.token != "" {
+		if !w.lacksToken() {
 			rec.flags |= flagNatural
 		}
 	}
 	x.putEvent(seq, &rec, p)
 	x.delta.events[e.Verdict]++
 
-	before, opened := w.open, []store.Push(nil)
+	var opened []store.Push
 	if e.Verdict == state.Accepted {
-		opened = append(opened, x.openPush(w, seq, seq, &rec, true))
+		if push, ok := x.openPush(w, seq, seq, &rec, true); ok {
+			opened = append(opened, push)
+		}
 	}
 	if v.after == nil {
 		w.head = v.head
@@ -191,11 +205,10 @@ func (x *tx) keep(w *waybill, p *prepared, v verdict) store.Result {
 	if e.Verdict == state.Held || e.Reason == state.RepeatsStage {
 		x.waiting[seq] = rec
 	}
-	x.feedOpened(w, before, opened)
 	return store.Result{
 		Seq: seq, Verdict: e.Verdict, Stage: v.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
 		From: v.From, Allowed: v.Allowed, Cause: v.Cause,
-	}
+	}, opened
 }
 
 func entryFlags(e *state.Entry) (flags byte) {

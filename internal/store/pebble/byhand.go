@@ -165,6 +165,9 @@ func (x *tx) override(o *actOp) error {
 	if !found {
 		return store.ErrNotFound
 	}
+	if event.expunged() {
+		return errExpunged
+	}
 	w, err := x.waybill(event.event.Waybill())
 	if err != nil {
 		return err

@@ -10,10 +10,14 @@ type waybill struct {
 	// timeline is kept only while an event can change the verdict of another (head.Plain is false).
 	timeline state.Timeline
 	token    string // The newest; empty: none is known.
+	sealed   bool   // It has Tokens, and none of the keys opens them; token is empty then.
 	block    *block // Parked or frozen; nil while neither.
 	open     int    // Its pushes that are pending, wherever they are listed.
 	newest   uint64 // Of those, the one accepted last; it may have ended since. 0: not known.
 }
+
+// lacksToken tells whether the waybill has no Token at all. One that can't be opened is one.
+func (w *waybill) lacksToken() bool { return w.token == "" && !w.sealed }
 
 // blocked tells whether nothing of the waybill can be sent, whatever its account does.
 func (w *waybill) blocked() bool { return w.token == "" || w.block != nil }

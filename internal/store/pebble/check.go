@@ -19,7 +19,7 @@ const maxProblems = 100
 func (s *Store) Check(ctx context.Context) (store.Report, error) {
 	var report store.Report
 	err := s.view(func(db cdb.Reader) (err error) {
-		report, err = check(ctx, db, s.index.rows)
+		report, err = check(ctx, db, s.index.rows, s.seals)
 		return err
 	})
 	return report, err
@@ -29,17 +29,18 @@ func (s *Store) Check(ctx context.Context) (store.Report, error) {
 func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, err error) {
 	s := newStore(dir, o.withDefaults())
 	s.readOnly = true
-	if err := s.openFiles(); err != nil {
+	if err := s.prepare(); err != nil {
 		return report, fmt.Errorf("store %s: %w", dir, err)
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
-	return check(ctx, s.db, s.index.rows)
+	return check(ctx, s.db, s.index.rows, s.seals)
 }
 
 // checker compares tables. What an event's row requires is looked up row by row; that no other rows are there follows
 // from their number.
 type checker struct {
 	db      cdb.Reader
+	seals   seals
 	low     uint64
 	report  store.Report
 	counts  counters         // As the rows are.
@@ -49,14 +50,14 @@ type checker struct {
 }
 
 // check checks a store whose spans have so many rows. One of format 1 has no index yet.
-func check(ctx context.Context, db cdb.Reader, rows uint64) (store.Report, error) {
-	c := &checker{db: db, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
+func check(ctx context.Context, db cdb.Reader, rows uint64, keys seals) (store.Report, error) {
+	c := &checker{db: db, seals: keys, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
 	c.report.Pushes = map[store.Status]uint64{}
 	version, _, err := readIdentity(db)
 	if err != nil {
 		return c.report, err
 	}
-	if version == format {
+	if version >= 2 {
 		if c.index, err = newIndexCheck(db, rows); err != nil {
 			return c.report, err
 		}
@@ -67,7 +68,9 @@ func check(ctx context.Context, db cdb.Reader, rows uint64) (store.Report, error
 	if err := c.events(ctx); err != nil {
 		return c.report, err
 	}
-	tables := []byte{tableIDs, tableTimeline, tablePushes, tableHeld, tableNoToken, tableQueued}
+	c.orders()
+	c.tokens()
+	tables := []byte{tableIDs, tableTimeline, tablePushes, tableHeld, tableNoToken, tableQueued, tableOrdered}
 	if c.index != nil {
 		tables = append(tables, tableIndex)
 	}

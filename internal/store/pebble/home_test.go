@@ -218,7 +218,7 @@ func readAll(t *testing.T, fs *vfs.MemFS, waybills, events int) (problems int, e
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
-	report, err := check(context.Background(), s.db, s.index.rows)
+	report, err := check(context.Background(), s.db, s.index.rows, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -226,7 +226,7 @@ func readAll(t *testing.T, fs *vfs.MemFS, waybills, events int) (problems int, e
 		t.Errorf("%d events are there, and check has nothing to say", report.Events)
 	}
 	for w := range waybills {
-		lane, err := readLane(s.db, state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(w)}, 1<<62)
+		lane, err := readLane(s.db, nil, state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(w)}, 1<<62)
 		if err != nil {
 			return len(report.Problems), err
 		}

@@ -31,6 +31,7 @@ func (s *Store) Tick(ctx context.Context) error {
 	defer s.keeper.mu.Unlock()
 	return errors.Join(
 		s.moveMark(ctx), s.saveMark(ctx), s.lookForOldest(), s.index.wait(ctx), s.saveSpans(ctx), s.prune(ctx),
+		s.forgetUses(ctx), s.wash(ctx),
 	)
 }
 
@@ -54,7 +55,7 @@ func (s *Store) round(ctx context.Context, n int) error {
 	defer s.keeper.mu.Unlock()
 	err := errors.Join(s.moveMark(ctx), s.saveSpans(ctx))
 	if n%5 == 1 && err == nil {
-		err = errors.Join(s.saveMark(ctx), s.lookForOldest())
+		err = errors.Join(s.saveMark(ctx), s.lookForOldest(), s.forgetUses(ctx))
 	}
 	if every := s.pruneEvery(); every > 0 && n%every == 0 && err == nil {
 		err = s.prune(ctx)

@@ -26,6 +26,10 @@ const (
 	tableAudit    = 'a'
 	tableReplays  = 'j'
 	tableLetters  = 'g'
+	tableOrders   = 'o'
+	tableOrdered  = 'v'
+	tableUses     = 'u'
+	tableUnwashed = 'e'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.

@@ -18,14 +18,18 @@ func (s *Store) Lane(_ context.Context, w state.Waybill) (store.Lane, error) {
 	durable := s.durable.Load()
 	var lane store.Lane
 	err := s.view(func(db cdb.Reader) (err error) {
-		lane, err = readLane(db, w, durable)
+		lane, err = readLane(db, s.seals, w, durable)
+		if s.isSealed(err) {
+			// Without its Token the lane is blocked, and holds up no others.
+			return nil
+		}
 		return err
 	})
 	return lane, err
 }
 
 // readLane reads the open pushes that have an ord of at most durable, in order of ord.
-func readLane(db cdb.Reader, w state.Waybill, durable uint64) (store.Lane, error) {
+func readLane(db cdb.Reader, keys seals, w state.Waybill, durable uint64) (store.Lane, error) {
 	lane := store.Lane{Waybill: w}
 	t, err := readTimeline(db, w)
 	if err != nil {
@@ -40,15 +44,15 @@ func readLane(db cdb.Reader, w state.Waybill, durable uint64) (store.Lane, error
 		}
 	}
 	slices.SortFunc(lane.Pushes, func(a, b store.Push) int { return cmp.Compare(a.Ord, b.Ord) })
-	tokens, err := readTokens(db, w)
+	kept, err := readBlock(db, w)
 	if err != nil {
 		return lane, err
 	}
+	lane.Parked, lane.Frozen = kept.is(flagParked), kept.is(flagFrozen)
+	tokens, err := readTokens(db, keys, w)
 	if len(tokens) > 0 {
 		lane.Token = tokens[0].value
 	}
-	kept, err := readBlock(db, w)
-	lane.Parked, lane.Frozen = kept.is(flagParked), kept.is(flagFrozen)
 	return lane, err
 }
 

@@ -38,8 +38,8 @@ func (x *tx) load(w *waybill) error {
 		return err
 	}
 	w.adopt(t)
-	tokens, err := readTokens(x.s.db, w.name)
-	if err != nil {
+	tokens, err := readTokens(x.s.db, x.s.seals, w.name)
+	if w.sealed = x.s.isSealed(err); err != nil && !w.sealed {
 		return err
 	}
 	if len(tokens) > 0 {
@@ -182,12 +182,22 @@ func readTimeline(db cdb.Reader, w state.Waybill) (state.Timeline, error) {
 }
 
 // readTokens reads a waybill's Tokens, newest first.
-func readTokens(db cdb.Reader, w state.Waybill) (tokens []token, err error) {
-	_, err = read(db, waybillKey(nil, tableTokens, w), func(v []byte) (err error) {
-		tokens, err = decodeTokens(v)
+func readTokens(db cdb.Reader, keys seals, w state.Waybill) (tokens []token, err error) {
+	key := waybillKey(nil, tableTokens, w)
+	_, err = read(db, key, func(v []byte) (err error) {
+		tokens, err = keys.openTokens(key, v)
 		return err
 	})
 	return tokens, err
+}
+
+// newestToken is when a waybill's newest Token came (Unix ms); 0 if it has none. It needs no key.
+func newestToken(db cdb.Reader, w state.Waybill) (at int64, err error) {
+	_, err = read(db, waybillKey(nil, tableTokens, w), func(v []byte) (err error) {
+		at, err = tokensAt(v)
+		return err
+	})
+	return at, err
 }
 
 // readBlock reads why a waybill's pushes are kept; nil if they are not.

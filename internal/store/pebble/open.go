@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"sync"
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
@@ -14,13 +15,17 @@ import (
 )
 
 // format is the version of the layout that the package comment describes. A store of a higher one is refused.
-const format = 2
+//
+//	1  the beginning
+//	2  lists by the tables i and b, and no longer f
+//	3  orders, sealed Tokens, expunged events
+const format = 3
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
 // database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.
 func Open(dir string, o Options) (*Store, error) {
 	s := newStore(dir, o.withDefaults())
-	if err := s.openFiles(); err != nil {
+	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
 	if err := errors.Join(s.upgrade(), s.load()); err != nil {
@@ -47,9 +52,18 @@ func newStore(dir string, o Options) *Store {
 	s.w.untried = newUntried(s.w.seed)
 	s.keeper.hints, s.keeper.touched = map[string]uint64{}, map[uint64]bool{}
 	s.index = newIndex(o.spanRows)
+	s.washer.views = new(sync.WaitGroup)
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
 	return s
+}
+
+// prepare makes ready what reading the store takes: the keys for Tokens, and its files.
+func (s *Store) prepare() (err error) {
+	if s.seals, err = newSeals(s.opts.TokenKeys); err != nil {
+		return err
+	}
+	return s.openFiles()
 }
 
 // openFiles opens the database below, under a lock, and sees that it is the one that belongs here.
@@ -71,7 +85,8 @@ func (s *Store) openFiles() (err error) {
 	}()
 	s.cache = cdb.NewCache(s.opts.cacheSize())
 	log := &engineLog{log: s.opts.Logger, fatal: s.fail}
-	opts := s.opts.engineOptions(log, s.cache)
+	s.washer.logs.FS = s.opts.FS
+	opts := s.opts.engineOptions(log, &s.washer.logs, s.cache)
 	opts.Lock, opts.ReadOnly = s.lock, s.readOnly
 	if s.db, err = openEngine(home.database, opts); err != nil {
 		s.cache.Unref()
@@ -119,9 +134,10 @@ func (s *Store) load() error {
 	if err := s.loadNumbered(); err != nil {
 		return err
 	}
-	if err := s.loadClock(); err != nil {
+	if err := errors.Join(s.loadUses(), s.loadClock()); err != nil {
 		return err
 	}
+	s.washer.due.Store(true) // A crash may have left something; a look costs nothing.
 	return scan(s.db, []byte{tableCounters}, func(key, value []byte) (bool, error) {
 		if err := s.totals.load(string(key[1:]), value); err != nil {
 			return false, damaged(key, err)
@@ -183,4 +199,5 @@ func (s *Store) startBackground(snapshot *cdb.Snapshot) {
 	s.background.Go(s.rebuildFilters)
 	s.background.Go(s.watchDeadlines)
 	s.background.Go(s.housekeep)
+	s.background.Go(s.watchWasher)
 }

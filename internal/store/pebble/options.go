@@ -19,6 +19,13 @@ type Options struct {
 	Machine state.Machine
 	// NoTokenWait is how long a push waits for its waybill's Token before it fails; 24 h by default.
 	NoTokenWait time.Duration
+	// DiscardUnknown says that the push of a waybill without a Token is discarded at once (store.ReasonUnknown), and
+	// not kept waiting for one. A Token that comes later makes it pending all the same.
+	DiscardUnknown bool
+	// TokenKeys seal Tokens on disk: AES-256 keys of 32 bytes, the newest first, which seals; all of them open. Without
+	// any, Tokens are kept as they are. What was kept under another key, or under none, is sealed when it is next
+	// written.
+	TokenKeys [][]byte
 	// Feed hears of pushes that became open; nil: nobody does.
 	Feed   store.Feed
 	Logger *slog.Logger
@@ -78,15 +85,18 @@ const formatMajor = cdb.FormatTableFormatV6
 // every read of a filter or an index went to the file: measured, a push of a backlog cost 145 us of CPU instead of 68.
 func (o *Options) cacheSize() int64 { return o.CacheBytes + 2*int64(o.MemtableBytes) }
 
+// memtables is how many memtables there may be before writes wait for the disk.
+const memtables = 4
+
 // engineOptions are what the engine below is opened with. Measured on 2 shared cores with 800,000 events: memtables and
 // a cache four times as large take 235 MiB of memory instead of 135, and are faster by less than runs differ.
-func (o *Options) engineOptions(log *engineLog, cache *cdb.Cache) *cdb.Options {
+func (o *Options) engineOptions(log *engineLog, logs *logFS, cache *cdb.Cache) *cdb.Options {
 	opts := &cdb.Options{
-		FS:                          o.FS,
+		FS:                          logs,
 		FormatMajorVersion:          formatMajor,
 		Cache:                       cache,
 		MemTableSize:                o.MemtableBytes,
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memtables,
 		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       48,
 		LBaseMaxBytes:               128 << 20,
@@ -94,7 +104,9 @@ func (o *Options) engineOptions(log *engineLog, cache *cdb.Cache) *cdb.Options {
 		MaxOpenFiles:                512,
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		Logger:                      log,
-		EventListener:               &cdb.EventListener{BackgroundError: log.background, DataCorruption: log.damage},
+		EventListener: &cdb.EventListener{
+			BackgroundError: log.background, DataCorruption: log.damage, WALCreated: logs.created,
+		},
 	}
 	for i := range opts.Levels {
 		opts.Levels[i].BlockSize = 16 << 10

@@ -35,18 +35,18 @@ func (s *Store) Waybill(_ context.Context, w state.Waybill) (story store.Waybill
 		if err != nil {
 			return err
 		}
-		tokens, err := readTokens(db, w)
+		token, err := newestToken(db, w)
 		if err != nil {
 			return err
 		}
-		if len(t) == 0 && len(tokens) == 0 {
+		if len(t) == 0 && token == 0 {
 			return fmt.Errorf("waybill %s: %w", w, store.ErrNotFound)
 		}
 		kept, err := readBlock(db, w)
 		if err != nil {
 			return err
 		}
-		story.Stage, story.TokenSet = t.Stage(), len(tokens) > 0
+		story.Stage, story.TokenSet = t.Stage(), token != 0
 		if story.Parked, story.Frozen = kept.is(flagParked), kept.is(flagFrozen); story.Frozen {
 			story.Held = kept.hold
 		}
@@ -80,7 +80,7 @@ func (r *row) storeEvent(e *state.Entry) store.Event {
 	out := store.Event{
 		Seq: r.seq, Event: r.event.event, ReceivedAt: fromMillis(r.event.receivedAt),
 		First: r.event.first, Verdict: e.Verdict, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		HeldUntil: fromMillis(e.Until), Override: e.Override, Status: r.status(),
+		HeldUntil: fromMillis(e.Until), Override: e.Override, Expunged: r.event.expunged(), Status: r.status(),
 		From: r.event.from, Cause: r.event.cause,
 	}
 	if r.event.first == state.Rejected {

@@ -14,8 +14,9 @@ const eventVersion = 1
 const (
 	flagLate byte = 1 << iota
 	flagGap
-	flagNatural // Accepted as it came, with the waybill's Token known: a natural push.
-	flagWhy     // The record says why the event was rejected or ignored.
+	flagNatural  // Accepted as it came, with the waybill's Token known: a natural push.
+	flagWhy      // The record says why the event was rejected or ignored.
+	flagExpunged // Its text was forgotten.
 )
 
 // eventRecord is a row of l.
@@ -97,6 +98,9 @@ func decodeEvent(value []byte) (eventRecord, error) {
 	}
 	return rec, r.end()
 }
+
+// expunged tells whether the event's text was forgotten.
+func (r *eventRecord) expunged() bool { return r.flags&flagExpunged != 0 }
 
 // push is the event's push before anything became of it.
 func (r *eventRecord) push(seq, ord uint64) store.Push {

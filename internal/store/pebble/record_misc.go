@@ -9,6 +9,7 @@ import (
 
 const (
 	tokensVersion  = 1
+	sealedVersion  = 2 // Tokens of version 1 within (see seal.go).
 	accountVersion = 1
 
 	// maxTokens is how many Tokens of a waybill are remembered: beyond the newest they only serve to explain.

@@ -21,7 +21,7 @@ func (x *tx) replayOne(o *actOp, force bool) error {
 	if err != nil {
 		return err
 	}
-	if err := replayable(&rec, force); err != nil {
+	if err := replayable(&event, &rec, force); err != nil {
 		return err
 	}
 	r := x.newReplay(store.Replay{Single: o.seq, Reason: o.act.Reason, UpTo: o.seq, Matched: 1}, o.act)
@@ -33,8 +33,10 @@ func (x *tx) replayOne(o *actOp, force bool) error {
 	return nil
 }
 
-func replayable(rec *pushRecord, force bool) error {
+func replayable(event *eventRecord, rec *pushRecord, force bool) error {
 	switch {
+	case event.expunged():
+		return errExpunged
 	case rec.status == store.Pending:
 		return fmt.Errorf("it is pending: %w", store.ErrState)
 	case rec.status == store.Delivered && !force:

@@ -191,7 +191,7 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 		if err != nil {
 			return nil, err
 		}
-		if !concerns(r, seq, &rec) {
+		if event.expunged() || !concerns(r, seq, &rec) {
 			continue
 		}
 		w, err := x.waybill(event.event.Waybill())

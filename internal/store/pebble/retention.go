@@ -38,19 +38,29 @@ func (s *Store) prune(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for batch := range slices.Chunk(old, pruneBatch) {
-			op := &pruneOp{waybills: batch, horizon: horizon}
-			if err := s.write(ctx, op, &op.waiter); err != nil {
-				return err
-			}
-			s.touch(op.deleted)
-			if !s.pause(prunePause) {
-				return errStopped
-			}
+		if err := s.pruneAll(ctx, old, horizon); err != nil {
+			return err
 		}
 		from = next
 	}
+	if err := s.pruneScanless(ctx, horizon); err != nil {
+		return err
+	}
 	return s.tidySpans(ctx, horizon)
+}
+
+func (s *Store) pruneAll(ctx context.Context, old []state.Waybill, horizon int64) error {
+	for batch := range slices.Chunk(old, pruneBatch) {
+		op := &pruneOp{waybills: batch, horizon: horizon}
+		if err := s.write(ctx, op, &op.waiter); err != nil {
+			return err
+		}
+		s.touch(op.deleted)
+		if !s.pause(prunePause) {
+			return errStopped
+		}
+	}
+	return nil
 }
 
 // pause tells whether the store is still open after a while.
@@ -138,14 +148,22 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 	if err != nil || kept.is(flagFrozen) {
 		return nil, err // A freeze lasts until somebody thaws it.
 	}
-	tokens, err := readTokens(x.s.db, name)
+	orders, err := x.oldOrders(name, horizon)
+	if err != nil || orders == nil {
+		return nil, err
+	}
+	token, err := newestToken(x.s.db, name)
 	if err != nil {
 		return nil, err
 	}
 	for i := range rows {
 		x.unindex(&t[i], &rows[i])
 	}
-	x.deleteWaybill(name, rows, len(tokens) > 0 && tokens[0].at >= horizon)
+	for i := range orders {
+		x.del(orderKey(nil, orders[i].OrderKey))
+		x.del(orderedKey(nil, name, orders[i].number))
+	}
+	x.deleteWaybill(name, rows, token >= horizon)
 	return deleted, nil
 }
 

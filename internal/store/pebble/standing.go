@@ -107,11 +107,11 @@ func (s *standings) of(w state.Waybill) (standing, error) {
 }
 
 func readStanding(db cdb.Reader, w state.Waybill) (at standing, err error) {
-	tokens, err := readTokens(db, w)
+	newest, err := newestToken(db, w)
 	if err != nil {
 		return at, err
 	}
-	at.token = len(tokens) > 0
+	at.token = newest != 0
 	if at.block, err = readBlock(db, w); err != nil {
 		return at, err
 	}

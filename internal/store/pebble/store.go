@@ -51,6 +51,8 @@ type Store struct {
 	disk diskWatch
 
 	index  *index
+	seals  seals
+	washer washer
 	w      writer // Owned by the writer goroutine.
 	keeper keeper
 
@@ -97,6 +99,7 @@ func (s *Store) view(read func(db cdb.Reader) error) error {
 	if s.released {
 		return fmt.Errorf("%w: it is closed", store.ErrClosing)
 	}
+	defer s.washer.see()()
 	snapshot := s.db.NewSnapshot()
 	err := read(snapshot)
 	return errors.Join(err, snapshot.Close())

@@ -18,7 +18,9 @@ func (x *tx) settleTimeline(
 			continue
 		}
 		e.Ord = x.take()
-		opened = append(opened, x.openPush(w, e.Seq, e.Ord, &events[i], false))
+		if p, ok := x.openPush(w, e.Seq, e.Ord, &events[i], false); ok {
+			opened = append(opened, p)
+		}
 	}
 	for i := range after {
 		e := &after[i]
@@ -77,9 +79,17 @@ func (x *tx) expect(at int64) {
 }
 
 // openPush makes the push of an event that was accepted just now pending. natural says that it was accepted as it came:
-// then the event's own row lists it, if it need not wait for a Token.
-func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural bool) store.Push {
-	if w.token == "" || !natural {
+// then the event's own row lists it, if it need not wait for a Token. ok is false if the push was discarded instead.
+func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural bool) (p store.Push, ok bool) {
+	switch {
+	case rec.expunged():
+		x.bornDiscarded(w, seq, ord, store.ReasonExpunged)
+		return p, false
+	case x.s.opts.DiscardUnknown && w.lacksToken():
+		x.bornDiscarded(w, seq, ord, store.ReasonUnknown)
+		return p, false
+	}
+	if w.lacksToken() || !natural {
 		x.list(w, seq, pushRecord{status: store.Pending, ord: ord}, x.now)
 	} else {
 		x.w.untried.add(seq, w.name)
@@ -87,16 +97,22 @@ func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural boo
 	x.indexOpened(w, seq)
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
-	p := rec.push(seq, ord)
+	p = rec.push(seq, ord)
 	p.OpenedAt = fromMillis(x.now)
-	return p
+	return p, true
+}
+
+// bornDiscarded makes the push of an event that was accepted just now, which nothing is to come of.
+func (x *tx) bornDiscarded(w *waybill, seq, ord uint64, reason string) {
+	x.delta.move(w.name.DeliveryID, store.NoPush, store.Discarded)
+	x.savePush(seq, pushRecord{status: store.Discarded, ord: ord, reason: reason, doneAt: x.now})
 }
 
 // list writes an open push with a row in q, or in t as long as its waybill has no Token. It is pending, and waits for a
 // Token, from since on (Unix ms; 0: since its event came).
 func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
 	rec.openedAt = since
-	if w.token == "" {
+	if w.lacksToken() {
 		rec.tokenUntil = since + x.s.opts.NoTokenWait.Milliseconds()
 		x.point(deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq), w)
 		x.expect(rec.tokenUntil)

@@ -79,17 +79,17 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 }
 
 func (x *tx) tokenHistory(w *waybill) ([]token, error) {
-	if w.token == "" {
+	if w.token == "" { // What can't be opened is of no use any more, now that there is a newer one.
 		return nil, nil
 	}
 	if history, ok := x.tokens[w.name]; ok {
 		return history, nil
 	}
-	return readTokens(x.s.db, w.name)
+	return readTokens(x.s.db, x.s.seals, w.name)
 }
 
-// affectedByToken lists a waybill's pushes that wait for a Token, that failed for want of a good one, or whose Token
-// was refused before.
+// affectedByToken lists a waybill's pushes that wait for a Token, that ended for want of a good one, or whose Token was
+// refused before.
 func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 	t, err := x.timeline(w)
 	if err != nil {
@@ -104,16 +104,22 @@ func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 		if err != nil {
 			return nil, err
 		}
-		if rec.failedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0) {
+		if rec.endedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0) {
 			affected = append(affected, numbered{t[i].Seq, rec})
 		}
 	}
 	return affected, nil
 }
 
-// failedForToken tells whether a better Token is all that a push lacked. One that waited in vain for any Token counts.
-func (r *pushRecord) failedForToken() bool {
-	return r.status == store.Failed && (r.reason == store.ReasonToken || r.reason == store.ReasonNoToken)
+// endedForToken tells whether a better Token, or any, is all that a push lacked that has ended.
+func (r *pushRecord) endedForToken() bool {
+	switch r.status {
+	case store.Failed:
+		return r.reason == store.ReasonToken || r.reason == store.ReasonNoToken
+	case store.Discarded:
+		return r.reason == store.ReasonUnknown
+	}
+	return false
 }
 
 // registerToken carries a plan out; nil does nothing.
@@ -121,10 +127,10 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.token = plan.history[0].value
+	w.token, w.sealed = plan.history[0].value, false
 	x.tokens[w.name] = plan.history
 	x.key = waybillKey(x.key[:0], tableTokens, w.name)
-	x.value = encodeTokens(x.value[:0], plan.history)
+	x.value = x.s.seals.sealTokens(x.value[:0], x.key, plan.history)
 	x.set(x.key, x.value)
 	x.unpark(w)
 
@@ -139,7 +145,7 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 // wakePush lets a push go that a new Token concerns.
 func (x *tx) wakePush(w *waybill, p numbered) {
 	switch {
-	case p.rec.status == store.Failed:
+	case p.rec.status != store.Pending:
 		x.reopen(w, p.seq, p.rec, 0, false)
 	case p.rec.tokenUntil != 0:
 		x.unlist(p.seq, &p.rec)

@@ -30,7 +30,8 @@ type tx struct {
 	pushes  map[uint64]pushRecord
 	tokens  map[state.Waybill][]token
 	replays map[uint64]*store.Replay // Those that changed.
-	waiting map[uint64]eventRecord   // Events decided now that a later one may release.
+	orders  map[store.OrderKey]orderRecord
+	waiting map[uint64]eventRecord // Events decided now that a later one may release.
 
 	index    changes
 	changes  []store.Change
@@ -66,7 +67,8 @@ func newTx(s *Store) *tx {
 		s: s, w: &s.w, delta: newCounters(),
 		ids: map[string]first{}, pushes: map[uint64]pushRecord{},
 		tokens: map[state.Waybill][]token{}, waiting: map[uint64]eventRecord{}, replays: map[uint64]*store.Replay{},
-		index: newChanges(),
+		orders: map[store.OrderKey]orderRecord{},
+		index:  newChanges(),
 	}
 }
 
@@ -98,13 +100,14 @@ func (x *tx) reset() {
 	clear(x.tokens)
 	clear(x.waiting)
 	clear(x.replays)
+	clear(x.orders)
 	clear(x.written)
 	clear(x.ops)
 	x.delta.reset()
 	x.index.reset()
 	*x = tx{
 		s: x.s, w: x.w, delta: x.delta, ops: x.ops[:0], ids: x.ids, written: x.written[:0], pushes: x.pushes,
-		tokens: x.tokens, waiting: x.waiting, replays: x.replays, index: x.index, key: x.key[:0], value: x.value[:0],
+		tokens: x.tokens, waiting: x.waiting, replays: x.replays, orders: x.orders, index: x.index, key: x.key[:0], value: x.value[:0],
 	}
 }
 
@@ -176,6 +179,9 @@ func read(db cdb.Reader, key []byte, use func(value []byte) error) (found bool, 
 // damaged names the row that can't be read, and what helps. What the engine below says of a damaged file has a second
 // line, for programs; people are told the file's path instead.
 func damaged(key []byte, err error) error {
+	if _, sealed := errors.AsType[*sealedError](err); sealed {
+		return err // Nothing is damaged.
+	}
 	if info := cdb.ExtractDataCorruptionInfo(err); info != nil {
 		err = fmt.Errorf("%s: %w", info.Path, info.Details)
 	}

@@ -19,13 +19,22 @@ const (
 	upgradeSay  = 1_000_000 // Events between two lines in the log.
 )
 
-// upgrade brings a store of format 1 to format 2, which has the tables i and b and no longer f. The format is raised in
-// the last commit: if it does not come to that, the next start begins anew, and an older carrier still reads the store.
+// upgrade brings a store of an older format to this one. The format is raised in the last commit: if it does not come to
+// that, the next start begins anew, and an older carrier still reads the store.
 func (s *Store) upgrade() error {
 	version, _, err := readIdentity(s.db)
-	if err != nil || version == format {
+	switch {
+	case err != nil || version == format:
 		return err
+	case version == 1:
+		return s.upgradeLists(version)
 	}
+	// What format 3 has more is added by and by.
+	return s.db.Set(metaFormat, []byte{format}, cdb.Sync)
+}
+
+// upgradeLists makes the tables i and b out of what format 1 has, and drops f.
+func (s *Store) upgradeLists(version byte) error {
 	s.opts.Logger.Info("the store is of an older format; building its indexes, which is done once", "format", version)
 	u := upgrader{s: s, b: s.db.NewBatch()}
 	u.check(u.b.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil))

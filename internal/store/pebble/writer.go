@@ -53,6 +53,7 @@ type writer struct {
 	free     chan *tx
 
 	audits, letters serial
+	uses            map[useHash]use
 	replays         replays
 }
 
@@ -66,28 +67,34 @@ func (s *Store) startWriter() {
 func (s *Store) writeLoop() {
 	defer close(s.acks)
 	for op := range s.ops {
-		x := s.begin()
-		x.do(op)
-		s.gather(x)
-		s.commit(x)
-		s.w.cache.age()
-		s.w.replays.forget()
+		for op != nil {
+			x := s.begin()
+			x.do(op)
+			op = s.gather(x)
+			s.commit(x)
+			s.w.cache.age()
+			s.w.replays.forget()
+		}
 	}
 }
 
-// gather adds what waits already.
-func (s *Store) gather(x *tx) {
+// gather adds what waits already. It gives back an operation that must begin the next commit; most often nil.
+func (s *Store) gather(x *tx) operation {
 	for x.rows < maxRows && !x.full {
 		select {
 		case op, ok := <-s.ops:
 			if !ok {
-				return
+				return nil
+			}
+			if _, alone := op.(*expungeOp); alone {
+				return op
 			}
 			x.do(op)
 		default:
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // commit writes the batch and leaves the wait for the disk to the acker.

@@ -1,0 +1,159 @@
+package pebble
+
+import (
+	"context"
+	"fmt"
+	"math"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// CancelOrder cancels an order if its waybill's scans allow it. It is decided by the writer as every scan is, so one of
+// the two comes first, and the other is judged by it.
+func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state.Event) (store.Cancellation, error) {
+	if err := s.disk.refusal(); err != nil {
+		return store.Cancellation{}, err
+	}
+	op := &cancelOp{key: key, event: event}
+	if err := s.write(ctx, op, &op.waiter); err != nil {
+		return store.Cancellation{}, fmt.Errorf("cancel order %s: %w", key.OrderID, err)
+	}
+	return op.done, nil
+}
+
+type cancelOp struct {
+	waiter
+	key   store.OrderKey
+	event state.Event
+	done  store.Cancellation
+}
+
+func (o *cancelOp) rows() int { return 1 }
+func (o *cancelOp) run(x *tx) { o.done, o.err = x.cancelOrder(o.key, o.event) }
+
+// cancelOrder reads all that it takes first, as only that can fail, and then makes all changes.
+func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Cancellation, err error) {
+	order, found, err := x.order(key)
+	if err == nil && !found {
+		err = store.ErrNotFound
+	}
+	if err != nil {
+		return done, err
+	}
+	event.DeliveryID, event.WaybillID, event.Type, event.Token = order.DeliveryID, order.WaybillID, state.Cancelled, ""
+	w, err := x.waybill(order.Waybill())
+	if err != nil {
+		return done, err
+	}
+	before, err := x.timeline(w)
+	if err != nil {
+		return done, err
+	}
+	event.Time = max(event.Time, newestTime(before)+1)
+	var p prepared
+	p.prepare(x.w.seed, &event, nil)
+	seen, known, err := x.seen(&p)
+	if err != nil {
+		return done, err
+	}
+	if known {
+		return store.Cancellation{Verdict: repeatedCancel(seen.verdict), Stage: w.head.Stage, Order: order.Order}, nil
+	}
+	open, err := x.unsent(w, before)
+	if err != nil {
+		return done, err
+	}
+	v, err := x.decideNow(w, &p)
+	if err != nil {
+		return done, err
+	}
+	if err := x.cancelWith(w, &p, v, open); err != nil {
+		return done, err
+	}
+	if v.Entry.Verdict != state.Rejected && order.CancelledAt.IsZero() {
+		order.CancelledAt = fromMillis(x.now)
+		x.saveOrder(order)
+	}
+	return store.Cancellation{Verdict: v.Entry.Verdict, Stage: v.Stage, Order: order.Order}, nil
+}
+
+// newestTime is the action_time of the newest scan that a waybill's story holds; 0 if there is none.
+func newestTime(t state.Timeline) (at int64) {
+	for i := range t {
+		if t[i].Verdict == state.Accepted || t[i].Verdict == state.Held {
+			at = max(at, t[i].Time)
+		}
+	}
+	return at
+}
+
+// repeatedCancel is the verdict of a cancellation that came before, with that verdict.
+func repeatedCancel(first state.Verdict) state.Verdict {
+	if first == state.Rejected {
+		return state.Rejected
+	}
+	return state.Ignored
+}
+
+// decideNow is decide for an event that is newer than all others and waits for none: what is held before it is accepted,
+// as if its time were up.
+func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
+	v, err = x.decide(w, p)
+	if err != nil || v.Entry.Verdict != state.Held {
+		return v, err
+	}
+	own := v.Entry.Seq
+	for _, e := range x.s.opts.Machine.Expire(v.after, math.MaxInt64) {
+		if e.Seq != own {
+			v.Changed = append(v.Changed, e)
+		}
+	}
+	v.Entry, v.Stage = *find(v.after, own), v.after.Stage()
+	v.released, err = x.eventsOf(v.Changed)
+	return v, err
+}
+
+// unsent lists a waybill's pushes that are pending or would be made so by a Token.
+func (x *tx) unsent(w *waybill, t state.Timeline) (open []numbered, err error) {
+	for i := range t {
+		if t[i].Ord == 0 {
+			continue
+		}
+		rec, err := x.push(w.name, t[i].Seq, t[i].Ord)
+		if err != nil {
+			return nil, err
+		}
+		if rec.status == store.Pending || rec.endedForToken() {
+			open = append(open, numbered{t[i].Seq, rec})
+		}
+	}
+	return open, nil
+}
+
+// cancelWith keeps a decided cancellation. If it is accepted, nothing of the waybill is sent any more: not what was open
+// before, not what it released, and not the cancellation itself.
+func (x *tx) cancelWith(w *waybill, p *prepared, v verdict, open []numbered) error {
+	r, _ := x.keepQuietly(w, p, v)
+	if r.Verdict != state.Accepted {
+		return nil
+	}
+	for _, e := range append(v.Changed, v.Entry) {
+		if e.Verdict != state.Accepted {
+			continue
+		}
+		// It came with this commit, so this reads nothing, and the cancellation's ord is its number.
+		rec, err := x.push(w.name, e.Seq, e.Seq)
+		if err != nil {
+			return err
+		}
+		open = append(open, numbered{e.Seq, rec})
+	}
+	for _, o := range open {
+		if o.rec.status == store.Pending || o.rec.endedForToken() {
+			x.discard(w.name, o.seq, &o.rec, store.ReasonCancelled)
+		}
+	}
+	x.feedReload(w)
+	return nil
+}
