@@ -186,12 +186,12 @@ func settleNothing(f *fixture) {
 func settleWaiting(f *fixture) {
 	w := waybill("1")
 	r := f.one(f.scan("1", state.PickupDone, 100), state.Accepted)
-	f.settle(store.Outcome{Seq: r.Seq, Waybill: w, Status: store.Discarded, Reason: store.ReasonUnknown})
+	f.settle(store.Outcome{Seq: r.Seq, Waybill: w, Status: store.Discarded, Reason: store.ReasonOperator})
 	f.openPushes(w)
 	f.pass(2 * noTokenWait)
-	f.status(r.Seq, store.Discarded, store.ReasonUnknown)
+	f.status(r.Seq, store.Discarded, store.ReasonOperator)
 	f.token(w, "T", true)
-	f.status(r.Seq, store.Discarded, store.ReasonUnknown)
+	f.status(r.Seq, store.Discarded, store.ReasonOperator)
 }
 
 func settleMany(f *fixture) {

@@ -14,11 +14,13 @@ import (
 
 // Options are what an engine is opened with.
 type Options struct {
-	Machine     state.Machine
-	NoTokenWait time.Duration
-	Retention   time.Duration
-	Feed        store.Feed
-	Now         func() time.Time // The only clock that the engine may tell time by.
+	Machine        state.Machine
+	NoTokenWait    time.Duration
+	DiscardUnknown bool
+	TokenKeys      [][]byte // Under which Tokens are kept, newest first.
+	Retention      time.Duration
+	Feed           store.Feed
+	Now            func() time.Time // The only clock that the engine may tell time by.
 }
 
 // Engine is an engine with what tests need beside the interface.
@@ -40,7 +42,8 @@ func Run(t *testing.T, open Opener) {
 		{"apply", applyTests}, {"hold", holdTests}, {"token", tokenTests}, {"settle", settleTests},
 		{"replay", replayTests}, {"replays", replaysTests}, {"byhand", byHandTests}, {"audit", auditTests},
 		{"waiting", waitingTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
-		{"stats", statsTests}, {"life", lifeTests},
+		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
+		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
