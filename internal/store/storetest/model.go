@@ -40,6 +40,12 @@ func runModel(t *testing.T, open Opener) {
 			"start":    m.startReplay,
 			"step":     m.stepReplay,
 			"set":      m.setReplay,
+			"order":    m.putOrder,
+			"cancel":   m.cancel,
+			"expunge":  m.expunge,
+			"use":      m.firstUse,
+			"unknown":  m.switchUnknown,
+			"rotate":   m.rotate,
 			"pass":     m.pass,
 			"reopen":   m.reopen,
 			"":         m.compare,
@@ -91,6 +97,12 @@ type model struct {
 	audits    int
 	verdicts  map[state.Verdict]int64
 	accepted  int
+
+	orders      map[store.OrderKey]*store.Order
+	newestOrder map[state.Waybill]*store.Order
+	cancelled   map[string]state.Verdict // By the id of the event.
+	expunged    map[uint64]bool
+	uses        map[string]modelUse
 }
 
 func newModel(t *testing.T, open Opener, home string) *model {
@@ -101,6 +113,8 @@ func newModel(t *testing.T, open Opener, home string) *model {
 		timelines: map[state.Waybill]state.Timeline{}, tokens: map[state.Waybill]string{},
 		parked: map[state.Waybill]bool{}, frozen: map[state.Waybill]bool{},
 		pushes: map[uint64]*modelPush{}, verdicts: map[state.Verdict]int64{},
+		orders: map[store.OrderKey]*store.Order{}, newestOrder: map[state.Waybill]*store.Order{},
+		cancelled: map[string]state.Verdict{}, expunged: map[uint64]bool{}, uses: map[string]modelUse{},
 	}
 	m.store = open(t, home, m.opts)
 	return m
@@ -180,7 +194,14 @@ func (m *model) accept(w state.Waybill, entries []state.Entry) {
 		m.accepted++
 		p := &modelPush{waybill: w, ord: m.accepted}
 		m.pushes[e.Seq] = p
-		m.opened(p, 0, false)
+		switch {
+		case m.expunged[e.Seq]:
+			*p = modelPush{waybill: w, ord: p.ord, status: store.Discarded, reason: store.ReasonExpunged, doneAt: m.clock.Now()}
+		case m.opts.DiscardUnknown && m.tokens[w] == "":
+			*p = modelPush{waybill: w, ord: p.ord, status: store.Discarded, reason: store.ReasonUnknown, doneAt: m.clock.Now()}
+		default:
+			m.opened(p, 0, false)
+		}
 	}
 }
 
@@ -227,7 +248,7 @@ func (m *model) newToken(w state.Waybill, token string) bool {
 			continue
 		}
 		switch {
-		case p.status == store.Failed && (p.reason == store.ReasonToken || p.reason == store.ReasonNoToken):
+		case p.lacksToken():
 			m.opened(p, 0, false)
 		case p.status == store.Pending && p.tokenUntil.IsZero() && p.refusals > 0:
 			p.refusals, p.nextAt = 0, time.Time{}
@@ -424,6 +445,7 @@ func (m *model) compareAll() {
 		m.compareReplay(r)
 	}
 	m.compareAudit()
+	m.compareOrders()
 	for w, timeline := range m.timelines {
 		m.compareLane(w)
 		story, err := m.store.Waybill(context.Background(), w)
@@ -432,7 +454,8 @@ func (m *model) compareAll() {
 		}
 		for i, e := range timeline {
 			got := story.Timeline[i].Event
-			if got.Seq != e.Seq || got.Verdict != e.Verdict || got.Reason != e.Reason || got.Late != e.Late || got.Gap != e.Gap || got.Override != e.Override {
+			if got.Seq != e.Seq || got.Verdict != e.Verdict || got.Reason != e.Reason || got.Late != e.Late || got.Gap != e.Gap || got.Override != e.Override ||
+				got.Expunged != m.expunged[e.Seq] {
 				m.Fatalf("waybill %s, event %d is %+v, want %+v", w, i, got, e)
 			}
 		}

@@ -99,7 +99,7 @@ func (m *model) override(t *rapid.T) {
 	_, err := m.store.Accept(context.Background(), s.seq, act)
 	after := slices.Clone(m.timelines[w])
 	changed := m.opts.Machine.Override(after, s.seq, m.clock.Now().UnixMilli())
-	if m.answered(t, "Accept", err, changed != nil, kept) {
+	if m.answered(t, "Accept", err, changed != nil && !m.expunged[s.seq], kept) {
 		m.timelines[w] = after
 		m.accept(w, changed)
 	}

@@ -63,7 +63,7 @@ func (m *model) replay(t *rapid.T) {
 	force := rapid.Bool().Draw(t, "force")
 	act, kept := m.act(t, store.ActReplay)
 	_, err := m.store.Replay(context.Background(), seq, force, act)
-	works := p != nil && p.status != store.Pending && (p.status != store.Delivered || force)
+	works := p != nil && p.status != store.Pending && (p.status != store.Delivered || force) && !m.expunged[seq]
 	if !m.answered(t, "Replay", err, works, kept) {
 		return
 	}
@@ -142,7 +142,7 @@ func (m *model) stepReplay(t *rapid.T) {
 // concerns tells whether a replay may move a push. One that it has moved in the same step is pending by then.
 func (m *model) concerns(r *modelReplay, seq uint64, p *modelPush) bool {
 	due := p.status == store.Failed || p.status == store.Discarded && r.discarded
-	return due && seq <= r.upTo && !p.doneAt.After(r.createdAt)
+	return due && !m.expunged[seq] && seq <= r.upTo && !p.doneAt.After(r.createdAt)
 }
 
 func (m *model) setReplay(t *rapid.T) {
