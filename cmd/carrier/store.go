@@ -30,6 +30,18 @@ func (f *configFlag) folder(w *world) (string, error) {
 	return folder, nil
 }
 
+// reading is what it takes to read the store: the keys of its Tokens.
+func (f *configFlag) reading(w *world) (o pebble.Options, err error) {
+	c, err := f.load(w)
+	if err != nil {
+		return o, err
+	}
+	if o.TokenKeys, err = c.Store.TokenKeys(); err != nil {
+		return o, usageError{fmt.Errorf("store.key_file: %w", err)}
+	}
+	return o, nil
+}
+
 type storeCheck struct {
 	configFlag
 }
@@ -39,12 +51,16 @@ func (s *storeCheck) Run(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	return checkFolder(ctx, w, folder)
+	o, err := s.reading(w)
+	if err != nil {
+		return err
+	}
+	return checkFolder(ctx, w, folder, o)
 }
 
 // checkFolder verifies a store and says what it holds.
-func checkFolder(ctx context.Context, w *world, folder string) error {
-	report, err := pebble.CheckDir(ctx, folder, pebble.Options{})
+func checkFolder(ctx context.Context, w *world, folder string, o pebble.Options) error {
+	report, err := pebble.CheckDir(ctx, folder, o)
 	if err != nil {
 		return err
 	}
@@ -74,7 +90,10 @@ func (s *storeBackup) Run(ctx context.Context, w *world) error {
 	if _, err := os.Lstat(s.To); err == nil {
 		return usageError{fmt.Errorf("--to: %s exists; name a folder that does not", s.To)}
 	}
-	var err error
+	o, err := s.reading(w)
+	if err != nil {
+		return err
+	}
 	if s.tokenGiven(w) {
 		err = s.online(ctx, w)
 	} else {
@@ -84,7 +103,7 @@ func (s *storeBackup) Run(ctx context.Context, w *world) error {
 		return err
 	}
 	fmt.Fprintf(w.stdout, "the copy is in %s and opens as a store: store.url: file:%s\n", s.To, s.To)
-	return checkFolder(ctx, w, s.To)
+	return checkFolder(ctx, w, s.To, o)
 }
 
 // offline copies a folder that no service uses.

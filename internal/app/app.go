@@ -104,13 +104,19 @@ func (a *App) openStore() (err error) {
 	if !ok {
 		return fmt.Errorf("store.url: %s names no folder; write file:FOLDER", a.cfg.Store.URL)
 	}
+	keys, err := a.cfg.Store.TokenKeys()
+	if err != nil {
+		return fmt.Errorf("store.key_file: %w", err)
+	}
 	a.store, err = pebble.Open(folder, pebble.Options{
-		Machine:      state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)},
-		NoTokenWait:  time.Duration(a.cfg.Push.NoTokenWait),
-		Retention:    time.Duration(a.cfg.Store.Retention),
-		MinFreeBytes: uint64(a.cfg.Store.MinFree),
-		Feed:         a.feed,
-		Logger:       a.log.With("part", "store"),
+		Machine:        state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)},
+		NoTokenWait:    time.Duration(a.cfg.Push.NoTokenWait),
+		DiscardUnknown: a.cfg.Push.UnknownWaybills == config.UnknownDiscard,
+		TokenKeys:      keys,
+		Retention:      time.Duration(a.cfg.Store.Retention),
+		MinFreeBytes:   uint64(a.cfg.Store.MinFree),
+		Feed:           a.feed,
+		Logger:         a.log.With("part", "store"),
 	})
 	return err
 }

@@ -72,8 +72,8 @@ func (k *checker) store() {
 	if _, ok := s.Folder(); !ok && !validPostgres(s.URL.Reveal()) {
 		k.bad("store.url", "must be file:FOLDER or postgres://user:password@host:5432/database")
 	}
-	if s.KeyFile != "" {
-		k.readable("store.key_file", s.KeyFile)
+	if _, err := s.TokenKeys(); err != nil {
+		k.bad("store.key_file", "%v", err)
 	}
 	push := k.c.Push
 	if s.Retention > 0 && s.Retention < push.NoTokenWait {

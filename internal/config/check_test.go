@@ -65,7 +65,7 @@ func TestCheckRefuses(t *testing.T) {
 		{name: "free space below zero", yaml: "store:\n  min_free: -1\n",
 			want: []string{"c.yaml:2: store.min_free: must not be negative, not -1"}},
 		{name: "no such key file", yaml: "store:\n  key_file: keys\n",
-			want: []string{"c.yaml:2: store.key_file: not available in this version; remove it", "c.yaml:2: store.key_file: keys: there is no such file; check the path"}},
+			want: []string{"c.yaml:2: store.key_file: keys: there is no such file; check the path"}},
 
 		// Sources.
 		{name: "source without a name", yaml: "sources:\n- api_key: " + canary + "\n",
@@ -219,8 +219,6 @@ func TestCheckRefuses(t *testing.T) {
 				"c.yaml:3: push.no_token_wait: must be above 0, not 0",
 				"c.yaml:4: push.token_retries: must be 0 to 100, not -1",
 			}},
-		{name: "unknown_waybills", yaml: "push:\n  unknown_waybills: discard\n",
-			want: []string{"c.yaml:2: push.unknown_waybills: not available in this version; remove it"}},
 		{name: "unknown_waybills of another kind", yaml: "push:\n  unknown_waybills: drop\n",
 			want: []string{`c.yaml:2: push.unknown_waybills: must be wait or discard, not "drop"`}},
 		{name: "quota_reserve", yaml: "push:\n  quota_reserve: 0.2\n",

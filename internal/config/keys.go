@@ -139,8 +139,8 @@ var keys = map[string]about{
 		limit: atLeast(0),
 	},
 	"store.key_file": {
-		en: "File with the AES key(s) that encrypt waybill Tokens at rest, newest first. Relative to this file. Empty: not encrypted.",
-		zh: "运单 Token 落盘加密用的 AES 密钥文件，新密钥在前；相对于本配置文件。留空则不加密。",
+		en: "File with the AES key(s) that encrypt waybill Tokens at rest: 32 bytes in base64 or hex a line, newest first, older ones only to read. Relative to this file. Empty: not encrypted.",
+		zh: "运单 Token 落盘加密用的 AES 密钥文件：每行一个 32 字节密钥（base64 或十六进制），新密钥在前，旧密钥只用于读取；相对于本配置文件。留空则不加密。",
 	},
 	"nats.url": {
 		en: "Empty: off. embedded: a server inside this process. Or nats://host:4222, several separated by commas.",
@@ -330,8 +330,8 @@ var keys = map[string]about{
 		limit: above(0),
 	},
 	"push.unknown_waybills": {
-		en:      "Scans of waybills that WeChat never ordered: wait for a Token, or discard.",
-		zh:      "非微信下单的运单扫描：wait 等待 Token，discard 丢弃。",
+		en:      "Scans of waybills that WeChat never ordered: wait for a Token, or discard at once. A Token that comes later brings discarded ones back.",
+		zh:      "非微信下单的运单扫描：wait 等待 Token，discard 立即丢弃；之后收到 Token 时，已丢弃的会恢复推送。",
 		choices: []string{UnknownWait, UnknownDiscard},
 	},
 	"push.quota_reserve": {

@@ -86,7 +86,9 @@ func readableByAll(path string) bool {
 
 // finish settles what one key leaves to another.
 func (c *Config) finish(d *decoder) {
-	c.Store.KeyFile = d.path(c.Store.KeyFile)
+	if c.Store.KeyFile = d.path(c.Store.KeyFile); c.Store.KeyFile != "" && readableByAll(c.Store.KeyFile) {
+		d.warn("store.key_file: %s: is readable by everyone; chmod 640 it", c.Store.KeyFile)
+	}
 	c.NATS.CredsFile = d.path(c.NATS.CredsFile)
 	for i := range c.Accounts {
 		a := &c.Accounts[i]

@@ -317,7 +317,9 @@ sources: [{name: app, api_key_file: ../app, signing_secret_file: "${SIGNING}"}]
 accounts: [{delivery_id: SF, secret_file: ` + absolute + `}]
 store: {url_file: ../dsn, key_file: keys}
 `
-	if err := os.WriteFile("conf/c.yaml", []byte(text), 0o600); err != nil {
+	if err := errors.Join(
+		os.WriteFile("conf/keys", []byte(strings.Repeat("ab", 32)), 0o600), os.WriteFile("conf/c.yaml", []byte(text), 0o600),
+	); err != nil {
 		t.Fatal(err)
 	}
 	c, err := Load("conf/c.yaml", []string{"SIGNING=../sf"})

@@ -14,7 +14,6 @@ var unavailable = []struct {
 	value   string                   // What used finds, for the reference.
 }{
 	{pattern: "store.url", used: isPostgres, value: "postgres://"},
-	{pattern: "store.key_file"},
 	{pattern: "nats.url"},
 	{pattern: "accounts[].callback.token"},
 	{pattern: "accounts[].callback.encoding_aes_key"},
@@ -22,15 +21,12 @@ var unavailable = []struct {
 	{pattern: "accounts[].orders.url"},
 	{pattern: "accounts[].orders.secret"},
 	{pattern: "merchants"},
-	{pattern: "push.unknown_waybills", used: isDiscard, value: UnknownDiscard},
 	{pattern: "push.quota_reserve"},
 }
 
 func isPostgres(v reflect.Value) bool {
 	return strings.HasPrefix(v.String(), "postgres://") || strings.HasPrefix(v.String(), "postgresql://")
 }
-
-func isDiscard(v reflect.Value) bool { return v.String() == UnknownDiscard }
 
 // available refuses what this version can't do.
 func (k *checker) available(at visited) {
