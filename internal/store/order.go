@@ -27,7 +27,9 @@ type Order struct {
 }
 
 // Waybill is the order's.
-func (o *Order) Waybill() state.Waybill { return state.Waybill{DeliveryID: o.DeliveryID, WaybillID: o.WaybillID} }
+func (o *Order) Waybill() state.Waybill {
+	return state.Waybill{DeliveryID: o.DeliveryID, WaybillID: o.WaybillID}
+}
 
 // Orders keeps what WeChat orders.
 type Orders interface {

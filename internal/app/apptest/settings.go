@@ -16,6 +16,7 @@ import (
 type Settings struct {
 	Listen, AdminListen string // Default: a free port of this machine.
 	Store               string // The store's folder.
+	KeyFile             string // store.key_file; default none.
 	Accounts            []Account
 	ReorderWindow       time.Duration // Default 2m.
 	Push                string        // The section push in YAML's flow form; default QuickPush.
@@ -71,7 +72,7 @@ func (s *Settings) YAML() string {
 		proxies = fmt.Sprintf(", trusted_proxies: [%q]", s.TrustedProxies)
 	}
 	line("server: {listen: %q, admin_listen: %q%s}", cmp.Or(s.Listen, "127.0.0.1:0"), cmp.Or(s.AdminListen, "127.0.0.1:0"), proxies)
-	line("store: {url: %q, min_free: 0}", "file:"+s.Store)
+	line("store: {url: %q, min_free: 0, key_file: %q}", "file:"+s.Store, s.KeyFile)
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
 	line("log: {level: %s, format: json}", cmp.Or(s.LogLevel, "info"))

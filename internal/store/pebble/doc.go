@@ -23,7 +23,11 @@
 //	q seq                     open pushes that the natural order of l does not show (below)
 //	i kind value 0 seq        what rows are listed under that may change: nothing in the value
 //	b kind value 0 span       what events are listed under that never changes: a bitmap of the span's numbers
-//	k delivery 0 waybill      Tokens, newest first
+//	k delivery 0 waybill      Tokens, newest first; sealed if there are keys (seals)
+//	o delivery 0 biz 0 order  an order and what WeChat was answered
+//	v delivery 0 waybill 0 number  the key of an order of that waybill, the newest last
+//	u deadline hash           signed requests that came before, by the moment until which they are remembered
+//	e delivery 0 waybill      expunged waybills whose bytes are still in the files (washer)
 //	p delivery 0 waybill      parked and frozen, since when and why; absent while neither
 //	x delivery                what outlives a restart of an account
 //	a number                  what people did, as JSON
@@ -39,6 +43,17 @@
 // Token known, is a natural push: its l row says so, and it is open until a final r row exists. All natural pushes
 // below the low-water mark are final. Every other open push has a row in q or t. A natural push that stays open
 // while maxNatural numbers pass it is moved to q, so that the mark is never far behind.
+//
+// With Options.DiscardUnknown, an event whose waybill has no Token is accepted with a row in r that says discarded, and
+// none in t: nothing waits, and no deadline is carried out. A Token reads the waybill's timeline and reopens them.
+//
+// # What is forgotten
+//
+// Expunge rewrites the rows of one waybill: the text of an event is the only part of l that can ever change, and the row
+// says so. Row and hash of an event's id stay, so it is still known when it comes again. What is left for as long as the
+// retention are numbers, times, verdicts, and hashes of the texts (SHA-256, cut short). The bytes leave the tables and
+// the logs some seconds later; backups that were made before keep them, as do acts and reasons in people's own words,
+// and messages that could not be read.
 //
 // # Lists
 //
