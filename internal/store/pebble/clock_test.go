@@ -80,3 +80,19 @@ func TestRetryNowAfterTheClockWentBack(t *testing.T) {
 		t.Errorf("RetryNow: %+v, %v", p, err)
 	}
 }
+
+// TestUseAfterTheClockWentBack sees that a signed request is not forgotten because commits are dated later than now.
+func TestUseAfterTheClockWentBack(t *testing.T) {
+	c := newClock()
+	o := options(t, vfs.NewMem())
+	o.Now = c.now
+	s := mustOpen(t, "data", o)
+	mustApply(t, s, scanOf("0", 0))
+	c.advance(-time.Hour)
+	for content, want := range []bool{true, false} {
+		got, err := s.FirstUse(t.Context(), "signature", [32]byte{byte(content)}, c.now().Add(10*time.Minute))
+		if err != nil || got != want {
+			t.Errorf("content %d: %v, %v; want %v", content, got, err, want)
+		}
+	}
+}

@@ -262,8 +262,8 @@ func TestUpgrade(t *testing.T) {
 // TestRetentionTidiesSpans sees that spans lose the bits of events that are deleted, and go with the last one.
 func TestRetentionTidiesSpans(t *testing.T) {
 	o := options(t, vfs.NewMem())
-	now := time.UnixMilli(1_800_000_000_000)
-	o.Retention, o.Now = time.Hour, func() time.Time { return now }
+	c := newClock()
+	o.Retention, o.Now = time.Hour, c.now
 	s := mustOpen(t, "data", o)
 	deliver := func(waybill string, status store.Status) {
 		t.Helper()
@@ -280,7 +280,7 @@ func TestRetentionTidiesSpans(t *testing.T) {
 		}
 		deliver(fmt.Sprint("old-", i), status)
 	}
-	now = now.Add(2 * time.Hour)
+	c.advance(2 * time.Hour)
 	for i := range 100 {
 		deliver(fmt.Sprint("new-", i), store.Delivered)
 	}

@@ -134,7 +134,8 @@ func (s *Store) load() error {
 	if err := s.loadNumbered(); err != nil {
 		return err
 	}
-	if err := errors.Join(s.loadUses(), s.loadClock()); err != nil {
+	s.loadUses()
+	if err := s.loadClock(); err != nil {
 		return err
 	}
 	s.washer.due.Store(true) // A crash may have left something; a look costs nothing.

@@ -10,11 +10,6 @@ import (
 
 // oldOrders reads a waybill's orders; nil if one of them is not older than the horizon (Unix ms).
 func (x *tx) oldOrders(name state.Waybill, horizon int64) ([]orderRecord, error) {
-	for _, o := range x.orders {
-		if o.Waybill() == name {
-			return nil, nil
-		}
-	}
 	orders, err := readOrders(x.s.db, name)
 	if err != nil {
 		return nil, err

@@ -50,9 +50,10 @@ type useOp struct {
 
 func (o *useOp) rows() int { return 1 }
 
+// run tells time by the clock, as whoever sets until does: commits may be dated later, after the clock was put back.
 func (o *useOp) run(x *tx) {
 	known, found := x.w.uses[o.hash]
-	if found = found && known.until >= x.now; found && known.digest != o.use.digest {
+	if found = found && known.until >= x.s.opts.Now().UnixMilli(); found && known.digest != o.use.digest {
 		return
 	}
 	o.allowed = true
@@ -64,17 +65,21 @@ func (o *useOp) run(x *tx) {
 	x.set(x.key, o.use.digest[:])
 }
 
-// loadUses reads what was remembered.
-func (s *Store) loadUses() error {
+// loadUses reads what was remembered. Damage is passed over: what is lost would be forgotten within minutes anyway.
+func (s *Store) loadUses() {
 	s.w.uses = map[useHash]use{}
-	return scan(s.db, []byte{tableUses}, func(key, value []byte) (bool, error) {
+	err := scan(s.db, []byte{tableUses}, func(key, value []byte) (bool, error) {
 		if len(key) != 9+len(useHash{}) || len(value) != len(use{}.digest) {
-			return false, damaged(key, errRecord)
+			s.reportDamage(damaged(key, errRecord))
+			return true, nil
 		}
 		u := use{[32]byte(value), int64(binary.BigEndian.Uint64(key[1:]))}
 		s.w.uses[useHash(key[9:])] = u // The one that is remembered longest comes last.
 		return true, nil
 	})
+	if err != nil {
+		s.reportDamage(err)
+	}
 }
 
 // forgetUses forgets uses whose time is over.
