@@ -95,6 +95,37 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
+// BenchmarkApplyUnknown sends scans of waybills that WeChat never ordered, and for comparison of those that it did.
+func BenchmarkApplyUnknown(b *testing.B) {
+	for _, c := range []struct {
+		name           string
+		token, discard bool
+	}{{"ordered", true, false}, {"wait", false, false}, {"discard", false, true}} {
+		b.Run(c.name, func(b *testing.B) {
+			o := options(b, vfs.Default)
+			o.spanRows, o.Waybills, o.CacheBytes, o.MemtableBytes, o.DiscardUnknown = 0, 0, 0, 0, c.discard
+			s := mustOpen(b, b.TempDir(), o)
+			events := make([]state.Event, 0, 100)
+			b.ResetTimer()
+			startCPU()
+			for i := 0; i < b.N; i += 100 {
+				events = events[:0]
+				for n := i; n < min(i+100, b.N); n++ {
+					e := benchEvent(n)
+					if !c.token {
+						e.Token = ""
+					}
+					events = append(events, e)
+				}
+				if _, err := s.Apply(b.Context(), events); err != nil {
+					b.Fatal(err)
+				}
+			}
+			reportEvents(b, b.N)
+		})
+	}
+}
+
 func BenchmarkApplyBatch100(b *testing.B) {
 	s := benchOpen(b, b.TempDir())
 	defer s.Close()
