@@ -106,7 +106,7 @@ func operations(t *testing.T, f func(method, path string, op apicheck.Node)) {
 // an example.
 func TestEveryOperationIsTold(t *testing.T) {
 	d := document(t)
-	security := map[string]string{"anyone": "[]", "source": "[map[sourceKey:[]] map[webhookId:[] webhookSignature:[] webhookTimestamp:[]]]"}
+	security := map[string]string{"anyone": "[]", "wechat": "[map[wechatSignature:[]]]", "source": "[map[sourceKey:[]] map[webhookId:[] webhookSignature:[] webhookTimestamp:[]]]"}
 	ids := map[string]bool{}
 	operations(t, func(method, path string, op apicheck.Node) {
 		name := method + " " + path

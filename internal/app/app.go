@@ -17,6 +17,7 @@ import (
 	"carrier/internal/admin"
 	"carrier/internal/config"
 	"carrier/internal/ingest"
+	"carrier/internal/orders"
 	"carrier/internal/pathpush"
 	"carrier/internal/replay"
 	"carrier/internal/server"
@@ -41,6 +42,7 @@ type App struct {
 	store   *pebble.Store
 	pusher  *pathpush.Pusher
 	replays *replay.Runner
+	orders  *orders.Service
 	feedTo  atomic.Pointer[pathpush.Pusher] // the same; the store's goroutine reads it
 	server  *server.Server
 	metrics *telemetry.Metrics
@@ -82,6 +84,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := a.newReplays(); err != nil {
 		return err
 	}
+	if err := a.newOrders(o.Version); err != nil {
+		return err
+	}
 	a.admin = &admin.Service{
 		Store: a.store, Pusher: a.pusher, Replays: a.replays, Accounts: a.accountIDs(), BackupDir: folder,
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
@@ -89,7 +94,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
 	a.server, err = server.Listen(ctx, server.Options{
 		Listen: a.cfg.Server.Listen, AdminListen: a.cfg.Server.AdminListen,
-		Events: webhook, Admin: a.admin, Tokens: a.adminTokens(),
+		Events: webhook, Callbacks: a.orders, Admin: a.admin, Tokens: a.adminTokens(),
 		Metrics: a.metrics.Handler(), Ready: a.ready, Observe: a.metrics.HTTPRequest,
 		TrustedProxies: a.cfg.Server.TrustedProxies, Log: a.log.With("part", "http"),
 	})

@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"internal/telemetry":       {"internal/store"},
 
 	"internal/ingest":   {"internal/problem", "internal/state", "internal/store"},
+	"internal/orders":   {"internal/callback", "internal/problem", "internal/state", "internal/store"},
 	"internal/replay":   {"internal/state", "internal/store"},
 	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
 	"internal/admin": {"internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
@@ -44,7 +45,7 @@ var allowed = map[string][]string{
 	"internal/adminclient": {},
 
 	// The one package that knows all parts, and what runs the whole of it.
-	"internal/app": {"internal/admin", "internal/config", "internal/ingest", "internal/pathpush", "internal/replay", "internal/server",
+	"internal/app": {"internal/admin", "internal/callback", "internal/config", "internal/ingest", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
 		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},

@@ -24,6 +24,9 @@ func (k *checker) accounts() {
 		k.baseURL(at+".base_url", a.BaseURL, a.TokenMode)
 		k.fallback(at, a)
 		k.callback(at+".callback", a.Callback)
+		if a.Callback.EncodingAESKey != "" && a.AppID == "" && a.TokenMode == TokenNone { // Else it was said already.
+			k.bad(at+".appid", "is missing beside callback.encoding_aes_key; what WeChat encrypts ends with it")
+		}
 		k.orders(at+".orders", a.Orders)
 		if time.Duration(a.Timeout) > maxTimeout {
 			k.bad(at+".timeout", "%v is longer than %v, but a stop waits for requests in flight and takes 30s at most; shorten it", a.Timeout, Duration(maxTimeout))

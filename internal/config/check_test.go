@@ -143,29 +143,23 @@ func TestCheckRefuses(t *testing.T) {
 			want: []string{"c.yaml:3: accounts[0].timeout: 26s is longer than 25s, but a stop waits for requests in flight and takes 30s at most; shorten it"}},
 		{name: "callback", yaml: account("callback: {token: " + canary + ", encoding_aes_key: " + canary + ", previous_encoding_aes_key: " + aes + "}"),
 			want: []string{
-				"c.yaml:3: accounts[0].callback.token: not available in this version; remove it",
-				"c.yaml:3: accounts[0].callback.encoding_aes_key: not available in this version; remove it",
-				"c.yaml:3: accounts[0].callback.previous_encoding_aes_key: not available in this version; remove it",
 				"c.yaml:3: accounts[0].callback.token: must be 3 to 32 letters and digits, as in WeChat's message push settings",
 				"c.yaml:3: accounts[0].callback.encoding_aes_key: must be the 43 characters of an EncodingAESKey, as in WeChat's message push settings",
 			}},
 		{name: "callback keys without their fellows", yaml: account("callback: {previous_encoding_aes_key: "+aes+"}") + "- {delivery_id: YTO, appid: wx2, secret: s2, callback: {encoding_aes_key: " + aes + "}}\n",
 			want: []string{
-				"c.yaml:3: accounts[0].callback.previous_encoding_aes_key: not available in this version; remove it",
 				"c.yaml:3: accounts[0].callback.encoding_aes_key: is missing beside previous_encoding_aes_key; write the new key here",
-				"c.yaml:4: accounts[1].callback.encoding_aes_key: not available in this version; remove it",
 				"c.yaml:4: accounts[1].callback.token: is missing beside encoding_aes_key; copy both from WeChat's message push settings",
 			}},
+		{name: "encrypted callbacks without an appid", yaml: "accounts:\n- {delivery_id: SF, token_mode: none, base_url: http://x, callback: {token: abc, encoding_aes_key: " + aes + "}}\n",
+			want: []string{"c.yaml:2: accounts[0].appid: is missing beside callback.encoding_aes_key; what WeChat encrypts ends with it"}},
 		{name: "orders", yaml: account("orders: {url: ftp://x, secret_file: secret}"),
 			want: []string{
-				"c.yaml:3: accounts[0].orders.url: not available in this version; remove it",
-				"c.yaml:3: accounts[0].orders.secret: not available in this version; remove it",
 				"c.yaml:3: accounts[0].orders.url: must be http:// or https:// and a host, for example https://api.weixin.qq.com",
 				`c.yaml:3: accounts[0].orders.secret: must be whsec_ and the base64 of at least 24 bytes; make one with: echo "whsec_$(openssl rand -base64 32)"`,
 			}},
 		{name: "orders without a secret", yaml: account("orders: {url: http://dispatch:80}"),
 			want: []string{
-				"c.yaml:3: accounts[0].orders.url: not available in this version; remove it",
 				"c.yaml:3: accounts[0].orders.secret: is missing beside url; write a whsec_ secret that both sides know",
 			}},
 
@@ -386,6 +380,8 @@ accounts:
 - {delivery_id: A, appid: wx1, secret_file: secret, token_mode: basic, base_url: http://10.0.0.1}
 - {delivery_id: B, token_mode: none}
 - {delivery_id: C, appid: wx1, secret: s, base_url: http://localhost:1}
+- {delivery_id: D, appid: wx1, secret: s, callback: {token: abc}}
+- {delivery_id: E, appid: wx1, secret: s, orders: {url: http://dispatch, secret: ` + signing + `}}
 `, "secret": canary, "creds": ""})
 	for _, name := range []string{"c.yaml", "secret"} {
 		if err := os.Chmod(name, 0o644); err != nil {
@@ -407,6 +403,8 @@ accounts:
 		"accounts[0].token_mode: basic makes the tokens of every other user of this appid end; use stable",
 		"accounts[0].base_url: credentials travel unencrypted; use https if the network is shared",
 		"accounts[1].token_mode: none works in WeChat's cloud, over http; set base_url: http://api.weixin.qq.com",
+		"accounts[3].callback: without encoding_aes_key what WeChat pushes is neither secret nor signed; choose the safe mode (安全模式) in its console, and set the key",
+		"accounts[4].orders: is not used, because callback.token is empty, and without it no order is taken from WeChat",
 		"server.trusted_proxies: 0.0.0.0/0 believes everybody's X-Forwarded-For; name your proxies only",
 		"nats.creds_file: is not used, because nats.url is empty",
 	}

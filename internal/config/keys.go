@@ -215,20 +215,20 @@ var keys = map[string]about{
 		choices: []string{TokenStable, TokenBasic, TokenNone},
 	},
 	"accounts[].callback.token": {
-		en: "Token of the message push settings (消息推送配置): 3 to 32 letters and digits.",
-		zh: "消息推送配置中的 Token，3 至 32 位字母或数字。",
+		en: "Token of the message push settings (消息推送配置): 3 to 32 letters and digits. Their URL is https://HOST/wechat/DELIVERY_ID/callback. Empty: WeChat's pushes are not taken.",
+		zh: "消息推送配置中的 Token，3 至 32 位字母或数字。其 URL 填 https://主机/wechat/DELIVERY_ID/callback。留空则不接收微信推送。",
 	},
 	"accounts[].callback.encoding_aes_key": {
 		en: "EncodingAESKey of the same settings, 43 characters. When set, only encrypted bodies are taken.",
 		zh: "消息推送配置中的 EncodingAESKey，43 个字符。设置后只接受加密消息。",
 	},
 	"accounts[].callback.previous_encoding_aes_key": {
-		en: "The key before, while WeChat changes over to a new one.",
+		en: "The key before, still taken while WeChat changes over to a new one.",
 		zh: "更换密钥期间的旧 EncodingAESKey。",
 	},
 	"accounts[].orders.url": {
-		en: "Where order events are sent.",
-		zh: "订单事件的发送地址。",
+		en: "Where order events are sent, to be answered within 3.5 s. Empty: a waybill number that WeChat gives is accepted, and an order that wants one from the company is refused.",
+		zh: "订单事件的发送地址，须在 3.5 秒内应答。留空：接受微信给出的运单号；需由快递公司生成单号的订单将被拒绝。",
 	},
 	"accounts[].orders.secret": {
 		en: "whsec_ secret that these requests are signed with (Standard Webhooks).",

@@ -15,11 +15,6 @@ var unavailable = []struct {
 }{
 	{pattern: "store.url", used: isPostgres, value: "postgres://"},
 	{pattern: "nats.url"},
-	{pattern: "accounts[].callback.token"},
-	{pattern: "accounts[].callback.encoding_aes_key"},
-	{pattern: "accounts[].callback.previous_encoding_aes_key"},
-	{pattern: "accounts[].orders.url"},
-	{pattern: "accounts[].orders.secret"},
 	{pattern: "merchants"},
 	{pattern: "push.quota_reserve"},
 }

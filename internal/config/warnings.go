@@ -47,6 +47,12 @@ func (a Account) warnings(at string) []string {
 	if a.TokenMode == TokenBasic {
 		w = append(w, at+".token_mode: basic makes the tokens of every other user of this appid end; use stable")
 	}
+	if a.Callback.Token != "" && a.Callback.EncodingAESKey == "" {
+		w = append(w, at+".callback: without encoding_aes_key what WeChat pushes is neither secret nor signed; choose the safe mode (安全模式) in its console, and set the key")
+	}
+	if a.Orders.URL != "" && a.Callback.Token == "" {
+		w = append(w, at+".orders: is not used, because callback.token is empty, and without it no order is taken from WeChat")
+	}
 	u, err := url.Parse(a.BaseURL)
 	if err != nil {
 		return w

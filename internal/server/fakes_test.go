@@ -21,6 +21,7 @@ import (
 
 	"carrier/internal/admin"
 	"carrier/internal/pathpush"
+	"carrier/internal/problem"
 	"carrier/internal/replay"
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -321,6 +322,17 @@ func (e *fakeEvents) Event(c echo.Context) error {
 }
 func (e *fakeEvents) Batch(c echo.Context) error { return c.NoContent(http.StatusOK) }
 
+// fakeCallbacks answers with the account that it was called for.
+type fakeCallbacks struct{}
+
+func (fakeCallbacks) Callback(w http.ResponseWriter, r *http.Request, deliveryID string) error {
+	if deliveryID != "SF" {
+		return problem.New(problem.NotFound)
+	}
+	_, err := io.WriteString(w, r.Method+" "+deliveryID+" "+r.URL.RawQuery)
+	return err
+}
+
 // seen is a request as Options.Observe heard of it.
 type seen struct {
 	route  string
@@ -344,7 +356,7 @@ func newRig(t *testing.T) *rig {
 	r.replays = &fakeReplays{store: r.store}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	r.o = Options{
-		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Events: r.events,
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Events: r.events, Callbacks: fakeCallbacks{},
 		Admin: &admin.Service{
 			Store: r.store, Pusher: r.pusher, Replays: r.replays, Accounts: []string{"SF", "中通"}, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 		},

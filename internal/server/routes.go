@@ -20,6 +20,8 @@ func eventRoutes(o *Options) []route {
 	return []route{
 		{http.MethodPost, "/v1/events", sources, o.Events.Event},
 		{http.MethodPost, "/v1/events/batch", sources, o.Events.Batch},
+		{http.MethodGet, "/wechat/:delivery/callback", weixin, callback(o.Callbacks)},
+		{http.MethodPost, "/wechat/:delivery/callback", weixin, callback(o.Callbacks)},
 		{http.MethodGet, "/livez", anyone, livez},
 	}
 }
@@ -72,7 +74,7 @@ func adminRoutes(o *Options) []route {
 // RouteInfo is a route as documentation and tests see it.
 type RouteInfo struct {
 	Method, Path string
-	Access       string // "anyone", "source", "viewer" or "operator"
+	Access       string // "anyone", "source", "wechat", "viewer" or "operator"
 	Admin        bool   // on server.admin_listen, else on server.listen
 }
 

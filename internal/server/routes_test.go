@@ -447,6 +447,24 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestCallbacks: WeChat's pushes reach the one who knows their accounts, and their paths never become labels.
+func TestCallbacks(t *testing.T) {
+	r := newRig(t)
+	for _, method := range []string{"GET", "POST"} {
+		w := r.doEvents(httptest.NewRequest(method, "/wechat/SF/callback?nonce=1", nil))
+		if want := method + " SF nonce=1"; w.Code != http.StatusOK || w.Body.String() != want {
+			t.Errorf("got %d %s, want %s", w.Code, w.Body, want)
+		}
+	}
+	wantProblem(t, r.doEvents(httptest.NewRequest("POST", "/wechat/XX/callback", nil)), http.StatusNotFound, "not_found")
+	wantProblem(t, r.doEvents(httptest.NewRequest("PUT", "/wechat/SF/callback", nil)), http.StatusMethodNotAllowed, "method_not_allowed")
+	for _, s := range r.seen {
+		if s.route != "/wechat/:delivery/callback" {
+			t.Errorf("observed the route %q", s.route)
+		}
+	}
+}
+
 func TestPublicRoutes(t *testing.T) {
 	r := newRig(t)
 	if w := r.do("GET", "/metrics", "", "Authorization", ""); w.Body.String() != "carrier_up 1\n" {

@@ -24,11 +24,17 @@ type Events interface {
 	Batch(c echo.Context) error
 }
 
+// Callbacks takes WeChat's own pushes (see orders.Service). An error is what is to be answered instead.
+type Callbacks interface {
+	Callback(w http.ResponseWriter, r *http.Request, deliveryID string) error
+}
+
 // Options sets up a Server.
 type Options struct {
 	Listen      string // host:port of events.
 	AdminListen string // host:port of admin, health and metrics.
 	Events      Events
+	Callbacks   Callbacks
 	Admin       *admin.Service
 	Tokens      []Token
 	Metrics     http.Handler

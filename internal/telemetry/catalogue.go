@@ -33,6 +33,11 @@ var (
 		en: "Events that came in, by verdict; also those refused before one: unauthorized, limited, unavailable.",
 		zh: "收到的事件数，按结论统计；也包括在得出结论前被拒绝的：unauthorized（未授权）、limited（超限）、unavailable（暂不可用）。",
 	}
+	callbacksTotal = metric{
+		name: "carrier_callbacks_total", kind: counter, labels: []string{"delivery_id", "event", "result"},
+		en: "WeChat's own pushes, by event (other: any that isn't handled here; empty: it could not be told) and what they were answered: accepted, repeated (the same answer again), refused (a result code that isn't 0), verified (the console's check), forged, stale, replayed (the same signature with another body), unreadable, unknown (no such account), failed (WeChat sends it again).",
+		zh: "微信主动推送的次数，按事件（other 为此处不处理的事件；空表示无法得知）和应答结果统计：accepted（接受）、repeated（重复推送，应答相同）、refused（结果码非 0）、verified（URL 校验）、forged（签名错误）、stale（时间戳超出范围）、replayed（同一签名、不同内容）、unreadable（无法解析）、unknown（无此账号）、failed（未处理成功，微信会重推）。",
+	}
 	attemptsTotal = metric{
 		name: "carrier_push_attempts_total", kind: counter, labels: []string{"delivery_id", "scope"},
 		en: "Requests to updatePath, by what the answer speaks of; ok is success.",
@@ -138,7 +143,7 @@ var (
 // counted are kept by Metrics as things happen, sampled are read at the scrape.
 var (
 	counted = []*metric{
-		&eventsTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds,
+		&eventsTotal, &callbacksTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds,
 	}
 	sampled = []*metric{
 		&pushes, &oldestPending, &heldEvents, &breakerState, &tokenExpires, &accountPaused, &guardTripped, &inFlight, &storeCommits,

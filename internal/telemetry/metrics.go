@@ -25,8 +25,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 	sampler  *sampler
 
-	events, attempts, ended, requests      *prometheus.CounterVec
-	attemptSeconds, delaySeconds, httpTook *prometheus.HistogramVec
+	events, callbacks, attempts, ended, requests *prometheus.CounterVec
+	attemptSeconds, delaySeconds, httpTook       *prometheus.HistogramVec
 }
 
 // NewMetrics makes the metrics of one service, in a registry of their own. What is sampled appears once Collect
@@ -38,6 +38,7 @@ func NewMetrics(b Build) *Metrics {
 		registry:       r,
 		sampler:        newSampler(b),
 		events:         eventsTotal.counterVec(r),
+		callbacks:      callbacksTotal.counterVec(r),
 		attempts:       attemptsTotal.counterVec(r),
 		ended:          endedTotal.counterVec(r),
 		attemptSeconds: attemptSeconds.histogramVec(r),
@@ -71,6 +72,13 @@ func (m *Metrics) Handler() http.Handler {
 func (m *Metrics) Events(source, verdict string, n int) {
 	if m != nil && n > 0 {
 		m.events.WithLabelValues(label(source), label(verdict)).Add(float64(n))
+	}
+}
+
+// Callback counts one of WeChat's own pushes by what it was answered. event is empty if it could not be told.
+func (m *Metrics) Callback(deliveryID, event, result string) {
+	if m != nil {
+		m.callbacks.WithLabelValues(label(deliveryID), label(event), label(result)).Inc()
 	}
 }
 

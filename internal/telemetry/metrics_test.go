@@ -111,6 +111,8 @@ func busy() *Metrics {
 	m.Events("courier-app", "accepted", 2)
 	m.Events("courier-app", "accepted", 1)
 	m.Events("", "unauthorized", 1)
+	m.Callback("SF", "add_waybill", "accepted")
+	m.Callback("", "", "unknown")
 	m.Attempt("SF", "ok", 30*time.Millisecond)
 	m.Attempt("SF", "upstream", 10*time.Second)
 	m.Ended("SF", "delivered", 2*time.Hour)
@@ -122,6 +124,9 @@ func busy() *Metrics {
 
 func TestCounted(t *testing.T) {
 	p := read(t, busy())
+	p.want("carrier_callbacks_total", map[string]float64{
+		`delivery_id="",event="",result="unknown"`: 1, `delivery_id="SF",event="add_waybill",result="accepted"`: 1,
+	})
 	p.want("carrier_events_total", map[string]float64{
 		`source="courier-app",verdict="accepted"`: 3, `source="",verdict="unauthorized"`: 1,
 	})

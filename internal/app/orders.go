@@ -1,0 +1,55 @@
+package app
+
+import (
+	"fmt"
+	"time"
+
+	"carrier/internal/callback"
+	"carrier/internal/config"
+	"carrier/internal/ingest"
+	"carrier/internal/orders"
+)
+
+// callbackWindow is how far the timestamp of one of WeChat's pushes may be from now, either way: WeChat's repeats come
+// within a minute, the rest is for clocks.
+const callbackWindow = 10 * time.Minute
+
+// newOrders makes the part that takes WeChat's own pushes, for the accounts that have callback settings.
+func (a *App) newOrders(version string) error {
+	o := orders.Options{Store: a.store, Logger: a.log.With("part", "orders"), Observe: a.metrics.Callback}
+	for i := range a.cfg.Accounts {
+		c := &a.cfg.Accounts[i]
+		if c.Callback.Token == "" {
+			continue
+		}
+		keys, err := callback.NewKeys(callback.Settings{
+			Token: c.Callback.Token.Reveal(), EncodingAESKey: c.Callback.EncodingAESKey.Reveal(),
+			PreviousEncodingAESKey: c.Callback.PreviousEncodingAESKey.Reveal(), AppID: c.AppID, Window: callbackWindow,
+		})
+		if err != nil {
+			return fmt.Errorf("accounts[%d].callback: %w", i, err)
+		}
+		dispatch, err := a.newDispatcher(c, version)
+		if err != nil {
+			return fmt.Errorf("accounts[%d].orders.secret: %w", i, err)
+		}
+		o.Accounts = append(o.Accounts, orders.Account{DeliveryID: c.DeliveryID, Keys: keys, Window: callbackWindow, Dispatcher: dispatch})
+	}
+	a.orders = orders.New(o)
+	a.onStop(a.orders.Close)
+	return nil
+}
+
+// newDispatcher makes the way to an account's dispatch system; nil if it has none.
+func (a *App) newDispatcher(c *config.Account, version string) (orders.Dispatcher, error) {
+	if c.Orders.URL == "" {
+		return nil, nil
+	}
+	key, err := ingest.ParseSigningSecret(c.Orders.Secret.Reveal())
+	if err != nil {
+		return nil, err
+	}
+	hook := orders.NewHook(orders.HookOptions{URL: c.Orders.URL, Key: key, UserAgent: "carrier/" + version})
+	a.onStop(hook.Close)
+	return hook, nil
+}

@@ -1,0 +1,50 @@
+package orders
+
+import (
+	"context"
+	"errors"
+)
+
+// Events that a dispatch system is asked about, by WeChat's names.
+const (
+	AddWaybill    = "add_waybill"
+	CancelWaybill = "cancel_waybill"
+	CheckBiz      = "check_biz"
+	GetQuota      = "get_quota"
+)
+
+// Dispatcher is the dispatch system, however it is reached. It is safe for concurrent use.
+type Dispatcher interface {
+	// Ask puts a question and waits for its answer, until ctx ends. ErrNobody says that no dispatch system is there
+	// to be asked. With any other error it may have been asked and have acted, and no usable answer came. An error
+	// says what to do about it, and holds nothing of the question.
+	Ask(ctx context.Context, q Question) (Answer, error)
+}
+
+// ErrNobody says that there is no dispatch system: the default rules hold.
+var ErrNobody = errors.New("no dispatch system is configured")
+
+// Question is what a dispatch system is asked.
+type Question struct {
+	// ID is the same for every sending of one push of WeChat's that orders or cancels, and another for every other: a
+	// dispatch system that remembers it never makes two waybills of one order.
+	ID         string
+	DeliveryID string
+	Event      string // One of the constants above.
+	// Body is written as JSON. It holds personal data and a password: it must be sent, and not be kept or logged.
+	Body any
+}
+
+// Answer is what a dispatch system said.
+type Answer struct {
+	Code        int               // One of the document's result codes; 0 is a yes.
+	Msg         string            // Shown to the merchant if Code isn't 0.
+	WaybillID   string            // Of add_waybill.
+	WaybillData map[string]string // Of add_waybill: what is printed on the label.
+	Quota       int64             // Of check_biz and get_quota: labels left.
+}
+
+// nobody is the dispatch system of an account that has none.
+type nobody struct{}
+
+func (nobody) Ask(context.Context, Question) (Answer, error) { return Answer{}, ErrNobody }
