@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"carrier/internal/callback"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -21,17 +22,14 @@ type cancellation struct {
 	bizPwd   string // A secret, as in order.
 }
 
-// cancelledText is the text of the local event; it is shown in the timeline and never pushed.
-const cancelledText = "订单已取消"
-
 // Source is the name under which the events of cancellations are kept.
 const Source = "wechat"
 
 // cancel cancels an order as far as its waybill's scans and the dispatch system allow. An error means that nothing may
 // be answered.
 func (d *desk) cancel(ctx context.Context, a *account, c cancellation) (reply, error) {
-	if c.OrderID == "" || c.BizID == "" || len(c.OrderID) > maxID || len(c.BizID) > maxID {
-		return refuse(codeUnknown, textUnknown), nil
+	if !isName(c.OrderID) || !isName(c.BizID) {
+		return refuse(callback.UnknownOrder, textUnknown), nil
 	}
 	key := strings.Join([]string{CancelWaybill, c.DeliveryID, c.eventID}, "\x00")
 	return together(ctx, d, key, func(ctx context.Context) (reply, error) { return d.undo(ctx, a, &c) })
@@ -39,8 +37,8 @@ func (d *desk) cancel(ctx context.Context, a *account, c cancellation) (reply, e
 
 func (d *desk) undo(ctx context.Context, a *account, c *cancellation) (reply, error) {
 	o, err := d.store.ReadOrder(ctx, c.OrderKey)
-	if errors.Is(err, store.ErrNotFound) || err == nil && c.waybillID != "" && c.waybillID != o.WaybillID {
-		return refuse(codeUnknown, textUnknown), nil
+	if errors.Is(err, store.ErrNotFound) || err == nil && c.waybillID != o.WaybillID {
+		return refuse(callback.UnknownOrder, textUnknown), nil
 	}
 	if err != nil {
 		return reply{}, err
@@ -55,8 +53,8 @@ func (d *desk) undo(ctx context.Context, a *account, c *cancellation) (reply, er
 	if r := tooLate(w.Stage); r != nil {
 		return *r, nil
 	}
-	if answer, ok := d.ask(ctx, a, c.question, c.bizPwd); ok && answer.Code != codeOK {
-		return refuse(answer.Code, answer.Msg), nil
+	if answer, ok := d.ask(ctx, a, c.question, c.bizPwd); ok && answer.Code != 0 {
+		return refuse(callback.ResultCode(answer.Code), answer.Msg), nil
 	}
 	return d.void(ctx, c, &o)
 }
@@ -90,15 +88,24 @@ func tooLate(s state.Stage) *reply {
 func (d *desk) void(ctx context.Context, c *cancellation, o *store.Order) (reply, error) {
 	done, err := d.store.CancelOrder(ctx, c.OrderKey, state.Event{
 		ID: c.eventID, Source: Source, DeliveryID: o.DeliveryID, WaybillID: o.WaybillID,
-		Type: state.Cancelled, Time: c.at, Msg: cancelledText,
+		Type: state.Cancelled, Time: c.at, Msg: textCancelled,
 	})
 	if errors.Is(err, store.ErrNotFound) { // It was forgotten meanwhile.
-		return refuse(codeUnknown, textUnknown), nil
+		return refuse(callback.UnknownOrder, textUnknown), nil
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	if done.Verdict == state.Rejected {
+	switch done.Verdict {
+	case state.Ignored: // Cancelled already: by this very push, if another node took an earlier sending of it.
+		w, err := d.store.Waybill(ctx, o.Waybill())
+		if err != nil {
+			return reply{}, err
+		}
+		if r := c.before(&w); r != nil {
+			return *r, nil
+		}
+	case state.Rejected:
 		d.log.Warn("a pickup came while the dispatch system agreed to a cancellation: the order stands",
 			"delivery_id", o.DeliveryID, "waybill_id", o.WaybillID, "stage", done.Stage.String())
 	}
@@ -109,11 +116,11 @@ func (d *desk) void(ctx context.Context, c *cancellation, o *store.Order) (reply
 func decided(v state.Verdict, s state.Stage) reply {
 	switch {
 	case v == state.Accepted:
-		return reply{code: codeOK, msg: successText}
+		return reply{code: callback.OK, msg: textDone}
 	case v == state.Ignored:
-		return refuse(codeNotOpen, textCancelled)
+		return refuse(callback.InvalidOrder, textCancelled)
 	case s == state.Delivered:
-		return refuse(codeNotOpen, textSigned)
+		return refuse(callback.InvalidOrder, textSigned)
 	}
-	return refuse(codePickedUp, textPickedUp)
+	return refuse(callback.AlreadyPickedUp, textPickedUp)
 }

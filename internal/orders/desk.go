@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"carrier/internal/callback"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -32,18 +33,6 @@ type Store interface {
 	// Waybill reads a waybill's timeline; store.ErrNotFound if neither an event nor a Token of it is known.
 	Waybill(ctx context.Context, w state.Waybill) (store.Waybill, error)
 }
-
-// reply is what WeChat is told of an event.
-type reply struct {
-	code      int
-	msg       string
-	waybillID string // add_waybill only.
-	data      string // add_waybill only: ##key##value##...
-	quota     int64  // check_biz and get_quota only.
-	repeated  bool   // It was answered before.
-}
-
-func refuse(code int, msg string) reply { return reply{code: code, msg: msg} }
 
 // desk decides what WeChat is answered. It is safe for concurrent use.
 type desk struct {
@@ -124,9 +113,9 @@ func (d *desk) ask(ctx context.Context, a *account, q Question, secret string) (
 	case err != nil:
 		d.log.Error("the dispatch system gives no usable answer; WeChat is told no",
 			"delivery_id", q.DeliveryID, "event", q.Event, "question", q.ID, "err", err)
-		return Answer{Code: codeOther, Msg: textDispatch}, true
+		return Answer{Code: int(callback.Failed), Msg: textDispatch}, true
 	}
-	if code := known(q.Event, answer.Code); code != answer.Code {
+	if code := int(tellable(q.Event, callback.ResultCode(answer.Code))); code != answer.Code {
 		d.log.Warn("the dispatch system gives a result_code that WeChat doesn't know for this event; it is sent as -1",
 			"delivery_id", q.DeliveryID, "event", q.Event, "question", q.ID, "result_code", answer.Code)
 		answer.Code = code

@@ -3,6 +3,8 @@ package orders
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 )
 
 // Events that a dispatch system is asked about, by WeChat's names.
@@ -24,24 +26,33 @@ type Dispatcher interface {
 // ErrNobody says that there is no dispatch system: the default rules hold.
 var ErrNobody = errors.New("no dispatch system is configured")
 
-// Question is what a dispatch system is asked.
+// Question is what a dispatch system is asked. It prints without its body.
 type Question struct {
 	// ID is the same for every sending of one push of WeChat's that orders or cancels, and another for every other: a
 	// dispatch system that remembers it never makes two waybills of one order.
 	ID         string
 	DeliveryID string
 	Event      string // One of the constants above.
-	// Body is written as JSON. It holds personal data and a password: it must be sent, and not be kept or logged.
+	// Body is to be written as JSON. It holds personal data and a password: it must be sent, and not be kept or logged.
 	Body any
 }
 
+// String names the question.
+func (q Question) String() string { return fmt.Sprintf("%s %s of %s", q.Event, q.ID, q.DeliveryID) }
+
+// Format writes String for every verb.
+func (q Question) Format(f fmt.State, _ rune) { _, _ = fmt.Fprint(f, q.String()) }
+
+// LogValue names the question in logs.
+func (q Question) LogValue() slog.Value { return slog.StringValue(q.String()) }
+
 // Answer is what a dispatch system said.
 type Answer struct {
-	Code        int               // One of the document's result codes; 0 is a yes.
+	Code        int               // One of the documents' result codes; 0 is a yes.
 	Msg         string            // Shown to the merchant if Code isn't 0.
 	WaybillID   string            // Of add_waybill.
 	WaybillData map[string]string // Of add_waybill: what is printed on the label.
-	Quota       int64             // Of check_biz and get_quota: labels left.
+	Quota       int64             // Of check_biz and get_quota: waybills left.
 }
 
 // nobody is the dispatch system of an account that has none.

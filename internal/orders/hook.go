@@ -5,13 +5,14 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"time"
 )
@@ -117,13 +118,20 @@ func encode(v any) ([]byte, error) {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
-// plain is err without the address, which net/http's errors repeat, and with the reason why ctx ended.
+// plain tells why there was no answer, without the address and without anything that came back: net/http's errors
+// repeat the first, and parts of what is no HTTP.
 func plain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return e
 	}
-	return err
+	if e, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return e
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errors.New("the connection ended before the answer did")
+	}
+	return errors.New("what came back is no HTTP answer")
 }

@@ -4,19 +4,24 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"carrier/internal/callback"
 )
 
-// minSecret is how long a password must be to be looked for in a text: a shorter one is part of everything.
-const minSecret = 4
+const (
+	maxResultMsg = 256 // Bytes. The documents name no limit.
+	// minSecret is how long a password must be to be looked for in a text: a shorter one is part of everything.
+	minSecret = 4
+)
 
-// message is what the merchant is told. Of a yes nothing the dispatch system says is repeated, because that is kept.
+// message is what the merchant is told. Of a yes nothing that the dispatch system says is repeated: that is kept.
 func message(a Answer, secret string) string {
-	if a.Code == codeOK {
-		return successText
+	if callback.ResultCode(a.Code) == callback.OK {
+		return textDone
 	}
 	msg := strings.TrimSpace(strings.Map(visible, withhold(a.Msg, secret)))
 	if msg == "" {
-		return textUnexplained
+		return textRefused
 	}
 	return shortened(msg, maxResultMsg)
 }
@@ -29,9 +34,11 @@ func withhold(text, secret string) string {
 	return strings.ReplaceAll(text, secret, "***")
 }
 
-// visible drops what neither XML nor a merchant's screen can show.
+// hidden tells what neither XML nor a merchant's screen can show.
+func hidden(r rune) bool { return r == utf8.RuneError || !unicode.IsPrint(r) && r != ' ' }
+
 func visible(r rune) rune {
-	if unicode.IsControl(r) || r == utf8.RuneError {
+	if hidden(r) {
 		return ' '
 	}
 	return r

@@ -1,0 +1,82 @@
+package orders
+
+import (
+	"cmp"
+	"log/slog"
+	"time"
+
+	"carrier/internal/callback"
+)
+
+// Account is a delivery company whose pushes are taken.
+type Account struct {
+	DeliveryID string
+	Keys       callback.Keys
+	Window     time.Duration // As the Keys have it: how far a push's timestamp may be off.
+	Dispatcher Dispatcher    // nil: the account has no dispatch system.
+}
+
+// What Observe is told of a push.
+const (
+	Accepted   = "accepted"   // Result code 0, or success.
+	Repeated   = "repeated"   // The same answer as before.
+	Refused    = "refused"    // Any other result code.
+	Verified   = "verified"   // WeChat checked the address.
+	Forged     = "forged"     // Wrongly signed, or wrongly encrypted or not at all.
+	Stale      = "stale"      // Rightly signed, and not fresh.
+	Replayed   = "replayed"   // The signature came before, with another body.
+	Unreadable = "unreadable" // Neither a message nor a part of one.
+	Unknown    = "unknown"    // There is no such account, or its pushes are not taken.
+	Failed     = "failed"     // WeChat was told to send it again.
+)
+
+// Options is what a Service is made of.
+type Options struct {
+	Store    Store
+	Accounts []Account
+	Logger   *slog.Logger // nil: nothing is logged.
+	// Observe counts pushes for metrics: by account (empty if it is none), event (empty if it could not be told, "other"
+	// if it is none that is handled here) and one of the words above. It must be quick. nil: nothing is counted.
+	Observe func(deliveryID, event, result string)
+}
+
+// Service takes WeChat's own pushes. It is safe for concurrent use.
+type Service struct {
+	desk     desk
+	accounts map[string]*account
+	observe  func(deliveryID, event, result string)
+	log      *slog.Logger
+}
+
+// account is an Account at work.
+type account struct {
+	id       string
+	keys     callback.Keys
+	window   time.Duration
+	dispatch Dispatcher
+	noise    noise // About what is no push of WeChat's.
+	trouble  noise // About what could not be dealt with.
+}
+
+// New makes a Service. Close it after the last push was taken.
+func New(o Options) *Service {
+	if o.Store == nil {
+		panic("orders: Options.Store is missing")
+	}
+	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
+	if o.Observe == nil {
+		o.Observe = func(string, string, string) {}
+	}
+	s := &Service{desk: desk{store: o.Store, log: o.Logger}, accounts: map[string]*account{}, observe: o.Observe, log: o.Logger}
+	for _, a := range o.Accounts {
+		if a.Dispatcher == nil {
+			a.Dispatcher = nobody{}
+		}
+		a.Window = cmp.Or(a.Window, callback.Window)
+		s.accounts[a.DeliveryID] = &account{id: a.DeliveryID, keys: a.Keys, window: a.Window, dispatch: a.Dispatcher}
+	}
+	return s
+}
+
+// Close waits until what was begun is done, which takes 10 s at most. Nothing is begun after it.
+func (s *Service) Close() { s.desk.close() }
