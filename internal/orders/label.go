@@ -2,7 +2,6 @@ package orders
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,7 +13,7 @@ import (
 const maxLabel = 4096
 
 // label writes what is printed on the label as WeChat has it, ##key##value##key##value##, in the order of the keys.
-// There is no way to escape a #: one that could be taken for a separator is an error.
+// There is no way to escape a #: one that could be taken for a separator is an error. Errors repeat nothing of data.
 func label(data map[string]string, secret string) (string, error) {
 	if len(data) == 0 {
 		return "", nil
@@ -23,10 +22,10 @@ func label(data map[string]string, secret string) (string, error) {
 	for _, key := range slices.Sorted(maps.Keys(data)) {
 		value := withhold(data[key], secret)
 		if key == "" || strings.Contains(key, "#") || strings.ContainsFunc(key, hidden) {
-			return "", fmt.Errorf("its waybill_data has the key %.64q; a key must not be empty or hold a #", key)
+			return "", errors.New("its waybill_data has a key that is empty, or holds a #, or can't be shown")
 		}
 		if strings.Contains(value, "##") || strings.HasPrefix(value, "#") || strings.HasSuffix(value, "#") || strings.ContainsFunc(value, hidden) {
-			return "", fmt.Errorf("its waybill_data has under %.64q a value that begins or ends with #, or has two in a row, or can't be shown", key)
+			return "", errors.New("its waybill_data has a value that begins or ends with #, or has two in a row, or can't be shown")
 		}
 		b.WriteString("##" + key + "##" + value)
 	}
