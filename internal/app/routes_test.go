@@ -23,6 +23,7 @@ type who string
 const (
 	anyone   who = "anyone"
 	sources  who = "sources"
+	weixin   who = "WeChat"
 	viewer   who = "viewer"
 	operator who = "operator"
 )
@@ -43,6 +44,8 @@ func calls(seq uint64) []call {
 	return []call{
 		{false, "POST", "/v1/events", sources, `{}`, 422},
 		{false, "POST", "/v1/events/batch", sources, `[]`, 200},
+		{false, "GET", "/wechat/SF/callback", weixin, "", 200},
+		{false, "POST", "/wechat/SF/callback", weixin, "<xml></xml>", 200},
 		{false, "GET", "/livez", anyone, "", 200},
 		{true, "GET", "/livez", anyone, "", 200},
 		{true, "GET", "/readyz", anyone, "", 200},
@@ -83,7 +86,9 @@ func calls(seq uint64) []call {
 // TestAccessToEveryRoute makes every request without a token, with a wrong one, and as everybody there is.
 func TestAccessToEveryRoute(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
-	settings := apptest.NewSettings(t, sf(up))
+	account := sf(up)
+	account.Callback = "{token: pushToken1}"
+	settings := apptest.NewSettings(t, account)
 	settings.TrustedProxies = "127.0.0.1/32" // Each request comes from an address of its own: wrong tokens are throttled by it.
 	s := start(t, settings)
 	seq := s.Accept(t, scan("ROUTES", 1, 100001))[0]
@@ -223,6 +228,7 @@ func patternsOf(calls []call) []string {
 		path = strings.ReplaceAll(path, "/docs/docs.js", "/docs/*")
 		path = strings.ReplaceAll(path, "/waybills/SF/ROUTES", "/waybills/:delivery/:waybill")
 		path = strings.ReplaceAll(path, "/accounts/SF/", "/accounts/:delivery/")
+		path = strings.ReplaceAll(path, "/wechat/SF/", "/wechat/:delivery/")
 		out = append(out, c.method+" "+path)
 	}
 	slices.Sort(out)

@@ -37,6 +37,8 @@ type Account struct {
 	TokenMode   string        // Default stable.
 	Concurrency int           // Default 64.
 	Timeout     time.Duration // Default 10s.
+	Callback    string        // The section callback in YAML's flow form; default none.
+	Orders      string        // The section orders likewise.
 }
 
 // QuickPush retries within milliseconds, and has a breaker that stays out of the way.
@@ -91,6 +93,8 @@ func (s *Settings) YAML() string {
 		line("    base_url: %q", a.BaseURL)
 		line("    concurrency: %d", cmp.Or(a.Concurrency, 64))
 		line("    timeout: %v", cmp.Or(a.Timeout, 10*time.Second))
+		line("    callback: %s", cmp.Or(a.Callback, "{}"))
+		line("    orders: %s", cmp.Or(a.Orders, "{}"))
 	}
 	return b.String()
 }
