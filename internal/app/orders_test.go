@@ -27,12 +27,20 @@ const callbackToken = "pushToken1"
 // weChatPushes sends a message in plain mode, as WeChat does, and returns the answer.
 func weChatPushes(t *testing.T, s *service, deliveryID, token, message string) (status int, answer string) {
 	t.Helper()
+	return weChatAsks(t, s, http.MethodPost, deliveryID, token, "text/xml", message)
+}
+
+func weChatAsks(t *testing.T, s *service, method, deliveryID, token, mediaType, message string) (status int, answer string) {
+	t.Helper()
 	texts := []string{token, strconv.FormatInt(time.Now().Unix(), 10), rand.Text()}
 	query := url.Values{"timestamp": {texts[1]}, "nonce": {texts[2]}}
+	if method == http.MethodGet {
+		query.Set("echostr", "4375120948345356249")
+	}
 	slices.Sort(texts)
 	sum := sha1.Sum([]byte(strings.Join(texts, "")))
 	query.Set("signature", hex.EncodeToString(sum[:]))
-	status, _, body, err := s.Do(t.Context(), http.MethodPost, s.Events+"/wechat/"+deliveryID+"/callback?"+query.Encode(), "text/xml", []byte(message), nil)
+	status, _, body, err := s.Do(t.Context(), method, s.Events+"/wechat/"+deliveryID+"/callback?"+query.Encode(), mediaType, []byte(message), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,5 +169,33 @@ func secretsOfOrders(t *testing.T, s *service, answers string) {
 	}
 	if len(pages) != 11 {
 		t.Errorf("only %v were looked at", slices.Sorted(maps.Keys(pages)))
+	}
+}
+
+// TestCallbacksFollowTheDescription asks for every answer that is described.
+func TestCallbacksFollowTheDescription(t *testing.T) {
+	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
+	account := sf(up)
+	account.Callback = "{token: " + callbackToken + "}"
+	s := startDescribed(t, apptest.NewSettings(t, account))
+	const asXML, asJSON = "text/xml", "application/json"
+	question := fmt.Sprintf(`{"ToUserName":"gh_1","FromUserName":"o1","CreateTime":%d,"MsgType":"event","Event":"get_quota","BizID":"biz","BizPwd":"x","ShopAppID":"wx1"}`, time.Now().Unix())
+	for _, c := range []struct {
+		name, method, account, token, mediaType, message string
+		status                                           int
+		want                                             string
+	}{
+		{"the address is checked", "GET", "SF", callbackToken, "", "", 200, "4375120948345356249"},
+		{"an order in XML", "POST", "SF", callbackToken, asXML, orderMessage("add_waybill", "1", "W1", "T"), 200, "<WayBillID><![CDATA[W1]]></WayBillID>"},
+		{"a question in JSON", "POST", "SF", callbackToken, asJSON, question, 200, `"ResultCode":-1`},
+		{"an event that is nobody's", "POST", "SF", callbackToken, asXML, orderMessage("another", "1", "W1", "T"), 200, "success"},
+		{"another Token", "POST", "SF", "another", asXML, orderMessage("add_waybill", "1", "W1", "T"), 401, "unauthorized"},
+		{"another Token when it is checked", "GET", "SF", "another", "", "", 401, "unauthorized"},
+		{"another account", "POST", "ZTO", callbackToken, asXML, "<xml></xml>", 404, "not_found"},
+		{"too large", "POST", "SF", callbackToken, asXML, strings.Repeat("x", 1<<20+1), 413, "body_too_large"},
+	} {
+		if status, answer := weChatAsks(t, s.service, c.method, c.account, c.token, c.mediaType, c.message); status != c.status || !strings.Contains(answer, c.want) {
+			t.Errorf("%s: answered %d %s, want %d %s", c.name, status, answer, c.status, c.want)
+		}
 	}
 }

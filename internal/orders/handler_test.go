@@ -324,3 +324,38 @@ func TestSecretsStayInside(t *testing.T) {
 		}
 	}
 }
+
+// FuzzMessage sends any message at all, rightly signed, to an account without a key: it is answered without a panic, with
+// a status that is meant, and what is kept has all that it needs.
+func FuzzMessage(f *testing.F) {
+	seeds := newRig(f, nil).plain()
+	for _, asJSON := range []bool{false, true} {
+		seeds.json = asJSON
+		f.Add(seeds.add("order-1", "W1", "Token-1"))
+		f.Add(seeds.add("order-1", "0", "Token-1"))
+		f.Add(seeds.cancel("order-1", "W1"))
+		f.Add(seeds.event(GetQuota, "BizID", "biz"))
+		f.Add(seeds.event("add_express_path"))
+	}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		r := newRig(t, nil).plain()
+		s := r.seal(message, time.Now())
+		for range 2 {
+			w := httptest.NewRecorder()
+			err := r.service.Callback(w, httptest.NewRequest(http.MethodPost, "/?"+s.query.Encode(), bytes.NewReader(s.body)), "PLAIN")
+			if err != nil {
+				if status := r.problem(err).status; status != 401 {
+					t.Errorf("it is answered %d", status)
+				}
+			} else if w.Code != 200 || w.Body.Len() == 0 {
+				t.Errorf("it is answered %d %s", w.Code, w.Body)
+			}
+		}
+		for key, o := range r.store.orders {
+			if key.BizID == "" || key.OrderID == "" || key.DeliveryID != "PLAIN" || !callback.ValidWaybillID(o.WaybillID) || o.WaybillID == "0" ||
+				len(r.store.tokens[o.Waybill()]) != 1 || strings.ContainsAny(key.BizID+key.OrderID, "\x00\n") {
+				t.Errorf("kept is %+v", o)
+			}
+		}
+	})
+}
