@@ -128,6 +128,9 @@ func (k *checker) merchants() {
 	}
 }
 
+// reservedSource is the source of events that the service itself makes of WeChat's pushes: no sender may choose their ids.
+const reservedSource = "wechat"
+
 // sources checks who may send events.
 func (k *checker) sources() {
 	names, apiKeys := unique{}, unique{}
@@ -136,6 +139,9 @@ func (k *checker) sources() {
 		k.name(at+".name", s.Name, "a name of your own")
 		if names.claim(s.Name, at) != "" && s.Name != "" {
 			k.bad(at+".name", "%q is used twice; event ids are unique within a source, so give each its own name", s.Name)
+		}
+		if s.Name == reservedSource {
+			k.bad(at+".name", "%q is the source of WeChat's own cancellations; choose another name", s.Name)
 		}
 		k.sourceSecrets(at, s, apiKeys)
 		for j, id := range s.DeliveryIDs {

@@ -82,6 +82,8 @@ func TestCheckRefuses(t *testing.T) {
 			want: []string{"c.yaml:3: sources[0].api_key: is shorter than 16 characters and could be guessed; make one with: openssl rand -hex 32"}},
 		{name: "key that no header can carry", yaml: "sources:\n- name: app\n  api_key: " + canary + "é\n",
 			want: []string{"c.yaml:3: sources[0].api_key: holds a space or a character outside ASCII, which no HTTP header can carry; make one with: openssl rand -hex 32"}},
+		{name: "source with WeChat's name", yaml: "sources:\n- {name: wechat, signing_secret: whsec_" + base64.StdEncoding.EncodeToString(make([]byte, 24)) + "}\n",
+			want: []string{`c.yaml:2: sources[0].name: "wechat" is the source of WeChat's own cancellations; choose another name`}},
 		{name: "signing secret without its beginning", yaml: "sources:\n- name: app\n  signing_secret: " + canary + "\n",
 			want: []string{`c.yaml:3: sources[0].signing_secret: must be whsec_ and the base64 of at least 24 bytes; make one with: echo "whsec_$(openssl rand -base64 32)"`}},
 		{name: "signing secret that is no base64", yaml: "sources:\n- name: app\n  signing_secret: whsec_" + canary + "\n",

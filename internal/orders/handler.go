@@ -59,7 +59,9 @@ func (s *Service) verify(w http.ResponseWriter, r *http.Request, a *account) err
 
 // readBody reads the body as fast as the answer has to follow.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(answerWithin)) // Where there is a connection.
+	conn := http.NewResponseController(w)
+	_ = conn.SetReadDeadline(time.Now().Add(answerWithin)) // Where there is a connection.
+	defer func() { _ = conn.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, callback.MaxBodyBytes))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, problem.New(problem.BodyTooLarge).Sayf("A push may have at most %d bytes.", "推送内容最多 %d 字节。", callback.MaxBodyBytes)
@@ -135,7 +137,7 @@ func (s *Service) answer(ctx context.Context, p push) (answer callback.Response,
 		return callback.Response{}, "", err
 	}
 	s.log.Info("a push of WeChat's was answered", "delivery_id", p.account.id, "push", event, "result", r.result(), "result_code", int(r.code),
-		"given_waybill_id", r.waybillID, "fault", faultText(fault))
+		"given_waybill_id", r.waybillID, "fault", faultText(fault), "previous_key", p.message.PreviousKey)
 	answer, err = p.message.Reply(words, time.Now())
 	return answer, r.result(), err
 }

@@ -39,7 +39,7 @@ type Hook struct {
 func NewHook(o HookOptions) *Hook {
 	return &Hook{o: o, client: &http.Client{
 		Transport: &http.Transport{
-			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 16, MaxConnsPerHost: 64, IdleConnTimeout: 90 * time.Second,
+			Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: 32, MaxConnsPerHost: 256, IdleConnTimeout: 90 * time.Second,
 			ForceAttemptHTTP2: true, TLSHandshakeTimeout: askWithin,
 		},
 		// A redirect would take addresses and a password to another host.
