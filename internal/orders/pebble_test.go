@@ -24,6 +24,20 @@ type kept struct {
 	engine   *pebble.Store
 	dispatch *dispatch
 	log      *buffer
+	gates    sync.Map // Of a waybill: a channel that is closed when its cancellation is about to be decided.
+}
+
+// starter is the engine, and lets a pickup start that waits for a cancellation.
+type starter struct {
+	*pebble.Store
+	gates *sync.Map
+}
+
+func (s *starter) CancelOrder(ctx context.Context, key store.OrderKey, e state.Event) (store.Cancellation, error) {
+	if gate, ok := s.gates.Load(e.WaybillID); ok {
+		close(gate.(chan struct{}))
+	}
+	return s.Store.CancelOrder(ctx, key, e)
 }
 
 func newKept(t *testing.T, d *dispatch) *kept {
@@ -43,7 +57,7 @@ func (k *kept) open() {
 		k.t.Fatal(err)
 	}
 	o := Options{
-		Store: engine, Logger: slog.New(slog.NewTextHandler(k.log, nil)),
+		Store: &starter{engine, &k.gates}, Logger: slog.New(slog.NewTextHandler(k.log, nil)),
 		Accounts: []Account{{DeliveryID: "SF", Keys: keysFor(k.t, aesKey), Window: 10 * time.Minute}, {DeliveryID: "PLAIN", Keys: keysFor(k.t, ""), Window: 10 * time.Minute}},
 	}
 	if k.dispatch != nil {
@@ -163,7 +177,7 @@ func TestCancelAgainstPickup(t *testing.T) {
 		counts[o]++
 	}
 	t.Log(counts)
-	if counts["cancelled"]+counts["picked up"] != rounds {
+	if counts["cancelled"]+counts["picked up"] != rounds || counts["cancelled"] == 0 || counts["picked up"] == 0 {
 		t.Errorf("the outcomes are %v", counts)
 	}
 }
@@ -177,7 +191,16 @@ func (k *kept) race(i int) string {
 	var results []store.Result
 	var err error
 	var pickup sync.WaitGroup
-	pickup.Go(func() { results, err = k.engine.Apply(context.Background(), []state.Event{scan}) })
+	started := make(chan struct{})
+	if i%2 == 0 {
+		k.gates.Store(id, started)
+	} else {
+		close(started) // It has a head start: signatures are noted first.
+	}
+	pickup.Go(func() {
+		<-started
+		results, err = k.engine.Apply(context.Background(), []state.Event{scan})
+	})
 	a := k.send(cancel)
 	pickup.Wait()
 	if err != nil {
