@@ -37,6 +37,7 @@ type Store interface {
 	RetryNow(ctx context.Context, seq uint64, act store.Act) (store.Push, error)
 	Freeze(ctx context.Context, w state.Waybill, frozen bool, act store.Act) (bool, error)
 	Accept(ctx context.Context, seq uint64, act store.Act) (store.Event, error)
+	Expunge(ctx context.Context, w state.Waybill, act store.Act) (store.Expunged, error)
 
 	Record(ctx context.Context, e store.AuditEntry) error
 	Audit(ctx context.Context, q store.AuditQuery) (store.Page[store.AuditEntry], error)

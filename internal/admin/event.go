@@ -37,29 +37,32 @@ func (s *Service) Accept(ctx context.Context, by Actor, seq uint64, reason strin
 
 // cannotAccept says which verdict the event has now.
 func (s *Service) cannotAccept(ctx context.Context, seq uint64) error {
-	verdict, err := s.verdict(ctx, seq)
+	e, err := s.event(ctx, seq)
 	if err != nil {
 		return missingPush(err, seq)
 	}
-	out := problem.New(problem.ConflictState).With("seq", seq).With("verdict", verdict.String())
+	out := problem.New(problem.ConflictState).With("seq", seq).With("verdict", e.Verdict.String())
+	if e.Verdict == state.Rejected && e.Expunged {
+		return nothingLeft(out, seq)
+	}
 	return out.Sayf("Event %d is %s; only a rejected one can be accepted by an operator.",
-		"事件 %d 当前为 %s；只有被拒绝的事件可以人工放行。", seq, verdict)
+		"事件 %d 当前为 %s；只有被拒绝的事件可以人工放行。", seq, e.Verdict)
 }
 
-// verdict is an event's verdict as it stands, by its waybill's story.
-func (s *Service) verdict(ctx context.Context, seq uint64) (state.Verdict, error) {
+// event is an event as it stands, by its waybill's story.
+func (s *Service) event(ctx context.Context, seq uint64) (store.Event, error) {
 	p, err := s.Store.Push(ctx, seq)
 	if err != nil {
-		return 0, err
+		return store.Event{}, err
 	}
 	w, err := s.Store.Waybill(ctx, p.Event.Waybill())
 	if err != nil {
-		return 0, err
+		return store.Event{}, err
 	}
 	for i := range w.Timeline {
 		if e := &w.Timeline[i].Event; e.Seq == seq {
-			return e.Verdict, nil
+			return *e, nil
 		}
 	}
-	return 0, store.ErrNotFound
+	return store.Event{}, store.ErrNotFound
 }

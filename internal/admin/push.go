@@ -57,7 +57,13 @@ func (s *Service) Replay(ctx context.Context, by Actor, seq uint64, force bool, 
 	}
 	p, err := s.Store.Replay(ctx, seq, force, act)
 	if err != nil {
-		return PushItem{}, s.pushProblem(ctx, by, seq, err, cannotReplay)
+		return PushItem{}, s.pushProblem(ctx, by, seq, err, func(out *problem.Problem, p *PushItem) {
+			if s.expunged(ctx, seq) {
+				nothingLeft(out, seq)
+				return
+			}
+			cannotReplay(out, p)
+		})
 	}
 	s.acted(by, "push replayed", "seq", seq, "delivery_id", p.Event.DeliveryID, "waybill_id", p.Event.WaybillID, "force", force)
 	return s.afterwards(ctx, by, p), nil

@@ -15,10 +15,14 @@ func (s *Service) Waybill(ctx context.Context, by Actor, w state.Waybill) (Waybi
 	if err != nil {
 		return WaybillItem{}, missingWaybill(err, w)
 	}
+	return s.waybillItem(by, &kept), nil
+}
+
+func (s *Service) waybillItem(by Actor, kept *store.Waybill) WaybillItem {
 	for i := range kept.Timeline {
 		s.overlay(&kept.Timeline[i].Push)
 	}
-	return s.view(by).waybill(&kept), nil
+	return s.view(by).waybill(kept)
 }
 
 // PutToken registers a waybill's Token. changed is false if it was the newest already.

@@ -76,6 +76,13 @@ func TestActs(t *testing.T) {
 		{"retry a waybill", "/waybills/SF/W1/retry", `{"reason":"why"}`, 200, nil, store.ActRetry},
 		{"retry a stranger's", "/waybills/XX/W1/retry", "", 404, nil, ""},
 
+		{"expunge", "/waybills/SF/W1/expunge", `{"reason":"why"}`, 200, []string{`{"events":8,"discarded":4,"tokens":0,"orders":0,"waybill":{"delivery_id":"SF"`,
+			`"reason":"expunged"`}, store.ActExpunge},
+		{"expunge what an account left that is gone", "/waybills/XX/W1/expunge", `{"reason":"why"}`, 200, []string{`"delivery_id":"XX"`}, store.ActExpunge},
+		{"expunge without a reason", "/waybills/SF/W1/expunge", "", 400, []string{`"field":"reason"`, "required"}, ""},
+		{"expunge with a novel", "/waybills/SF/W1/expunge", `{"reason":"` + long + `"}`, 400, []string{`"field":"reason"`, "500"}, ""},
+		{"expunge nothing", "/waybills/SF/UNKNOWN/expunge", `{"reason":"why"}`, 404, []string{"not_found", "SF/UNKNOWN"}, ""},
+
 		{"pause a replay", "/replays/1/pause", `{"reason":"why"}`, 200, []string{`"id":"1"`, `"status":"paused"`}, store.ActReplayPause},
 		{"pause a paused replay", "/replays/2/pause", "", 409, []string{`"replay_status":"paused"`, "already"}, ""},
 		{"resume a replay", "/replays/2/resume", `{"reason":"why"}`, 200, []string{`"status":"running"`}, store.ActReplayResume},
@@ -202,6 +209,38 @@ func TestHeadOfAWaybill(t *testing.T) {
 	}
 	r.store.err = store.ErrNotFound
 	wantProblem(t, r.do("POST", "/admin/v1/waybills/SF/W1/skip", ""), http.StatusNotFound, "not_found")
+}
+
+// TestWhatWasExpungedIsNotSent: neither a replay, by force or not, nor an override; the refusal says why.
+func TestWhatWasExpungedIsNotSent(t *testing.T) {
+	r := newRig(t)
+	r.scene()
+	wantStatus(t, r.do("POST", "/admin/v1/waybills/SF/W1/expunge", `{"reason":"why"}`), http.StatusOK)
+	for path, body := range map[string]string{
+		"/pushes/1/replay": "", "/pushes/2/replay": `{"force":true}`, "/events/6/accept": `{"reason":"why"}`,
+	} {
+		w := r.do("POST", "/admin/v1"+path, body)
+		wantProblem(t, w, http.StatusConflict, "conflict_state")
+		if !strings.Contains(w.Body.String(), "was expunged") || strings.Contains(w.Body.String(), "force") {
+			t.Errorf("%s: got %s", path, w.Body)
+		}
+	}
+}
+
+// TestExpungedOrder: a waybill that only an order had made known has no story any more.
+func TestExpungedOrder(t *testing.T) {
+	r := newRig(t)
+	r.store.story.TokenSet = true
+	for _, want := range []string{`"tokens":1,"orders":1`, `"tokens":0,"orders":0`} {
+		w := r.do("POST", "/admin/v1/waybills/SF/W1/expunge", `{"reason":"why"}`)
+		wantStatus(t, w, http.StatusOK)
+		for _, want := range []string{`{"events":0,"discarded":0,` + want, `"waybill_id":"W1","stage":"created"`, `"token_set":false`, `"timeline":[]`} {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("got %s, want %s", w.Body, want)
+			}
+		}
+	}
+	wantProblem(t, r.do("GET", "/admin/v1/waybills/SF/W1", ""), http.StatusNotFound, "not_found")
 }
 
 func TestRetryOfAWaybillThatWaitsForSomethingElse(t *testing.T) {

@@ -54,6 +54,7 @@ type fakeStore struct {
 	entries []store.AuditEntry // kept by Record
 	letters []store.DeadLetter
 	acts    []store.Act // passed in
+	gone    bool        // Everything was expunged.
 	next    uint64      // of every page
 	stats   store.Stats
 }
@@ -91,7 +92,7 @@ func (s *fakeStore) change(seq uint64, act store.Act, to store.Status, from ...s
 	if err != nil {
 		return store.Push{}, err
 	}
-	if !slices.Contains(from, p.Status) {
+	if !slices.Contains(from, p.Status) || s.gone {
 		return store.Push{}, store.ErrState
 	}
 	s.acts = append(s.acts, act)
@@ -119,11 +120,14 @@ func (s *fakeStore) Events(_ context.Context, q store.Query) (store.Page[store.E
 
 func (s *fakeStore) Waybill(_ context.Context, w state.Waybill) (store.Waybill, error) {
 	s.waybill = w
+	if s.gone && len(s.pushes)+len(s.story.Timeline) == 0 {
+		return store.Waybill{}, store.ErrNotFound
+	}
 	story := s.story
 	story.Waybill, story.Timeline = w, slices.Clone(s.story.Timeline)
 	for i := range s.pushes {
 		p := s.pushes[i]
-		story.Timeline = append(story.Timeline, store.Step{Event: store.Event{Seq: p.Seq, Event: p.Event, Verdict: state.Accepted}, Push: p})
+		story.Timeline = append(story.Timeline, store.Step{Event: store.Event{Seq: p.Seq, Event: p.Event, Verdict: state.Accepted, Expunged: s.gone}, Push: p})
 	}
 	return story, s.call()
 }
@@ -171,7 +175,7 @@ func (s *fakeStore) Accept(_ context.Context, seq uint64, act store.Act) (store.
 		e := &s.story.Timeline[i].Event
 		switch {
 		case e.Seq != seq:
-		case e.Verdict != state.Rejected:
+		case e.Verdict != state.Rejected || e.Expunged:
 			return store.Event{}, store.ErrState
 		default:
 			s.acts = append(s.acts, act)
@@ -180,6 +184,35 @@ func (s *fakeStore) Accept(_ context.Context, seq uint64, act store.Act) (store.
 		}
 	}
 	return store.Event{}, store.ErrNotFound
+}
+
+// Expunge takes the Token, and the texts and open pushes of the whole store. A waybill UNKNOWN is not known.
+func (s *fakeStore) Expunge(_ context.Context, w state.Waybill, act store.Act) (done store.Expunged, err error) {
+	if err := s.call(); err != nil {
+		return done, err
+	}
+	if w.WaybillID == "UNKNOWN" {
+		return done, store.ErrNotFound
+	}
+	s.waybill, s.acts, s.gone = w, append(s.acts, act), true
+	for i := range s.story.Timeline {
+		e := &s.story.Timeline[i].Event
+		e.Expunged, e.Event.Msg = true, ""
+		done.Events++
+	}
+	for i := range s.pushes {
+		p := &s.pushes[i]
+		p.Event.Msg = ""
+		done.Events++
+		if p.Status == store.Pending || p.Status == store.Failed {
+			p.Status, p.Reason, p.WaitingFor, p.Waiting = store.Discarded, store.ReasonExpunged, store.WaitNothing, store.Waiting{}
+			done.Discarded++
+		}
+	}
+	if s.story.TokenSet {
+		s.story.TokenSet, done.Tokens, done.Orders = false, 1, 1
+	}
+	return done, nil
 }
 
 func (s *fakeStore) Record(_ context.Context, e store.AuditEntry) error {

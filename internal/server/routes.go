@@ -51,6 +51,7 @@ func adminRoutes(o *Options) []route {
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/thaw", operator, act(http.StatusOK, waybillParam, h.Thaw)},
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/skip", operator, act(http.StatusOK, waybillParam, h.Skip)},
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/retry", operator, act(http.StatusOK, waybillParam, h.RetryWaybill)},
+		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/expunge", operator, act(http.StatusOK, waybillParam, h.Expunge)},
 
 		{http.MethodPost, "/admin/v1/replays", operator, plain(h.startReplay)},
 		{http.MethodGet, "/admin/v1/replays", viewer, listed(admin.ReplaysQuery, h.ListReplays)},
