@@ -187,6 +187,11 @@ func TestActsFollowTheDescription(t *testing.T) {
 	s.ask(t, 409, "POST", "/admin/v1/accounts/SF/probe", "", "Accept-Language", "zh")
 	s.ask(t, 200, "POST", "/admin/v1/accounts/SF/resume", `{"reason":"结束","let_fail_for":"10m"}`)
 	s.ask(t, 200, "POST", "/admin/v1/store/backup", `{"reason":"升级前备份"}`)
+	s.ask(t, 200, "POST", waybill+"/expunge", `{"reason":"用户要求删除"}`)
+	s.ask(t, 200, "POST", waybill+"/expunge", why)
+	s.ask(t, 409, "POST", push(s.retried)+"/replay", `{"force":true}`)
+	s.ask(t, 200, "GET", waybill, "")
+	s.ask(t, 200, "GET", "/admin/v1/audit?action=waybill.expunge", "")
 	s.ask(t, 200, "GET", "/admin/v1/audit", "")
 	s.ask(t, 200, "GET", "/admin/v1/stats", "")
 }
@@ -256,6 +261,8 @@ func TestRefusalsFollowTheDescription(t *testing.T) {
 		{404, "POST", "/admin/v1/events/999/accept", `{"reason":"x"}`},
 		{404, "POST", "/admin/v1/replays/999/pause", ""},
 		{404, "POST", "/admin/v1/waybills/SF/NOBODY/freeze", ""},
+		{400, "POST", "/admin/v1/waybills/SF/BUSY/expunge", ""},
+		{404, "POST", "/admin/v1/waybills/SF/NOBODY/expunge", `{"reason":"x"}`},
 		{404, "POST", "/admin/v1/accounts/XX/pause", ""},
 		{404, "GET", "/docs/nothing", ""},
 		{404, "GET", "/nothing", ""},

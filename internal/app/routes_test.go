@@ -76,6 +76,7 @@ func calls(seq uint64) []call {
 		{true, "POST", "/admin/v1/replays/1/cancel", operator, ``, 409},
 		{true, "POST", push + "/replay", operator, `{"force":true}`, 202},
 		{true, "PUT", "/admin/v1/waybills/SF/ROUTES/token", operator, `{"token":"another"}`, 200},
+		{true, "POST", "/admin/v1/waybills/SF/ROUTES/expunge", operator, `{"reason":"a test"}`, 200},
 		{true, "POST", "/admin/v1/accounts/SF/probe", operator, ``, 409}, // Nothing is open.
 		{true, "POST", "/admin/v1/accounts/SF/pause", operator, `{"reason":"a test"}`, 200},
 		{true, "POST", "/admin/v1/accounts/SF/resume", operator, ``, 200},
