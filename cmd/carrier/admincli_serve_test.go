@@ -138,5 +138,12 @@ func TestAnOperatorPutsItRight(t *testing.T) {
 	ask(0, "audit", "replay.start", "waybill.freeze", "event.accept", "account.resume", "ops", "inspection")
 	ask(0, "audit --action push.replay --json", `"action": "push.replay"`)
 	ask(0, "dead-letters", "nothing matches")
+	ask(2, "waybill expunge SF/W1 --because asked", "--yes")
+	ask(0, "waybill expunge W1 --because asked --yes", "texts forgotten   5", "Tokens forgotten  1", "pushes discarded  0", "Copies")
+	ask(0, "waybill expunge W1 --because asked --yes", "There was nothing left to forget.")
+	ask(1, "waybill expunge SF/nobody --because asked --yes", "There is no waybill SF/nobody:")
+	ask(1, "pushes replay 1 --force", "The text of event 1 was expunged")
+	ask(0, "waybill show W1", "delivered", "none yet")
+	ask(0, "audit --action waybill.expunge", "ops", "SF/W1", "asked")
 	ask(0, "stats", "delivered", "SF")
 }

@@ -59,7 +59,7 @@ func (p *pushesReplay) single(ctx context.Context, w *world) error {
 			switch {
 			case err == nil:
 			case refused && (refusal.Status == http.StatusConflict || refusal.Status == http.StatusNotFound):
-				failed = append(failed, said{s.refusedReplay(seq, refusal), err})
+				failed = append(failed, said{s.refusedReplay(seq, p.Force, refusal), err})
 			default: // The next one would fare no better.
 				return errors.Join(append(failed, s.explain(ctx, err))...)
 			}
@@ -69,9 +69,9 @@ func (p *pushesReplay) single(ctx context.Context, w *world) error {
 }
 
 // refusedReplay says why a push can't be replayed, and which one it is.
-func (s *screen) refusedReplay(seq uint64, r *adminclient.Refusal) string {
+func (s *screen) refusedReplay(seq uint64, forced bool, r *adminclient.Refusal) string {
 	switch {
-	case r.PushStatus == "delivered":
+	case r.PushStatus == "delivered" && !forced:
 		return s.sayf("push %d is delivered already, and sending it again shows the customer the same scan twice; --force does that all the same",
 			"推送 %d 已送达，再次发送会使客户看到重复的轨迹；如确需发送请加 --force", seq)
 	case r.Status == http.StatusNotFound:

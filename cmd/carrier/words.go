@@ -51,6 +51,8 @@ var (
 		"retries_ended":   {En: "WeChat stayed unavailable", Zh: "微信长时间不可用"},
 		"operator":        {En: "by an operator", Zh: "运维人员操作"},
 		"unknown_waybill": {En: "WeChat never ordered the waybill", Zh: "该运单不是微信下单"},
+		"cancelled":       {En: "the order was cancelled before the pickup", Zh: "订单在揽件前已取消"},
+		"expunged":        {En: "the waybill's personal data were forgotten", Zh: "该运单的个人数据已清除"},
 	}
 	breakerWords = dictionary{
 		"closed":    {En: "closed", Zh: "关闭"},

@@ -98,6 +98,8 @@ func TestRequests(t *testing.T) {
 			sent{"GET", "/admin/v1/waybills/%E9%A1%BA%E4%B8%B0/A%2FB%3FC%25D", ""}},
 		{"freeze a waybill", func() error { _, err := c.ActOnWaybill(ctx, "SF", "1", Freeze, "hold"); return err },
 			sent{"POST", "/admin/v1/waybills/SF/1/freeze", `{"reason":"hold"}`}},
+		{"expunge a waybill", func() error { _, err := c.Expunge(ctx, "SF", "A/B", "asked for"); return err },
+			sent{"POST", "/admin/v1/waybills/SF/A%2FB/expunge", `{"reason":"asked for"}`}},
 		{"a Token", func() error { _, err := c.PutToken(ctx, "SF", "1", "T", ""); return err },
 			sent{"PUT", "/admin/v1/waybills/SF/1/token", `{"token":"T"}`}},
 		{"accounts", func() error { _, err := c.Accounts(ctx); return err }, sent{"GET", "/admin/v1/accounts", ""}},

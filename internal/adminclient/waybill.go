@@ -60,6 +60,20 @@ func (c *Client) ActOnWaybill(ctx context.Context, delivery, waybill string, ver
 	return post[Waybill](ctx, c, waybillPath(delivery, waybill)+"/"+string(verb), why{reason})
 }
 
+// Expunged counts what was forgotten of a waybill. All is 0 if it was forgotten before.
+type Expunged struct {
+	Events    int     `json:"events"`    // Whose text was forgotten now.
+	Discarded int     `json:"discarded"` // Pushes that were open or failed.
+	Tokens    int     `json:"tokens"`
+	Orders    int     `json:"orders"`
+	Waybill   Waybill `json:"waybill"` // As it is now.
+}
+
+// Expunge forgets the waybill's personal data, for good.
+func (c *Client) Expunge(ctx context.Context, delivery, waybill, reason string) (Answer[Expunged], error) {
+	return post[Expunged](ctx, c, waybillPath(delivery, waybill)+"/expunge", why{reason})
+}
+
 // TokenAnswer says what became of a Token that was registered.
 type TokenAnswer struct {
 	TokenSet bool `json:"token_set"`
