@@ -25,7 +25,15 @@ type summary struct {
 	waybills   int
 	lost       []string
 	outOfOrder []string
-	errors     []error
+
+	orders     int
+	tokens     int // orders whose Token came by callback
+	tokensLate int // scans that waited for it
+	cancelled  int
+	tooLate    int
+	badOrders  []string // what is wrong about orders
+
+	errors []error
 }
 
 // drainFor is how long the end of a run waits for pushes that are still on their way.
@@ -44,11 +52,57 @@ func (d *demo) settleAndCheck(ctx context.Context) *summary {
 	s := &summary{
 		took: time.Since(t.start), sent: t.sent, verdicts: t.verdicts, errors: t.errors,
 		pushes: d.app.Store().Stats().Pushes[DeliveryID], upstream: d.box.Stats(), waybills: len(t.acked),
+		orders: len(t.ordered), tokensLate: t.tokensLate, cancelled: len(t.cancelled), tooLate: t.tooLate,
 	}
 	for waybill, ids := range t.acked {
 		d.checkWaybill(ctx, s, waybill, ids)
 	}
+	for orderID, waybill := range t.ordered {
+		if err := d.checkOrder(ctx, orderID, waybill, t.cancelled[waybill]); err != nil {
+			s.badOrders = append(s.badOrders, fmt.Sprintf("order %s: %v", orderID, err))
+			continue
+		}
+		s.tokens++
+	}
+	s.checkCallbacks(d.box.Callbacks())
 	return s
+}
+
+// checkCallbacks finds answers that WeChat could not use. One that got lost, or came too late, is no mistake: WeChat
+// pushes again.
+func (s *summary) checkCallbacks(kept []sandbox.Callback) {
+	counts := s.upstream.Callbacks
+	wrong := int(counts.Mistakes - counts.Unanswered)
+	for _, c := range kept {
+		if c.Mistake != "" && !c.Unanswered {
+			s.badOrders = append(s.badOrders, fmt.Sprintf("order %s: %s, %s: %s", c.OrderID, c.Event, c.Kind, c.Mistake))
+			wrong--
+		}
+	}
+	if wrong > 0 {
+		s.badOrders = append(s.badOrders, fmt.Sprintf("%d older answers could not be used by WeChat", wrong))
+	}
+}
+
+// checkOrder holds what the service keeps of an order against what the merchant was told.
+func (d *demo) checkOrder(ctx context.Context, orderID, waybill string, cancelled bool) error {
+	o, err := d.app.Store().ReadOrder(ctx, store.OrderKey{DeliveryID: DeliveryID, BizID: bizID, OrderID: orderID})
+	if err != nil {
+		return err
+	}
+	if o.WaybillID != waybill {
+		return fmt.Errorf("it has waybill %s, and the merchant was told %s", o.WaybillID, waybill)
+	}
+	w, err := d.app.Store().Waybill(ctx, o.Waybill())
+	switch {
+	case err != nil:
+		return err
+	case !w.TokenSet:
+		return fmt.Errorf("waybill %s has no Token", waybill)
+	case cancelled == o.CancelledAt.IsZero() || cancelled && w.Stage != state.Void:
+		return fmt.Errorf("waybill %s is %s, and the merchant was told that it is cancelled: %t", waybill, w.Stage, cancelled)
+	}
+	return nil
 }
 
 // open counts what is not decided yet: pushes pending and events held.
@@ -102,17 +156,22 @@ func (d *demo) compare(s *summary, waybill string, delivered []store.Push) {
 
 // err says what the run failed for; nil if for nothing.
 func (s *summary) err() error {
-	if len(s.lost)+len(s.outOfOrder)+int(s.upstream.Overlaps)+len(s.errors) == 0 {
+	if len(s.lost)+len(s.outOfOrder)+int(s.upstream.Overlaps)+len(s.badOrders)+len(s.errors) == 0 {
 		return nil
 	}
-	found := fmt.Errorf("the demo found %d lost, %d out of order and %d errors", len(s.lost),
-		len(s.outOfOrder)+int(s.upstream.Overlaps), len(s.errors))
+	found := fmt.Errorf("the demo found %d lost, %d out of order, %d wrong about orders and %d errors", len(s.lost),
+		len(s.outOfOrder)+int(s.upstream.Overlaps), len(s.badOrders), len(s.errors))
 	return errors.Join(append([]error{found}, s.errors...)...)
 }
 
 func (s *summary) print(w io.Writer) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format+"\n", args...) }
 	p("\nsummary 汇总 (%s)", s.took.Round(time.Second))
+	callbacks := s.upstream.Callbacks
+	p("  orders at WeChat     %6d   (%d cancelled before pickup, %d refused to be: picked up)", s.orders, s.cancelled, s.tooLate)
+	p("  Tokens by callback   %6d   (%d scans were seen waiting for theirs)", s.tokens, s.tokensLate)
+	p("  callbacks            %6d   (%d answered before, %d without an answer that arrived, %d forged and refused)", callbacks.Sent,
+		callbacks.Repeats, callbacks.Unanswered, callbacks.Forged)
 	p("  events sent          %6d   over %d waybills", s.sent, s.waybills)
 	for _, v := range state.Verdicts() {
 		if n := s.verdicts[v.String()]; n > 0 {
@@ -133,7 +192,9 @@ func (s *summary) print(w io.Writer) {
 	p("  traces verified      %6d   of %d waybills", s.verified, s.waybills)
 	p("  lost                 %6d", len(s.lost))
 	p("  out of order         %6d", len(s.outOfOrder)+int(s.upstream.Overlaps))
-	for _, what := range slices.Concat(s.lost, s.outOfOrder)[:min(20, len(s.lost)+len(s.outOfOrder))] {
+	p("  wrong about orders   %6d", len(s.badOrders))
+	found := slices.Concat(s.lost, s.outOfOrder, s.badOrders)
+	for _, what := range found[:min(20, len(found))] {
 		p("    %s", what)
 	}
 	for _, err := range s.errors {

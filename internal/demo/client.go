@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"carrier/internal/app"
@@ -77,11 +76,16 @@ func (c *client) sendBatch(ctx context.Context, events []event) ([]result, error
 	return answer.Results, err
 }
 
-// putToken registers a waybill's Token.
-func (c *client) putToken(ctx context.Context, waybill, token string) error {
-	path := c.admin + "/admin/v1/waybills/" + DeliveryID + "/" + url.PathEscape(waybill) + "/token"
-	var answer struct{}
-	return c.call(ctx, http.MethodPut, path, "application/json", c.token, map[string]string{"token": token}, &answer)
+// push is what the admin API tells of a push.
+type push struct {
+	Status     string `json:"status"`
+	WaitingFor string `json:"waiting_for"`
+}
+
+// push reads one.
+func (c *client) push(ctx context.Context, seq uint64) (p push, err error) {
+	err = c.call(ctx, http.MethodGet, fmt.Sprintf("%s/admin/v1/pushes/%d", c.admin, seq), "application/json", c.token, []byte(nil), &p)
+	return p, err
 }
 
 // call makes a request and reads its answer, whatever its status says: a rejection has a verdict too.

@@ -1,11 +1,16 @@
 // Package demo runs the whole product without any set-up: the upstream simulator, the service on a temporary store,
-// and sample traffic that goes the whole way: an order makes a waybill and its Token known, scans come in (some late,
-// some twice, some in bulk), they are pushed, and the trace is read back and compared.
+// and sample traffic that goes the whole way: a merchant orders at WeChat, WeChat asks the service and brings the
+// waybill's Token, scans come in (some before their Token, some late, some twice, some in bulk), they are pushed, and
+// the trace is read back and compared. Some orders are cancelled, in time and too late.
+//
+//	merchant.go  orders and cancels at the simulator         traffic.go, story.go  what is ordered and scanned
+//	dispatch.go  the courier's side that the service asks    check.go              what became of it
 package demo
 
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -41,12 +46,18 @@ type Options struct {
 
 // demo is one run.
 type demo struct {
-	o       Options
-	box     *sandbox.Sandbox
-	boxURL  string
-	app     *app.App
-	client  client
-	traffic *traffic
+	o        Options
+	box      *sandbox.Sandbox
+	boxURL   string
+	app      *app.App
+	client   client
+	merchant *merchant
+	dispatch *dispatch
+	traffic  *traffic
+
+	playground string // The waybill that the printed lines are about, and its order.
+	playOrder  string
+	unlucky    []string // Waybills whose first push fails, for the lines that replay it.
 }
 
 // Run runs a demo. The error says what was lost or out of order, or why it could not run.
@@ -65,22 +76,31 @@ func (d *demo) run(ctx context.Context, dir string) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 
-	if err := d.startSandbox(serving, &g); err != nil {
-		return err
-	}
-	c := d.config(dir)
-	if err := c.Check(); err != nil {
-		return err
-	}
-	a, err := app.New(ctx, app.Options{Config: c, Log: d.o.Log, Version: d.o.Version})
+	upstream, err := listen(ctx, d.o.SandboxListen)
 	if err != nil {
 		return err
 	}
+	d.boxURL = "http://" + upstream.Addr().String()
+	d.dispatch = newDispatch()
+	asked, err := listen(ctx, "127.0.0.1:0")
+	if err != nil {
+		return errors.Join(err, upstream.Close())
+	}
+	c := d.config(dir, "http://"+asked.Addr().String())
+	a, err := d.newApp(ctx, c)
+	if err != nil {
+		return errors.Join(err, upstream.Close(), asked.Close())
+	}
 	d.app = a
+	d.box = d.newSandbox(&c.Accounts[0])
+	serve(serving, &g, upstream, d.box)
+	serve(serving, &g, asked, d.dispatch)
 	appDone := make(chan error, 1)
 	g.Go(func() error { appDone <- a.Run(serving); return nil })
 
 	d.client = newClient(a, c)
+	d.merchant = newMerchant(d.boxURL)
+	defer d.merchant.http.CloseIdleConnections()
 	d.traffic = newTraffic(d)
 	if err := d.prepare(ctx); err != nil {
 		return errors.Join(err, stopApp(stop, appDone))
@@ -92,6 +112,13 @@ func (d *demo) run(ctx context.Context, dir string) error {
 	sum := d.settleAndCheck(serving)
 	sum.print(d.o.Out)
 	return errors.Join(sum.err(), stopApp(stop, appDone))
+}
+
+func (d *demo) newApp(ctx context.Context, c *config.Config) (*app.App, error) {
+	if err := c.Check(); err != nil {
+		return nil, err
+	}
+	return app.New(ctx, app.Options{Config: c, Log: d.o.Log, Version: d.o.Version})
 }
 
 func stopApp(stop context.CancelFunc, done chan error) error {
@@ -115,25 +142,31 @@ func (d *demo) play(ctx context.Context, appDone chan error) error {
 }
 
 // prepare sets up what the printed lines are about: a waybill to play with, and a few with a push that fails.
-func (d *demo) prepare(ctx context.Context) error {
+func (d *demo) prepare(ctx context.Context) (err error) {
 	var f sandbox.Faults
 	if d.o.Faults {
 		f = demoFaults
 	}
+	if err := d.box.SetFaults(f); err != nil {
+		return err
+	}
+	d.playOrder = "DEMO-PLAY"
+	if d.playground, err = d.traffic.order(ctx, d.playOrder); err != nil {
+		return err
+	}
 	f.Waybills = map[string]sandbox.WaybillFault{}
-	for _, waybill := range unlucky {
+	for n := range unluckyWaybills {
+		waybill, err := d.traffic.order(ctx, fmt.Sprintf("DEMO-UNLUCKY-%d", n+1))
+		if err != nil {
+			return err
+		}
+		d.unlucky = append(d.unlucky, waybill)
 		f.Waybills[waybill] = sandbox.WaybillFault{Errcode: unknownWaybill, Times: config.Default().Push.TokenRetries}
 	}
 	if err := d.box.SetFaults(f); err != nil {
 		return err
 	}
-	if err := d.traffic.order(ctx, playground); err != nil {
-		return err
-	}
-	for _, waybill := range unlucky {
-		if err := d.traffic.order(ctx, waybill); err != nil {
-			return err
-		}
+	for _, waybill := range d.unlucky {
 		if _, err := d.client.send(ctx, &tell(waybill)[0]); err != nil {
 			return err
 		}
@@ -141,8 +174,8 @@ func (d *demo) prepare(ctx context.Context) error {
 	return nil
 }
 
-// unlucky are waybills whose first push fails, for the lines that replay it.
-var unlucky = []string{"12345678901234567891", "12345678901234567892", "12345678901234567893"}
+// unluckyWaybills is how many pushes fail for the printed lines.
+const unluckyWaybills = 3
 
 // unknownWaybill is what upstream answers of a waybill that it was not told of yet (updatePath).
 const unknownWaybill = 40199
@@ -152,6 +185,10 @@ var demoFaults = sandbox.Faults{
 	Trouble: sandbox.Trouble{
 		Busy: 0.10, Latency: sandbox.Duration(20 * time.Millisecond), Jitter: sandbox.Duration(60 * time.Millisecond),
 		Resets: 0.01,
+	},
+	Callback: sandbox.CallbackFaults{
+		Delay: sandbox.Duration(20 * time.Millisecond), Repeats: 0.2, ConcurrentRepeats: 0.1, SameQuery: 0.3, DropAnswer: 0.1,
+		WrongSignature: 0.05, PlainInSafe: 0.05,
 	},
 }
 
@@ -165,17 +202,22 @@ func (d *demo) endTokens(ctx context.Context) {
 	}
 }
 
-func (d *demo) startSandbox(ctx context.Context, g *errgroup.Group) error {
-	l, err := listen(ctx, d.o.SandboxListen)
-	if err != nil {
-		return err
-	}
-	d.box = sandbox.New(sandbox.Options{Logger: d.o.Log.With("part", "sandbox")})
-	d.boxURL = "http://" + l.Addr().String()
-	srv := &http.Server{Handler: d.box, ReadHeaderTimeout: 5 * time.Second}
+// newSandbox makes a WeChat that knows the account's message push settings: XML in safe mode, as in the console.
+func (d *demo) newSandbox(a *config.Account) *sandbox.Sandbox {
+	return sandbox.New(sandbox.Options{
+		Logger: d.o.Log.With("part", "sandbox"),
+		Carriers: []sandbox.Carrier{{
+			DeliveryID: a.DeliveryID, AppID: a.AppID, URL: "http://" + d.app.Addr() + "/wechat/" + a.DeliveryID + "/callback",
+			Token: a.Callback.Token.Reveal(), EncodingAESKey: a.Callback.EncodingAESKey.Reveal(),
+		}},
+	})
+}
+
+// serve serves h until ctx ends.
+func serve(ctx context.Context, g *errgroup.Group, l net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
 	g.Go(func() error { return srv.Serve(l) })
 	context.AfterFunc(ctx, func() { _ = srv.Close() })
-	return nil
 }
 
 // listen takes addr, or any free port of the same host if it is taken.
@@ -207,7 +249,8 @@ func free(addr string) string {
 }
 
 // config is a configuration for one account on the sandbox, with short waits so that one sees what happens.
-func (d *demo) config(dir string) *config.Config {
+// dispatchURL is where orders are asked about.
+func (d *demo) config(dir, dispatchURL string) *config.Config {
 	c := config.Default()
 	c.Server.Listen, c.Server.AdminListen = free(d.o.Listen), free(d.o.AdminListen)
 	c.Store.URL = config.DSN("file:" + filepath.Join(dir, "store"))
@@ -220,6 +263,8 @@ func (d *demo) config(dir string) *config.Config {
 	account.DeliveryID, account.AppID, account.Secret = DeliveryID, "wx0000000000000000", config.Secret(secret())
 	account.BaseURL, account.FallbackBaseURL = d.boxURL, ""
 	account.Timeout = config.Duration(5 * time.Second)
+	account.Callback = config.Callback{Token: config.Secret(rand.Text()), EncodingAESKey: config.Secret(encodingAESKey())}
+	account.Orders = config.Orders{URL: dispatchURL, Secret: config.Secret(d.dispatch.secret())}
 	c.Accounts = []config.Account{account}
 	c.Sources = []config.Source{{Name: "demo", APIKey: config.Secret(secret())}}
 	c.Admin.Tokens = []config.AdminToken{{Name: "demo", Token: config.Secret(secret()), Role: config.RoleOperator}}
@@ -228,3 +273,10 @@ func (d *demo) config(dir string) *config.Config {
 
 // secret is 128 bits that nobody can guess, twice: demo has no default credentials.
 func secret() string { return rand.Text() + rand.Text() }
+
+// encodingAESKey is a key as WeChat's console makes it: 43 characters of base64.
+func encodingAESKey() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // It never fails.
+	return base64.RawStdEncoding.EncodeToString(key)
+}

@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 		if err := Run(t.Context(), o); err != nil {
 			t.Errorf("faults %t: %v\n%s", faults, err, &out)
 		}
-		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified"} {
+		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
 			}
@@ -79,8 +79,9 @@ func TestSummaryError(t *testing.T) {
 		want string
 	}{
 		{"nothing", summary{}, ""},
-		{"lost", summary{lost: []string{"x"}}, "1 lost, 0 out of order and 0 errors"},
+		{"lost", summary{lost: []string{"x"}}, "1 lost, 0 out of order, 0 wrong about orders and 0 errors"},
 		{"out of order", summary{outOfOrder: []string{"x", "y"}, upstream: sandbox.Stats{Overlaps: 1}}, "0 lost, 3 out of order"},
+		{"an order", summary{badOrders: []string{"x"}}, "1 wrong about orders"},
 		{"an error", summary{errors: []error{boom}}, "boom"},
 	}
 	for _, tt := range tests {

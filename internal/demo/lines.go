@@ -22,7 +22,10 @@ func (d *demo) printLines() {
 
 Lines to try 可以试试:
 
-  # a scan of a waybill that upstream knows  发送一条扫描
+  # what WeChat pushed when waybill %[7]s was ordered, decrypted, and the answer  微信推送的下单事件与应答
+  curl -s '%[3]s/_sandbox/callbacks?order_id=%[13]s'
+
+  # a scan of that waybill  发送一条扫描
   curl -s %[1]s/v1/events -H "Authorization: Bearer $CARRIER_API_KEY" -H 'Content-Type: application/json' \
     -d '{"id":"try-1","delivery_id":"%[6]s","waybill_id":"%[7]s","action_type":100001,"action_time":%[8]d,"action_msg":"快递员已成功取件"}'
 
@@ -50,6 +53,6 @@ Lines to try 可以试试:
   curl -s -X DELETE %[3]s/_sandbox/faults
 
 Sample traffic is running; Ctrl-C ends it with a summary. 示例流量运行中，按 Ctrl-C 结束并输出汇总。
-`, c.events, c.admin, d.boxURL, c.key, c.token, DeliveryID, playground, now-60, now-30, now,
-		cmp.Or(d.o.Command, "carrier"), len(unlucky))
+`, c.events, c.admin, d.boxURL, c.key, c.token, DeliveryID, d.playground, now-60, now-30, now,
+		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder)
 }

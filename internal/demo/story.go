@@ -52,9 +52,11 @@ var stories = [][]scan{
 
 var couriers = []string{"王强", "李娜", "张伟", "刘洋", "陈静"}
 
-// tell writes the scans of a new waybill down, an hour or so apart, the last one now.
-func tell(waybill string) []event {
-	story := stories[rand.IntN(len(stories))]
+// tell writes down the scans of a new waybill that goes any way.
+func tell(waybill string) []event { return tellOf(waybill, stories[rand.IntN(len(stories))]) }
+
+// tellOf writes down the scans of a new waybill, an hour or so apart, the last one now.
+func tellOf(waybill string, story []scan) []event {
 	courier := couriers[rand.IntN(len(couriers))]
 	at := time.Now().Add(-time.Duration(len(story)) * time.Hour)
 	events := make([]event, len(story))

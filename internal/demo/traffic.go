@@ -8,34 +8,43 @@ import (
 	"time"
 
 	"carrier/internal/sandbox"
+	"carrier/internal/state"
 )
 
-// playground is the waybill that the printed lines are about; it is ordered before anything else.
-const playground = "12345678901234567890"
-
-// traffic makes waybills and sends their scans the way scanners do: in order, late, twice, in bulk.
+// traffic orders parcels the way merchants do, and sends their scans the way scanners do: in order, late, twice, in bulk.
 type traffic struct {
 	d     *demo
 	start time.Time
 
-	mu       sync.Mutex
-	sent     int
-	verdicts map[string]int
-	acked    map[string]map[string]bool // waybill -> ids that the service promised to keep
-	errors   []error
+	mu         sync.Mutex // Owns what follows.
+	sent       int
+	verdicts   map[string]int
+	acked      map[string]map[string]bool // waybill -> ids that the service promised to keep
+	ordered    map[string]string          // order -> its waybill, as the merchant was told
+	tokensLate int                        // scans that were seen to wait for their Token
+	cancelled  map[string]bool            // waybills whose order the merchant was told to be cancelled
+	tooLate    int                        // cancellations refused, since the parcel was picked up
+	errors     []error
 }
 
 func newTraffic(d *demo) *traffic {
-	return &traffic{d: d, start: time.Now(), verdicts: map[string]int{}, acked: map[string]map[string]bool{}}
+	return &traffic{
+		d: d, start: time.Now(), verdicts: map[string]int{}, acked: map[string]map[string]bool{}, ordered: map[string]string{},
+		cancelled: map[string]bool{},
+	}
 }
 
-// order does what WeChat does when a merchant orders: the waybill is known upstream, and its Token at the service.
-func (t *traffic) order(ctx context.Context, waybill string) error {
-	order, err := t.d.box.AddOrder(sandbox.Order{WaybillID: waybill})
+// order has a merchant order at WeChat, which asks the service. The answer is waited for even if time is up: an order
+// may have been taken already.
+func (t *traffic) order(ctx context.Context, orderID string) (waybill string, err error) {
+	waybill, err = t.d.merchant.order(context.WithoutCancel(ctx), orderID)
 	if err != nil {
-		return err
+		return "", err
 	}
-	return t.d.client.putToken(ctx, waybill, order.Token)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ordered[orderID] = waybill
+	return waybill, nil
 }
 
 // run makes traffic until ctx ends, or the service does.
@@ -47,24 +56,36 @@ func (t *traffic) run(ctx context.Context, appDone chan error) error {
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
+			_ = t.d.box.SetFaults(sandbox.Faults{}) // Orders under way must not wait for an upstream that stays away.
 			return nil
 		case err := <-appDone:
 			appDone <- err
 			return fmt.Errorf("the service ended: %w", err)
 		case <-tick.C:
-			waybill := fmt.Sprintf("SF%s%06d", t.start.Format("060102150405"), n)
-			waybills.Go(func() { t.waybill(ctx, waybill) })
+			waybills.Go(func() { t.parcel(ctx, n) })
 		}
 	}
 }
 
-// waybill plays one parcel. It ends early with ctx; what was sent by then is checked.
-func (t *traffic) waybill(ctx context.Context, waybill string) {
-	events := tell(waybill)
-	tokenFirst := rand.IntN(10) > 0 // One order in ten is slower than the first scan.
-	if tokenFirst {
-		t.note(t.order(context.WithoutCancel(ctx), waybill))
+// parcel plays one. It ends early with ctx; what was sent by then is checked.
+func (t *traffic) parcel(ctx context.Context, n int) {
+	orderID := fmt.Sprintf("DEMO%s%06d", t.start.Format("060102150405"), n)
+	switch n % 10 {
+	case 3:
+		t.regretted(ctx, orderID)
+	case 5:
+		t.scannedFirst(ctx, orderID)
+	case 7:
+		t.regrettedLate(ctx, orderID)
+	default:
+		if waybill, err := t.order(ctx, orderID); t.fine(err) {
+			t.deliver(ctx, tell(waybill))
+		}
 	}
+}
+
+// deliver sends the scans of a parcel that was ordered.
+func (t *traffic) deliver(ctx context.Context, events []event) {
 	switch rand.IntN(5) {
 	case 0:
 		t.inBulk(ctx, events)
@@ -73,9 +94,91 @@ func (t *traffic) waybill(ctx context.Context, waybill string) {
 	default:
 		t.oneByOne(ctx, events)
 	}
-	if !tokenFirst {
-		// Even if time is up: a waybill without its Token would never be pushed.
-		t.note(t.order(context.WithoutCancel(ctx), waybill))
+}
+
+// scannedFirst is a parcel whose first scan is there before its Token. That scan waits, and goes out by itself.
+func (t *traffic) scannedFirst(ctx context.Context, orderID string) {
+	var events []event
+	scanned := t.d.dispatch.sendCourier(orderID, func(noToken context.Context, waybill string) {
+		events = tell(waybill)
+		if r, ok := t.one(context.WithoutCancel(ctx), &events[0]); ok {
+			t.checkWaits(noToken, r.Seq)
+		}
+	})
+	if _, err := t.order(ctx, orderID); !t.fine(err) {
+		return
+	}
+	select {
+	case <-scanned:
+		t.deliver(ctx, events[1:])
+	case <-time.After(drainFor):
+		t.note(fmt.Errorf("the service took order %s without asking the dispatch system", orderID))
+	}
+}
+
+// checkWaits looks at a push for which there is no Token as long as ctx lasts.
+func (t *traffic) checkWaits(ctx context.Context, seq uint64) {
+	p, err := t.d.client.push(ctx, seq)
+	switch {
+	case ctx.Err() != nil: // The Token may have come.
+	case err != nil:
+		t.note(err)
+	case p.Status != "pending" || p.WaitingFor != "token":
+		t.note(fmt.Errorf("push %d has no Token, and is %s, waiting for %q", seq, p.Status, p.WaitingFor))
+	default:
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.tokensLate++
+	}
+}
+
+// regretted is a parcel whose order is cancelled before it is picked up: no scan gets through any more.
+func (t *traffic) regretted(ctx context.Context, orderID string) {
+	waybill, err := t.order(ctx, orderID)
+	if !t.fine(err) {
+		return
+	}
+	events := tellOf(waybill, stories[0])
+	t.one(ctx, &events[0])
+	code, err := t.d.merchant.cancel(context.WithoutCancel(ctx), orderID, waybill)
+	if !t.fine(err) {
+		return
+	}
+	if code != 0 {
+		t.note(fmt.Errorf("cancelling order %s before its pickup is answered with %d", orderID, code))
+		return
+	}
+	t.mu.Lock()
+	t.cancelled[waybill] = true
+	t.mu.Unlock()
+	if r, ok := t.one(ctx, &events[1]); ok && r.Verdict != state.Rejected.String() {
+		t.note(fmt.Errorf("the pickup of waybill %s, which is cancelled, is %s", waybill, r.Verdict))
+	}
+}
+
+// regrettedLate is a parcel whose order is cancelled when it is on its way: the courier says no, and goes on.
+func (t *traffic) regrettedLate(ctx context.Context, orderID string) {
+	waybill, err := t.order(ctx, orderID)
+	if !t.fine(err) {
+		return
+	}
+	events := tellOf(waybill, stories[0])
+	const upToPickup = 2
+	for i := range upToPickup {
+		if _, ok := t.one(ctx, &events[i]); !ok {
+			return
+		}
+	}
+	code, err := t.d.merchant.cancel(context.WithoutCancel(ctx), orderID, waybill)
+	switch {
+	case !t.fine(err):
+	case code != alreadyPickedUp:
+		t.note(fmt.Errorf("cancelling order %s after its pickup is answered with %d, want %d", orderID, code, alreadyPickedUp))
+	default:
+		t.mu.Lock()
+		t.tooLate++
+		t.mu.Unlock()
+		t.oneByOne(ctx, events[upToPickup:])
 	}
 }
 
@@ -109,17 +212,18 @@ func (t *traffic) shuffled(ctx context.Context, events []event) {
 	t.oneByOne(ctx, events)
 }
 
-// one sends an event and waits for its answer, even if time is up meanwhile: a cut request has no known outcome.
-func (t *traffic) one(ctx context.Context, e *event) {
+// one sends an event and waits for its answer, even if time is up meanwhile: a cut request has no known outcome. It is
+// false if there is none, or if time was up before.
+func (t *traffic) one(ctx context.Context, e *event) (result, bool) {
 	if ctx.Err() != nil {
-		return
+		return result{}, false
 	}
 	r, err := t.d.client.send(context.WithoutCancel(ctx), e)
-	if err != nil {
-		t.note(err)
-		return
+	if !t.fine(err) {
+		return result{}, false
 	}
 	t.keep(e.WaybillID, &r)
+	return r, true
 }
 
 func (t *traffic) keep(waybill string, r *result) {
@@ -133,6 +237,12 @@ func (t *traffic) keep(waybill string, r *result) {
 	if r.acked() {
 		t.acked[waybill][r.ID] = true
 	}
+}
+
+// fine tells whether there is no error, and notes one.
+func (t *traffic) fine(err error) bool {
+	t.note(err)
+	return err == nil
 }
 
 // note keeps an error for the summary.

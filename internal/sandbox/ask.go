@@ -139,6 +139,7 @@ func (s *Sandbox) sendForged(ctx context.Context, p *eventPush, w *wire, kind st
 func (s *Sandbox) note(m masker, rec Callback, err error) {
 	if err != nil {
 		rec.Mistake = m.show([]byte(err.Error()))
+		rec.Unanswered = rec.Status == 0 || rec.Status >= http.StatusInternalServerError || errors.Is(err, errDropped)
 	}
 	rec = s.callbacks.add(rec)
 	log := s.log.With("delivery_id", rec.DeliveryID, "event", rec.Event, "kind", rec.Kind, "attempt", rec.Attempt,

@@ -32,6 +32,9 @@ type Callback struct {
 	ResultCode *int64 `json:"result_code,omitempty"`
 	// Mistake says why the answer could not be used. For the forged kinds: that it was taken.
 	Mistake string `json:"mistake,omitempty"`
+	// Unanswered says that the mistake is no answer, rather than a wrong one: it came too late, got lost by a fault, or
+	// was an HTTP status of 5xx. Upstream pushes again.
+	Unanswered bool `json:"unanswered,omitempty"`
 }
 
 const (
@@ -48,6 +51,8 @@ type CallbackStats struct {
 	Forged   uint64 `json:"forged"`   // Those of the two forged kinds.
 	Repeats  uint64 `json:"repeats"`  // Those that had been answered before.
 	Mistakes uint64 `json:"mistakes"` // Those whose answer could not be used.
+	// Unanswered are those of the mistakes that are no answer.
+	Unanswered uint64 `json:"unanswered"`
 }
 
 // callbacks keeps the newest of them. Safe for concurrent use.
@@ -75,6 +80,9 @@ func (cs *callbacks) add(c Callback) Callback {
 	}
 	if c.Mistake != "" {
 		cs.stats.Mistakes++
+	}
+	if c.Unanswered {
+		cs.stats.Unanswered++
 	}
 	cs.kept = append(cs.kept, c)
 	if len(cs.kept) > cs.max {
