@@ -165,7 +165,7 @@ func (c *carrier) open(w *wire, answer []byte, now time.Time) ([]byte, error) {
 	}
 	nonce, known := outer["Nonce"]
 	if !known || nonce.text != w.nonce {
-		return nil, errors.New("Nonce is not the request's")
+		return nil, errors.New("the answer's Nonce is not the request's")
 	}
 	stamp := strings.TrimSpace(outer["TimeStamp"].text)
 	if !same(signature(c.Token, stamp, nonce.text, sealed.text), signed) {
@@ -242,7 +242,7 @@ func (p *eventPush) checkEnvelope(t replyText) error {
 		return err
 	}
 	if !strings.EqualFold(event, p.event) {
-		return fmt.Errorf("Event is not %s", p.event)
+		return fmt.Errorf("the answer's Event is not %s", p.event)
 	}
 	at, err := t.integer(p.to.Format, "CreateTime")
 	if err == nil && (at <= 0 || at >= milliseconds) {

@@ -52,10 +52,10 @@ func seal(key []byte, random [sealRandom]byte, message []byte, appID string) str
 func unseal(key []byte, encrypted, appID string) ([]byte, error) {
 	sealed, err := base64.StdEncoding.DecodeString(encrypted)
 	if err != nil {
-		return nil, errors.New("Encrypt is not base64")
+		return nil, errors.New("the Encrypt element is not base64")
 	}
 	if len(sealed) == 0 || len(sealed)%sealBlock != 0 {
-		return nil, fmt.Errorf("Encrypt holds %d bytes, a multiple of 32 is wanted", len(sealed))
+		return nil, fmt.Errorf("the Encrypt element holds %d bytes, a multiple of 32 is wanted", len(sealed))
 	}
 	block, err := aes.NewCipher(key)
 	if err != nil {
@@ -68,7 +68,7 @@ func unseal(key []byte, encrypted, appID string) ([]byte, error) {
 		return nil, err
 	}
 	if len(plain) < sealHead {
-		return nil, errors.New("Encrypt ends before the length of the message")
+		return nil, errors.New("the Encrypt element ends before the length of the message")
 	}
 	n := uint64(binary.BigEndian.Uint32(plain[sealRandom:]))
 	rest := plain[sealHead:]
@@ -86,7 +86,7 @@ func unpad(plain []byte) ([]byte, error) {
 	pad := int(plain[len(plain)-1])
 	if pad < 1 || pad > sealBlock || pad > len(plain) ||
 		!bytes.Equal(plain[len(plain)-pad:], bytes.Repeat([]byte{byte(pad)}, pad)) {
-		return nil, errors.New("Encrypt can't be decrypted with this EncodingAESKey, or is not padded to 32 bytes (PKCS#7)")
+		return nil, errors.New("the Encrypt element can't be decrypted with this EncodingAESKey, or is not padded to 32 bytes (PKCS#7)")
 	}
 	return plain[:len(plain)-pad], nil
 }
