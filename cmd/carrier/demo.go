@@ -13,8 +13,8 @@ import (
 )
 
 type demoCommand struct {
-	For           time.Duration `placeholder:"DURATION" help:"End by itself, with a summary; exit 1 if anything was lost or out of order."`
-	Faults        bool          `help:"Upstream is busy at a tenth of the pushes, slow, and lets access_tokens die."`
+	For           time.Duration `placeholder:"DURATION" help:"End by itself, with a summary; exit 1 if anything was lost, out of order, or wrong about an order."`
+	Faults        bool          `help:"Upstream is busy at a tenth of the pushes, slow, lets access_tokens die, repeats order events and loses their answers."`
 	Rate          int           `default:"10" help:"Waybills a second (${default})."`
 	Listen        string        `default:"127.0.0.1:8080" help:"Where events are taken; a free port if it is taken."`
 	AdminListen   string        `default:"127.0.0.1:8081" help:"Where the admin API is; a free port if it is taken."`
