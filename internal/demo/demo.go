@@ -143,6 +143,8 @@ func (d *demo) play(ctx context.Context, appDone chan error) error {
 
 // prepare sets up what the printed lines are about: a waybill to play with, and a few with a push that fails.
 func (d *demo) prepare(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second) // A service that takes no orders is not worth a demo.
+	defer cancel()
 	var f sandbox.Faults
 	if d.o.Faults {
 		f = demoFaults

@@ -34,9 +34,6 @@ const (
 // merchantTimeout is longer than WeChat takes when it must ask the courier three times.
 const merchantTimeout = 30 * time.Second
 
-// patience bounds how long a merchant tries again, for everything that a bad day brings.
-const patience = 90 * time.Second
-
 func newMerchant(base string) *merchant {
 	return &merchant{base: base, secret: secret(), http: &http.Client{Timeout: merchantTimeout}}
 }
@@ -98,10 +95,8 @@ func (m *merchant) cancel(ctx context.Context, orderID, waybill string) (code in
 	return a.ResultCode, nil
 }
 
-// call asks until there is an answer that says what became of it, and tells how often it asked.
+// call asks until there is an answer that says what became of it, or ctx ends, and tells how often it asked.
 func (m *merchant) call(ctx context.Context, path string, body any) (a weChatSays, tries int, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no use for %s", patience))
-	defer cancel()
 	for tries = 1; ; tries++ {
 		a, err = m.once(ctx, path, body)
 		if err == nil && !m.isPassing(a.Errcode) {

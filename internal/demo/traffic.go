@@ -34,10 +34,21 @@ func newTraffic(d *demo) *traffic {
 	}
 }
 
-// order has a merchant order at WeChat, which asks the service. The answer is waited for even if time is up: an order
-// may have been taken already.
+// outlast is a context that ends a while after ctx does: what WeChat is asked must come to an end, as the order may
+// have been taken already. While the demo runs a merchant waits, since the user may have set an outage.
+func outlast(ctx context.Context) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(drainFor, func() { cancel(errNoEnd) }) })
+	return out, func() { stop(); cancel(nil) }
+}
+
+var errNoEnd = fmt.Errorf("no answer %s after the end of the demo", drainFor)
+
+// order has a merchant order at WeChat, which asks the service.
 func (t *traffic) order(ctx context.Context, orderID string) (waybill string, err error) {
-	waybill, err = t.d.merchant.order(context.WithoutCancel(ctx), orderID)
+	ctx, cancel := outlast(ctx)
+	defer cancel()
+	waybill, err = t.d.merchant.order(ctx, orderID)
 	if err != nil {
 		return "", err
 	}
@@ -45,6 +56,13 @@ func (t *traffic) order(ctx context.Context, orderID string) (waybill string, er
 	defer t.mu.Unlock()
 	t.ordered[orderID] = waybill
 	return waybill, nil
+}
+
+// cancel has the merchant cancel an order, and returns the service's result code.
+func (t *traffic) cancel(ctx context.Context, orderID, waybill string) (code int, err error) {
+	ctx, cancel := outlast(ctx)
+	defer cancel()
+	return t.d.merchant.cancel(ctx, orderID, waybill)
 }
 
 // run makes traffic until ctx ends, or the service does.
@@ -140,7 +158,7 @@ func (t *traffic) regretted(ctx context.Context, orderID string) {
 	}
 	events := tellOf(waybill, stories[0])
 	t.one(ctx, &events[0])
-	code, err := t.d.merchant.cancel(context.WithoutCancel(ctx), orderID, waybill)
+	code, err := t.cancel(ctx, orderID, waybill)
 	if !t.fine(err) {
 		return
 	}
@@ -169,7 +187,7 @@ func (t *traffic) regrettedLate(ctx context.Context, orderID string) {
 			return
 		}
 	}
-	code, err := t.d.merchant.cancel(context.WithoutCancel(ctx), orderID, waybill)
+	code, err := t.cancel(ctx, orderID, waybill)
 	switch {
 	case !t.fine(err):
 	case code != alreadyPickedUp:
