@@ -38,6 +38,9 @@ func TestDemo(t *testing.T) {
 				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
 			}
 		}
+		if strings.Contains(out.String(), "(0 cancelled") { // The third order is, even if time is up.
+			t.Errorf("faults %t: no order was cancelled in\n%s", faults, &out)
+		}
 	}
 }
 
