@@ -203,7 +203,7 @@ func TestWrongAnswers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			everyMode(t, func(t *testing.T, format, mode string) {
 				if !strings.Contains(test.formats, format) && test.formats != "" || !strings.Contains(test.modes, mode) && test.modes != "" {
-					t.Skip("of another format or mode")
+					return // Of another format or mode: it can't be given there.
 				}
 				f := newFake(t, format, mode)
 				test.wrong(f)
