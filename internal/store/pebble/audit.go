@@ -16,7 +16,7 @@ func (x *tx) audit(act store.Act, on store.AuditEntry) {
 	}
 	on.Act, on.At = act, fromMillis(x.now)
 	on.Number = x.w.audits.take()
-	x.putJSON(numberKey(tableAudit, on.Number), on)
+	x.putJSON(seqKey(nil, tableAudit, on.Number), on)
 }
 
 // Record keeps an act that changes nothing in the store.

@@ -60,7 +60,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 	if known {
 		return store.Cancellation{Verdict: repeatedCancel(seen.verdict), Stage: w.head.Stage, Order: order.Order}, nil
 	}
-	open, err := x.unsent(w, before)
+	open, err := x.pushesOf(w, before, (*pushRecord).unsent)
 	if err != nil {
 		return done, err
 	}
@@ -114,22 +114,8 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	return v, err
 }
 
-// unsent lists a waybill's pushes that are pending or would be made so by a Token.
-func (x *tx) unsent(w *waybill, t state.Timeline) (open []numbered, err error) {
-	for i := range t {
-		if t[i].Ord == 0 {
-			continue
-		}
-		rec, err := x.push(w.name, t[i].Seq, t[i].Ord)
-		if err != nil {
-			return nil, err
-		}
-		if rec.status == store.Pending || rec.endedForToken() {
-			open = append(open, numbered{t[i].Seq, rec})
-		}
-	}
-	return open, nil
-}
+// unsent tells whether a push is pending or would be made so by a Token.
+func (r *pushRecord) unsent() bool { return r.status == store.Pending || r.endedForToken() }
 
 // cancelWith keeps a decided cancellation. If it is accepted, nothing of the waybill is sent any more: not what was open
 // before, not what it released, and not the cancellation itself.
@@ -150,7 +136,7 @@ func (x *tx) cancelWith(w *waybill, p *prepared, v verdict, open []numbered) err
 		open = append(open, numbered{e.Seq, rec})
 	}
 	for _, o := range open {
-		if o.rec.status == store.Pending || o.rec.endedForToken() {
+		if o.rec.unsent() {
 			x.discard(w.name, o.seq, &o.rec, store.ReasonCancelled)
 		}
 	}

@@ -30,7 +30,7 @@ func (o *deadLetterOp) rows() int { return 1 }
 
 func (o *deadLetterOp) run(x *tx) {
 	o.letter.Number, o.letter.ReceivedAt = x.w.letters.take(), fromMillis(x.now)
-	x.putJSON(numberKey(tableLetters, o.letter.Number), o.letter)
+	x.putJSON(seqKey(nil, tableLetters, o.letter.Number), o.letter)
 }
 
 // DeadLetters lists them, newest first.

@@ -151,7 +151,7 @@ func (x *tx) touchReplay(r *store.Replay) {
 // saveReplays writes those that changed.
 func (x *tx) saveReplays() {
 	for id, r := range x.replays {
-		x.putJSON(numberKey(tableReplays, id), r)
+		x.putJSON(seqKey(nil, tableReplays, id), r)
 	}
 }
 
@@ -272,7 +272,7 @@ func (s *Store) ReadReplay(_ context.Context, id uint64) (r store.Replay, err er
 }
 
 func readReplay(db cdb.Reader, id uint64) (r store.Replay, err error) {
-	found, err := read(db, numberKey(tableReplays, id), func(v []byte) error { return decodeJSON(v, &r) })
+	found, err := read(db, seqKey(nil, tableReplays, id), func(v []byte) error { return decodeJSON(v, &r) })
 	if err == nil && !found {
 		err = fmt.Errorf("replay %d: %w", id, store.ErrNotFound)
 	}

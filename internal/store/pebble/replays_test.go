@@ -145,13 +145,13 @@ func TestCheckNoticesReplays(t *testing.T) {
 		damage func(b *cdb.Batch) error
 		want   string
 	}{
-		{"a replay is gone", func(b *cdb.Batch) error { return b.Delete(numberKey(tableReplays, 1), nil) }, "replay 1, which is not there"},
+		{"a replay is gone", func(b *cdb.Batch) error { return b.Delete(seqKey(nil, tableReplays, 1), nil) }, "replay 1, which is not there"},
 		{"its counters are wrong", func(b *cdb.Batch) error {
-			return b.Set(numberKey(tableReplays, 1), append([]byte{jsonVersion}, `{"Requeued":9}`...), nil)
+			return b.Set(seqKey(nil, tableReplays, 1), append([]byte{jsonVersion}, `{"Requeued":9}`...), nil)
 		}, "replay 1 counts 9"},
-		{"it can't be read", func(b *cdb.Batch) error { return b.Set(numberKey(tableReplays, 1), []byte("\x01{"), nil) }, "replay 1"},
-		{"an act can't be read", func(b *cdb.Batch) error { return b.Set(numberKey(tableAudit, 1), []byte("x"), nil) }, "the audit log"},
-		{"a dead letter can't be read", func(b *cdb.Batch) error { return b.Set(numberKey(tableLetters, 1), nil, nil) }, "the dead letters"},
+		{"it can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableReplays, 1), []byte("\x01{"), nil) }, "replay 1"},
+		{"an act can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableAudit, 1), []byte("x"), nil) }, "the audit log"},
+		{"a dead letter can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableLetters, 1), nil, nil) }, "the dead letters"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := mustOpen(t, "data", options(t, vfs.NewMem()))
@@ -185,10 +185,10 @@ func TestDamagedReplay(t *testing.T) {
 	r := mustStart(t, s)
 	stepTo(t, s, r.ID, failed, 0)
 	newest := mustStart(t, s)
-	if err := s.db.Set(numberKey(tableReplays, newest.ID+1), []byte("damaged"), cdb.Sync); err != nil {
+	if err := s.db.Set(seqKey(nil, tableReplays, newest.ID+1), []byte("damaged"), cdb.Sync); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.db.Set(numberKey(tableReplays, r.ID), []byte("damaged"), cdb.Sync); err != nil {
+	if err := s.db.Set(seqKey(nil, tableReplays, r.ID), []byte("damaged"), cdb.Sync); err != nil {
 		t.Fatal(err)
 	}
 	mustClose(t, s)

@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -73,11 +72,6 @@ func readNumbered[T any](db cdb.Reader, table byte, before uint64, limit int) (p
 		return true, err
 	})
 	return page, err
-}
-
-// numberKey is the key of a row of such a table.
-func numberKey(table byte, number uint64) []byte {
-	return binary.BigEndian.AppendUint64([]byte{table}, number)
 }
 
 const jsonVersion = 1

@@ -95,7 +95,13 @@ func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 	if err != nil {
 		return nil, err
 	}
-	var affected []numbered
+	return x.pushesOf(w, t, func(rec *pushRecord) bool {
+		return rec.endedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0)
+	})
+}
+
+// pushesOf reads the pushes of a timeline as they are within this commit, and lists those that are wanted.
+func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*pushRecord) bool) (list []numbered, err error) {
 	for i := range t {
 		if t[i].Ord == 0 {
 			continue
@@ -104,11 +110,11 @@ func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 		if err != nil {
 			return nil, err
 		}
-		if rec.endedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0) {
-			affected = append(affected, numbered{t[i].Seq, rec})
+		if wanted(&rec) {
+			list = append(list, numbered{t[i].Seq, rec})
 		}
 	}
-	return affected, nil
+	return list, nil
 }
 
 // endedForToken tells whether a better Token, or any, is all that a push lacked that has ended.
