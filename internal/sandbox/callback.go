@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -113,9 +114,7 @@ func (s *Sandbox) roundTrip(ctx context.Context, c *carrier, method string, quer
 		return 0, nil, err
 	}
 	all := u.Query()
-	for name, values := range query {
-		all[name] = values
-	}
+	maps.Copy(all, query)
 	u.RawQuery = all.Encode()
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), bytes.NewReader(body))
 	if err != nil {
