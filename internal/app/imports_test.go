@@ -38,6 +38,8 @@ var allowed = map[string][]string{
 	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
 	"internal/admin": {"internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
 		"internal/wechat"},
+	"internal/bus/natstest": {}, // Real NATS servers, for tests.
+
 	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state"},
 	"internal/sender": {"internal/state"},
 
