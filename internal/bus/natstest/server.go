@@ -205,4 +205,3 @@ func freePorts(t testing.TB, n int) []int {
 	}
 	return ports
 }
-
