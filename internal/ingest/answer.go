@@ -19,9 +19,13 @@ func statusOf(v state.Verdict) int {
 	return http.StatusOK
 }
 
-// appendAnswer appends the members of the answer to an event, without the braces. It is written by hand: this is what
-// nearly every request gets.
+// appendAnswer appends the answer to an event. It is written by hand: this is what nearly every request gets.
 func appendAnswer(dst []byte, e *state.Event, r *store.Result) []byte {
+	return append(appendMembers(append(dst, '{'), e, r), '}')
+}
+
+// appendMembers is appendAnswer without the braces.
+func appendMembers(dst []byte, e *state.Event, r *store.Result) []byte {
 	dst = appendText(append(dst, `"id":`...), e.ID)
 	dst = appendText(append(dst, `,"waybill_id":`...), e.WaybillID)
 	dst = appendWord(append(dst, `,"verdict":`...), r.Verdict.String())

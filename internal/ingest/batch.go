@@ -2,46 +2,45 @@ package ingest
 
 import (
 	"bytes"
-	"net/http"
+	"context"
 	"strconv"
-
-	"github.com/labstack/echo/v4"
 
 	"carrier/internal/problem"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
 
-// Batch takes up to MaxBatch events: POST /v1/events/batch. The answer has one result an event, in the order sent;
-// what is wrong with one is told there and does not touch the others. All that are well go to the store at once.
-func (w *Webhook) Batch(c echo.Context) error {
-	q := w.newRequest()
-	defer w.release(&q)
-	if p := w.admit(&q, c, &batchMedia); p != nil {
-		return p
-	}
+// takeBatch takes the events of a request that holds many: those that are well go to the store at once, and what is
+// wrong with the others is told of each by itself.
+func (d *Desk) takeBatch(ctx context.Context, q *request) (*batch, *problem.Problem) {
 	texts, p := split(q.body, q.format)
 	if p != nil {
-		w.observe(q.source.name, state.Invalid.String(), 1)
-		return p
+		d.observe(q.source.label, state.Invalid.String(), 1)
+		return nil, p
 	}
 	q.source.charge(q.now, len(texts)-1)
-	b := batch{items: make([]reading, len(texts)), events: make([]state.Event, 0, len(texts))}
+	b := &batch{items: make([]reading, len(texts)), events: make([]state.Event, 0, len(texts))}
 	for i, text := range texts {
-		b.items[i] = w.readItem(text, &q)
+		b.items[i] = d.readItem(text, q)
 		if b.items[i].problem == nil {
 			b.events = append(b.events, b.items[i].event)
 		}
 	}
 	if len(b.events) > 0 {
-		if b.results, p = w.apply(c.Request().Context(), &q, b.events); p != nil {
-			return p
+		if b.results, p = d.apply(ctx, b.events); p != nil {
+			d.observe(q.source.label, Unavailable, len(b.events))
+			return nil, p
 		}
 	}
-	b.language = problem.Negotiate(c.Request().Header.Get("Accept-Language"))
-	*q.buf = b.append((*q.buf)[:0])
-	w.tell(&q, &b)
-	return c.Blob(http.StatusOK, contentType, *q.buf)
+	return b, nil
+}
+
+// answerBatch appends the answer to dst, which may be the memory of the body, and tells what became of the events.
+func (d *Desk) answerBatch(dst []byte, q *request, b *batch) []byte {
+	b.language = problem.Negotiate(q.header.Get("Accept-Language"))
+	dst = b.append(dst)
+	d.tell(q.source, b)
+	return dst
 }
 
 // split cuts a batch into its events, without looking into them. The lines of NDJSON are not checked at all, the
@@ -90,11 +89,11 @@ func tooMany() *problem.Problem {
 		With("verdict", state.Invalid).With("max_events", MaxBatch)
 }
 
-func (w *Webhook) readItem(text []byte, q *request) reading {
+func (d *Desk) readItem(text []byte, q *request) reading {
 	if q.format == formatNDJSON {
-		return w.rules.read(text, q.format, nil, q.source, q.now)
+		return d.rules.read(text, q.format, nil, q.source, q.now)
 	}
-	return w.rules.readValue(text, q.format, nil, q.source, q.now)
+	return d.rules.readValue(text, q.format, nil, q.source, q.now)
 }
 
 // batch is a batch that was read and decided.
@@ -152,7 +151,7 @@ func (b *batch) appendDecided(dst []byte, e *state.Event, r *store.Result) []byt
 	if p := refusal(e, r); p != nil {
 		return p.AppendMembers(dst, b.language)
 	}
-	return appendAnswer(dst, e, r)
+	return appendMembers(dst, e, r)
 }
 
 func (b *batch) count(v state.Verdict) {
@@ -174,16 +173,16 @@ func (b *batch) of(v state.Verdict) int {
 }
 
 // tell counts a batch for the metrics, and logs in one line if some of it was refused.
-func (w *Webhook) tell(q *request, b *batch) {
+func (d *Desk) tell(s *source, b *batch) {
 	for i, v := range allVerdicts {
 		if b.counts[i] > 0 {
-			w.observe(q.source.name, v.String(), b.counts[i])
+			d.observe(s.label, v.String(), b.counts[i])
 		}
 	}
 	refused := b.of(state.Invalid) + b.of(state.Rejected) + b.of(state.Conflict)
 	if refused == 0 {
 		return
 	}
-	w.log.Info("events of a batch refused", "source", q.source.name, "events", len(b.items),
+	d.log.Info("events of a batch refused", "source", s.name, "events", len(b.items),
 		"rejected", b.of(state.Rejected), "conflict", b.of(state.Conflict), "invalid", b.of(state.Invalid))
 }

@@ -153,7 +153,7 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte("[[],[[]],{},\"]\",\"\\\"]\"]"), uint8(formatJSON))
 	r := testRules(f, "SF")
 	s := &source{name: "s", known: []string{"SF"}}
-	hook := &Webhook{rules: r}
+	desk := &Desk{rules: r}
 	kinds := []format{formatJSON, formatNDJSON, formatCloudEventBatch}
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
 		q := request{source: s, format: kinds[int(kind)%len(kinds)], now: time.Now()}
@@ -176,7 +176,7 @@ func FuzzBatch(f *testing.F) {
 			}
 		}
 		for _, text := range texts {
-			got := hook.readItem(text, &q)
+			got := desk.readItem(text, &q)
 			checkReading(t, &got)
 		}
 	})

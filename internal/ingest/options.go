@@ -58,7 +58,7 @@ const (
 	Unavailable  = "unavailable"  // The store did not take it.
 )
 
-// Options is what a Webhook is made of.
+// Options is what a Webhook and its Desk are made of.
 type Options struct {
 	Store       Store
 	Sources     []Source
@@ -78,9 +78,10 @@ type Options struct {
 // MaxBatch is how many events a batch may hold.
 const MaxBatch = 1000
 
-// source is a Source at work.
+// source is a Source at work, one for each way in.
 type source struct {
 	name    string
+	label   string          // What Observe is told.
 	allowed map[string]bool // nil: all accounts.
 	known   []string        // The accounts that it may hear of.
 	keyHash [sha256.Size]byte
@@ -88,10 +89,21 @@ type source struct {
 	limit   *rate.Limiter // nil: none.
 }
 
+func newSource(s *Source, deliveryIDs []string) *source {
+	made := &source{name: s.Name, label: s.Name, known: deliveryIDs}
+	if len(s.DeliveryIDs) > 0 {
+		made.known, made.allowed = s.DeliveryIDs, make(map[string]bool)
+		for _, id := range s.DeliveryIDs {
+			made.allowed[id] = true
+		}
+	}
+	return made
+}
+
 // may tells whether the source may send events for an account.
 func (s *source) may(deliveryID string) bool { return s.allowed == nil || s.allowed[deliveryID] }
 
-// New checks o and makes the Webhook. Its error names every mistake of the operator's.
+// New checks o and makes the Webhook, with its Desk for what comes by other ways. Its error names every mistake of the operator's.
 func New(o Options) (*Webhook, error) {
 	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
 	o.MaxActionMsg = cmp.Or(o.MaxActionMsg, 1024)
@@ -111,10 +123,11 @@ func New(o Options) (*Webhook, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register validation tags: %w", err)
 	}
-	w := &Webhook{
-		store: o.Store, ring: ring, rules: r, maxBody: o.MaxBody, observe: o.Observe, log: o.Logger,
-		trouble: trouble{log: o.Logger},
+	desk := &Desk{
+		store: o.Store, rules: r, maxBody: o.MaxBody,
+		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe,
 	}
+	w := &Webhook{Desk: desk, ring: ring}
 	w.buffers.New = func() any { return new([]byte) }
 	return w, nil
 }
@@ -199,13 +212,7 @@ func checkSource(s *Source, deliveryIDs []string) error {
 
 // add puts a source on the ring.
 func (k *keyring) add(s *Source, deliveryIDs []string) error {
-	made := &source{name: s.Name, known: deliveryIDs}
-	if len(s.DeliveryIDs) > 0 {
-		made.known, made.allowed = s.DeliveryIDs, make(map[string]bool)
-		for _, id := range s.DeliveryIDs {
-			made.allowed[id] = true
-		}
-	}
+	made := newSource(s, deliveryIDs)
 	if s.Rate > 0 {
 		made.limit = rate.NewLimiter(rate.Limit(s.Rate), int(min(math.Ceil(s.Rate), math.MaxInt32)))
 	}

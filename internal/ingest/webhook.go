@@ -1,9 +1,7 @@
 package ingest
 
 import (
-	"context"
-	"log/slog"
-	"strings"
+	"net/http"
 	"sync"
 	"time"
 
@@ -11,94 +9,81 @@ import (
 
 	"carrier/internal/problem"
 	"carrier/internal/state"
-	"carrier/internal/store"
 )
 
-// Webhook takes events over HTTP. Its two handlers return every refusal as a *problem.Problem, for Echo's
+// Webhook is the Desk's HTTP side. Its two handlers return every refusal as a *problem.Problem, for Echo's
 // HTTPErrorHandler to write. It is safe for concurrent use and keeps nothing between requests but the sources' rates.
 type Webhook struct {
-	store   Store
+	*Desk
 	ring    *keyring
-	rules   *rules
-	maxBody int64
-	log     *slog.Logger
-	trouble trouble
-	observe func(source, verdict string, n int)
 	buffers sync.Pool // Of *[]byte: bodies, and then answers.
-}
-
-// request is a request that was let in, or that is on its way in.
-type request struct {
-	source *source
-	format format
-	buf    *[]byte // The body while it is read, and then the answer.
-	body   []byte
-	now    time.Time
 }
 
 // Event takes one event: POST /v1/events.
 func (w *Webhook) Event(c echo.Context) error {
-	q := w.newRequest()
+	q := w.newRequest(c)
 	defer w.release(&q)
-	if p := w.admit(&q, c, &singleMedia); p != nil {
+	if p := w.letIn(&q, c, &singleMedia); p != nil {
 		return p
 	}
-	got := w.rules.read(q.body, q.format, c.Request().Header, q.source, q.now)
+	got := w.readEvent(&q)
 	if got.problem != nil {
-		if got.id != "" {
-			got.problem.With("id", got.id)
-		}
-		w.observe(q.source.name, state.Invalid.String(), 1)
-		w.logInvalid(&q, &got)
 		return got.problem
 	}
-	results, p := w.apply(c.Request().Context(), &q, []state.Event{got.event})
+	results, p := w.apply(c.Request().Context(), []state.Event{got.event})
 	if p != nil {
+		w.observe(q.source.label, Unavailable, 1)
 		return p
 	}
-	w.observe(q.source.name, results[0].Verdict.String(), 1)
-	if p := refusal(&got.event, &results[0]); p != nil {
-		w.logRefused(&q, &got.event, &results[0])
+	if p := w.decided(q.source, &got.event, &results[0]); p != nil {
 		return p
 	}
-	*q.buf = append(appendAnswer(append((*q.buf)[:0], '{'), &got.event, &results[0]), '}')
+	*q.buf = appendAnswer((*q.buf)[:0], &got.event, &results[0])
 	return c.Blob(statusOf(results[0].Verdict), contentType, *q.buf)
 }
 
-// admit lets a request in: who it is from, whether there is room for it, its body in a known format. See the table in
+// Batch takes up to MaxBatch events: POST /v1/events/batch. The answer has one result an event, in the order sent;
+// what is wrong with one is told there and does not touch the others. All that are well go to the store at once.
+func (w *Webhook) Batch(c echo.Context) error {
+	q := w.newRequest(c)
+	defer w.release(&q)
+	if p := w.letIn(&q, c, &batchMedia); p != nil {
+		return p
+	}
+	b, p := w.takeBatch(c.Request().Context(), &q)
+	if p != nil {
+		return p
+	}
+	*q.buf = w.answerBatch((*q.buf)[:0], &q, b)
+	return c.Blob(http.StatusOK, contentType, *q.buf)
+}
+
+// letIn lets a request in: who it is from, whether there is room for it, its body in a known format. See the table in
 // the package's documentation for the order.
-func (w *Webhook) admit(q *request, c echo.Context, m *media) *problem.Problem {
-	r := c.Request()
+func (w *Webhook) letIn(q *request, c echo.Context, m *media) *problem.Problem {
 	if p := w.authenticate(q, c); p != nil {
 		return p
 	}
 	if p := q.source.admit(q.now); p != nil {
-		w.observe(q.source.name, Limited, 1)
+		w.observe(q.source.label, Limited, 1)
 		return p
 	}
-	var p *problem.Problem
-	if q.format, p = m.of(r.Header); p != nil {
-		w.observe(q.source.name, state.Invalid.String(), 1)
+	if p := w.admit(q, m, w.store.Ready()); p != nil {
 		return p
-	}
-	if err := w.store.Ready(); err != nil {
-		w.observe(q.source.name, Unavailable, 1)
-		return w.trouble.problem(err)
 	}
 	if q.body == nil {
-		p = w.readBody(q, c)
+		return w.readBody(q, c)
 	}
-	return p
+	return nil
 }
 
 // authenticate finds out who sends. The body of a request is read for that only if it is signed.
 func (w *Webhook) authenticate(q *request, c echo.Context) *problem.Problem {
-	h := c.Request().Header
-	if q.source = w.ring.bearer(h); q.source != nil {
+	if q.source = w.ring.bearer(q.header); q.source != nil {
 		return nil
 	}
 	p := w.ring.noCredentials()
-	sig, signed, bad := readSignature(h, q.now)
+	sig, signed, bad := readSignature(q.header, q.now)
 	switch {
 	case !signed || len(w.ring.signing) == 0:
 	case bad != nil:
@@ -125,62 +110,24 @@ func wrongSignature() *problem.Problem {
 func (w *Webhook) readBody(q *request, c echo.Context) (p *problem.Problem) {
 	*q.buf, p = readBody(*q.buf, c.Response().Writer, c.Request(), w.maxBody)
 	if p != nil {
-		w.observe(q.name(), state.Invalid.String(), 1)
+		w.observe(q.label(), state.Invalid.String(), 1)
 		return p
 	}
 	q.body = *q.buf
 	return nil
 }
 
-// name is the source's, empty while it is not known.
-func (q *request) name() string {
+// label is the source's, empty while it is not known.
+func (q *request) label() string {
 	if q.source == nil {
 		return ""
 	}
-	return q.source.name
+	return q.source.label
 }
 
-// apply hands events to the store.
-func (w *Webhook) apply(ctx context.Context, q *request, events []state.Event) ([]store.Result, *problem.Problem) {
-	results, err := w.store.Apply(ctx, events)
-	if err == nil && len(results) != len(events) {
-		err = miscounted(len(events), len(results))
-	}
-	if err != nil {
-		w.observe(q.source.name, Unavailable, len(events))
-		return nil, w.trouble.problem(err)
-	}
-	w.trouble.over()
-	return results, nil
-}
-
-func (w *Webhook) newRequest() request {
-	return request{buf: w.buffers.Get().(*[]byte), now: time.Now()}
+func (w *Webhook) newRequest(c echo.Context) request {
+	return request{header: c.Request().Header, buf: w.buffers.Get().(*[]byte), now: time.Now()}
 }
 
 // release gives the buffer back. Nothing that outlives the request may be part of it; see rules.event.
 func (w *Webhook) release(q *request) { w.buffers.Put(q.buf) }
-
-// logInvalid names an event that was not kept: the log is the only place where it leaves a trace.
-func (w *Webhook) logInvalid(q *request, got *reading) {
-	if !w.log.Enabled(context.Background(), slog.LevelInfo) {
-		return
-	}
-	w.log.Info("event refused", "source", q.source.name, "verdict", state.Invalid.String(), "event_id", got.id,
-		"code", string(got.problem.Code), "fields", fieldCodes(got.problem.Errors))
-}
-
-func (w *Webhook) logRefused(q *request, e *state.Event, r *store.Result) {
-	w.log.Info("event refused", "source", q.source.name, "verdict", r.Verdict.String(), "event_id", e.ID,
-		"delivery_id", e.DeliveryID, "waybill_id", e.WaybillID, "action_type", int(e.Type),
-		"reason", r.Reason.String(), "seq", r.Seq)
-}
-
-// fieldCodes is field errors in a few words.
-func fieldCodes(errs []problem.FieldError) string {
-	words := make([]string, len(errs))
-	for i, e := range errs {
-		words[i] = e.Field + ":" + e.Code
-	}
-	return strings.Join(words, " ")
-}

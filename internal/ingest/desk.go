@@ -1,0 +1,110 @@
+package ingest
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"carrier/internal/problem"
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// Desk takes events in, whichever way they came: it reads them, has the store decide and keep them, and says what
+// became of each. It is safe for concurrent use and keeps nothing between calls.
+type Desk struct {
+	store   Store
+	rules   *rules
+	maxBody int64
+	log     *slog.Logger
+	trouble trouble
+	observe func(source, verdict string, n int)
+}
+
+// request is what is known of an HTTP request, or of a message, on its way in.
+type request struct {
+	source *source
+	format format
+	header http.Header // With the names as HTTP writes them, wherever it came from.
+	body   []byte
+	now    time.Time
+	buf    *[]byte // Of HTTP: the body while it is read, and then the answer.
+}
+
+// admit lets in a request whose source is known: in what form it is, and whether there is room for it. room is the
+// store's word on that.
+func (d *Desk) admit(q *request, m *media, room error) *problem.Problem {
+	var p *problem.Problem
+	if q.format, p = m.of(q.header); p != nil {
+		d.observe(q.source.label, state.Invalid.String(), 1)
+		return p
+	}
+	if room != nil {
+		d.observe(q.source.label, Unavailable, 1)
+		return d.trouble.problem(room)
+	}
+	return nil
+}
+
+// readEvent reads the one event that the body is, and tells if it is none.
+func (d *Desk) readEvent(q *request) reading {
+	got := d.rules.read(q.body, q.format, q.header, q.source, q.now)
+	if got.problem == nil {
+		return got
+	}
+	if got.id != "" {
+		got.problem.With("id", got.id)
+	}
+	d.observe(q.source.label, state.Invalid.String(), 1)
+	d.logInvalid(q.source, &got)
+	return got
+}
+
+// apply hands events to the store. Its problem is for all of them.
+func (d *Desk) apply(ctx context.Context, events []state.Event) ([]store.Result, *problem.Problem) {
+	results, err := d.store.Apply(ctx, events)
+	if err == nil && len(results) != len(events) {
+		err = miscounted(len(events), len(results))
+	}
+	if err != nil {
+		return nil, d.trouble.problem(err)
+	}
+	d.trouble.over()
+	return results, nil
+}
+
+// decided tells what became of an event that came by itself. A problem is the answer to it; else it gets appendAnswer's.
+func (d *Desk) decided(s *source, e *state.Event, r *store.Result) *problem.Problem {
+	d.observe(s.label, r.Verdict.String(), 1)
+	p := refusal(e, r)
+	if p != nil {
+		d.logRefused(s, e, r)
+	}
+	return p
+}
+
+// logInvalid names an event that was not kept: the log is the only place where it leaves a trace.
+func (d *Desk) logInvalid(s *source, got *reading) {
+	if !d.log.Enabled(context.Background(), slog.LevelInfo) {
+		return
+	}
+	d.log.Info("event refused", "source", s.name, "verdict", state.Invalid.String(), "event_id", got.id,
+		"code", string(got.problem.Code), "fields", fieldCodes(got.problem.Errors))
+}
+
+func (d *Desk) logRefused(s *source, e *state.Event, r *store.Result) {
+	d.log.Info("event refused", "source", s.name, "verdict", r.Verdict.String(), "event_id", e.ID,
+		"delivery_id", e.DeliveryID, "waybill_id", e.WaybillID, "action_type", int(e.Type),
+		"reason", r.Reason.String(), "seq", r.Seq)
+}
+
+// fieldCodes is field errors in a few words.
+func fieldCodes(errs []problem.FieldError) string {
+	words := make([]string, len(errs))
+	for i, e := range errs {
+		words[i] = e.Field + ":" + e.Code
+	}
+	return strings.Join(words, " ")
+}
