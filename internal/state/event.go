@@ -22,6 +22,7 @@ type Event struct {
 	Time       int64      // action_time: Unix seconds of the scan itself, not of its arrival.
 	Msg        string     // action_msg: shown to the customer, sent upstream byte for byte.
 	Token      string     // The waybill's order Token, if the sender has it. A secret.
+	Trace      string     // W3C traceparent of the request that brought it; empty: none
 }
 
 // Waybill names the waybill that e belongs to.
