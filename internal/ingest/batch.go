@@ -89,11 +89,16 @@ func tooMany() *problem.Problem {
 		With("verdict", state.Invalid).With("max_events", MaxBatch)
 }
 
-func (d *Desk) readItem(text []byte, q *request) reading {
+func (d *Desk) readItem(text []byte, q *request) (got reading) {
 	if q.format == formatNDJSON {
-		return d.rules.read(text, q.format, nil, q.source, q.now)
+		got = d.rules.read(text, q.format, nil, q.source, q.now)
+	} else {
+		got = d.rules.readValue(text, q.format, nil, q.source, q.now)
 	}
-	return d.rules.readValue(text, q.format, nil, q.source, q.now)
+	if got.problem == nil {
+		q.mark(&got.event)
+	}
+	return got
 }
 
 // batch is a batch that was read and decided.

@@ -19,6 +19,8 @@ const specVersion = "1.0"
 type envelope struct {
 	specVersion, id, source, typ, contentType []byte
 
+	trace []byte // The extension traceparent, if it is a string; not checked.
+
 	data   []byte // The event, as valid JSON; nil if it is missing or unreadable.
 	base64 bool   // It came as data_base64.
 }
@@ -109,6 +111,8 @@ func (e *envelope) set(errs *fieldErrors, name, value []byte) {
 		*target = text
 	case kindOf(value) == kindObject || kindOf(value) == kindArray:
 		errs.add(printableName(name), ruleAttributeType, kindWords[kindOf(value)])
+	case string(name) == traceAttribute:
+		e.trace, _ = textValue(value)
 	}
 }
 
@@ -166,7 +170,7 @@ func hasAttributes(h http.Header) bool {
 	return h["Ce-Specversion"] != nil || h["Ce-Id"] != nil || h["Ce-Source"] != nil || h["Ce-Type"] != nil
 }
 
-// openHeaders reads the attributes of a CloudEvent in binary mode. Extensions are not looked at.
+// openHeaders reads the attributes of a CloudEvent in binary mode. Extensions are not looked at, but for the trace.
 func openHeaders(h http.Header) (e envelope, errs fieldErrors) {
 	for _, a := range e.required() {
 		values := h[http.CanonicalHeaderKey(headerPrefix+a.name)]
@@ -182,6 +186,9 @@ func openHeaders(h http.Header) (e envelope, errs fieldErrors) {
 		default:
 			errs.add(headerPrefix+a.name, ruleRepeatedField)
 		}
+	}
+	if value, ok := single(h, headerPrefix+traceAttribute); ok {
+		e.trace, _ = decodeHeader(value)
 	}
 	e.check(&errs, headerPrefix)
 	return e, errs

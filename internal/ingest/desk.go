@@ -17,6 +17,7 @@ import (
 type Desk struct {
 	store   Store
 	rules   *rules
+	senders senders
 	maxBody int64
 	log     *slog.Logger
 	trouble trouble
@@ -28,6 +29,7 @@ type request struct {
 	source *source
 	format format
 	header http.Header // With the names as HTTP writes them, wherever it came from.
+	trace  string      // Its traceparent; empty: none.
 	body   []byte
 	now    time.Time
 	buf    *[]byte // Of HTTP: the body while it is read, and then the answer.
@@ -45,6 +47,7 @@ func (d *Desk) admit(q *request, m *media, room error) *problem.Problem {
 		d.observe(q.source.label, Unavailable, 1)
 		return d.trouble.problem(room)
 	}
+	q.trace = headerTrace(q.header)
 	return nil
 }
 
@@ -52,6 +55,7 @@ func (d *Desk) admit(q *request, m *media, room error) *problem.Problem {
 func (d *Desk) readEvent(q *request) reading {
 	got := d.rules.read(q.body, q.format, q.header, q.source, q.now)
 	if got.problem == nil {
+		q.mark(&got.event)
 		return got
 	}
 	if got.id != "" {
@@ -60,6 +64,13 @@ func (d *Desk) readEvent(q *request) reading {
 	d.observe(q.source.label, state.Invalid.String(), 1)
 	d.logInvalid(q.source, &got)
 	return got
+}
+
+// mark gives an event the trace of the request that brought it, which counts for more than what the event says itself.
+func (q *request) mark(e *state.Event) {
+	if q.trace != "" {
+		e.Trace = q.trace
+	}
 }
 
 // apply hands events to the store. Its problem is for all of them.

@@ -117,6 +117,7 @@ func checkContract(t testing.TB, e *state.Event) {
 type bench struct {
 	t        testing.TB
 	store    *fakeStore
+	hook     *Webhook
 	echo     *echo.Echo
 	log      *bytes.Buffer
 	observed map[string]int // By "source verdict".
@@ -145,7 +146,7 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.echo = echo.New()
+	b.hook, b.echo = hook, echo.New()
 	b.echo.HTTPErrorHandler = func(err error, c echo.Context) {
 		p, ok := err.(*problem.Problem)
 		if !ok {

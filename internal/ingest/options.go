@@ -58,13 +58,17 @@ const (
 	Unavailable  = "unavailable"  // The store did not take it.
 )
 
+// OtherSource is what Observe is told for all sources that are not configured, so that nobody can make new labels by
+// sending under new names.
+const OtherSource = "other"
+
 // Options is what a Webhook and its Desk are made of.
 type Options struct {
 	Store       Store
 	Sources     []Source
 	DeliveryIDs []string // The configured accounts.
 
-	MaxBody      int64         // Bytes of a request's body. 0: 1 MiB.
+	MaxBody      int64         // Bytes of a request's or message's body. 0: 1 MiB.
 	MaxActionMsg int           // Bytes of action_msg. 0: 1,024.
 	MaxFuture    time.Duration // How far ahead action_time may lie. 0: 10 minutes.
 	MaxAge       time.Duration // How far back action_time may lie. 0: no limit.
@@ -87,6 +91,7 @@ type source struct {
 	keyHash [sha256.Size]byte
 	keys    [][]byte      // What it signs with; it has no API key then.
 	limit   *rate.Limiter // nil: none.
+	msgID   bool          // Whether the header Nats-Msg-Id is the id of an event that has none: of messages.
 }
 
 func newSource(s *Source, deliveryIDs []string) *source {
@@ -124,7 +129,7 @@ func New(o Options) (*Webhook, error) {
 		return nil, fmt.Errorf("register validation tags: %w", err)
 	}
 	desk := &Desk{
-		store: o.Store, rules: r, maxBody: o.MaxBody,
+		store: o.Store, rules: r, senders: newSenders(o.Sources, o.DeliveryIDs), maxBody: o.MaxBody,
 		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe,
 	}
 	w := &Webhook{Desk: desk, ring: ring}

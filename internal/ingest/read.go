@@ -18,7 +18,8 @@ type reading struct {
 	problem *problem.Problem
 }
 
-// read reads one event from text, which is not checked in any way yet. h is used in binary mode only.
+// read reads one event from text, which is not checked in any way yet. h holds the attributes in
+// binary mode; in the others it may hold the id of a source that sends messages, and nil holds none.
 func (r *rules) read(text []byte, f format, h http.Header, s *source, now time.Time) reading {
 	if p := readable(text); p != nil {
 		return reading{problem: p}
@@ -42,7 +43,11 @@ func (r *rules) readValue(value []byte, f format, h http.Header, s *source, now 
 	if kindOf(value) != kindObject {
 		return reading{problem: invalid(errs)} // That says it all: no field could be there.
 	}
-	return r.judge(&w, errs, names{id: "id"}, s, now)
+	n := names{id: "id"}
+	if s.msgID && w.has&fieldID == 0 && !errs.about(n.id) {
+		n.id = w.takeMsgID(&errs, h)
+	}
+	return r.judge(&w, errs, n, s, now)
 }
 
 // names is how a sender calls the fields of an event.
@@ -82,7 +87,11 @@ func (r *rules) readEnveloped(e *envelope, errs fieldErrors, n names, s *source,
 	if e.data == nil || kindOf(e.data) != kindObject {
 		return reading{id: w.repeatableID(), problem: invalid(errs)}
 	}
-	return r.judge(&w, errs, n, s, now)
+	got := r.judge(&w, errs, n, s, now)
+	if got.problem == nil {
+		got.event.Trace = attributeTrace(e.trace)
+	}
+	return got
 }
 
 // judge makes an event of w if nothing is wrong with it.

@@ -90,7 +90,7 @@ func isPrintable(text []byte) bool {
 	return true
 }
 
-// event is what w says, as far as it has passed kept. The texts are copied: w's are part of a buffer that is reused.
+// event is what w says, without a trace, as far as it has passed kept. The texts are copied: w's are part of a buffer that is reused.
 func (r *rules) event(w *wire, source string) state.Event {
 	return state.Event{
 		ID:         string(w.id),
