@@ -11,6 +11,9 @@ import (
 // contentType is the media type of answers that are no problem.
 const contentType = "application/json"
 
+// usualAnswer is the size that the answer to one event seldom exceeds, in bytes.
+const usualAnswer = 192
+
 // statusOf is the HTTP status of an answer that is no problem.
 func statusOf(v state.Verdict) int {
 	if v == state.Accepted || v == state.Held {

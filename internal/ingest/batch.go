@@ -89,6 +89,7 @@ func tooMany() *problem.Problem {
 		With("verdict", state.Invalid).With("max_events", MaxBatch)
 }
 
+// readItem reads one of a batch's events, as split has cut it out.
 func (d *Desk) readItem(text []byte, q *request) (got reading) {
 	if q.format == formatNDJSON {
 		got = d.rules.read(text, q.format, nil, q.source, q.now)

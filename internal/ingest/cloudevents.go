@@ -198,7 +198,10 @@ func openHeaders(h http.Header) (e envelope, errs fieldErrors) {
 // them, and one round of percent-encoding. What comes out must be UTF-8.
 func decodeHeader(value string) ([]byte, bool) {
 	text, ok := unpercent(unquoteHeader(value))
-	return text, ok && utf8.Valid(text)
+	if !ok || !utf8.Valid(text) {
+		return nil, false
+	}
+	return text, true
 }
 
 // unquoteHeader takes off the quotes and backslashes of RFC 7230, section 3.2.6.

@@ -13,7 +13,7 @@ import (
 )
 
 // Desk takes events in, whichever way they came: it reads them, has the store decide and keep them, and says what
-// became of each. It is safe for concurrent use and keeps nothing between calls.
+// became of each. It is safe for concurrent use and keeps nothing of events between calls.
 type Desk struct {
 	store   Store
 	rules   *rules

@@ -1,4 +1,5 @@
-// Package ingest takes scan events in: over HTTP, one at a time or in batches, as plain JSON or as CloudEvents.
+// Package ingest takes scan events in, one at a time or in batches, as plain JSON or as CloudEvents: over HTTP by the
+// [Webhook], and as a [Message] of any other way by the [Desk] behind it.
 //
 // A request goes through these steps, and what fails at one of them is answered as a [problem.Problem] with the code
 // in brackets; nothing of it is kept.
@@ -14,6 +15,23 @@
 //	what is it        the store decides and keeps                   200, 202, or 409 rejected, conflict
 //
 // In a batch everything from "can it be read" on is told of each event by itself.
+//
+// # Messages
+//
+// A message takes the same steps from "in what form" on, and is answered with the same words. Who may send under which
+// name is not decided here but by the way that it came, NATS with its permissions: a name that is configured as a
+// source has that source's accounts and shares its ids with what it sends over HTTP; any other name is a source of its
+// own, for all accounts. A source's rate is for HTTP: messages wait where they are until somebody takes them.
+//
+//	verdict                                       Reply      what to do with the message
+//	accepted, held, ignored, duplicate, rejected  Durable    acknowledge it
+//	none: the store's trouble                     Again      bring it again after that time
+//	invalid, conflict                             neither    keep it for somebody to look at: it will never be taken
+//
+// # Traces
+//
+// The header traceparent (W3C Trace Context, version 00) stays with the events that came with it, in batches with all
+// of them. A CloudEvent's attribute of that name counts where there is no such header.
 //
 // # Signatures
 //

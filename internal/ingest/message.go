@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"slices"
@@ -152,7 +151,7 @@ func (d *Desk) decide(ctx context.Context, t *taking, replies []Reply) {
 		}
 		reply.ID, reply.Verdict = e.ID, results[i].Verdict
 		if reply.Problem = d.decided(t.sources[i], e, &results[i]); reply.Problem == nil {
-			reply.Answer = appendAnswer(nil, e, &results[i])
+			reply.Answer = appendAnswer(make([]byte, 0, usualAnswer), e, &results[i])
 		}
 	}
 }
@@ -165,10 +164,13 @@ func canonical(sent map[string][]string) http.Header {
 		return plainHeader
 	}
 	h := make(http.Header, len(sent)+1)
-	for _, name := range slices.Sorted(maps.Keys(sent)) {
+	for name, values := range sent {
 		key := http.CanonicalHeaderKey(name)
-		for _, value := range sent[name] {
+		for _, value := range values {
 			h[key] = append(h[key], textproto.TrimString(value))
+		}
+		if len(h[key]) > len(values) {
+			slices.Sort(h[key]) // Else their order would be that of the map, another each time.
 		}
 	}
 	if h[contentTypeHeader] == nil {

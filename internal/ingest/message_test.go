@@ -177,6 +177,8 @@ func TestTakeReadsEveryFormat(t *testing.T) {
 		{"binary, not JSON", ceHeaders(), noID()[1:], "malformed_json", ""},
 		{"binary, not UTF-8", ceHeaders(), "\xff", "not_utf8", ""},
 		{"binary, bad percent", ceHeaders("CE-ID", "-", "ce-id", "a%2"), noID(), invalid + "ce-id:header_encoding", ""},
+		{"binary, not UTF-8 in the id", ceHeaders("CE-ID", "-", "ce-id", "a\xff"), good(), invalid + "ce-id:header_encoding", ""},
+		{"binary, encoded bytes in the id", ceHeaders("CE-ID", "-", "ce-id", "a%ff"), good(), invalid + "ce-id:header_encoding", ""},
 		{"binary, no source", ceHeaders("Ce-Source", "-"), noID(), invalid + "ce-source:required", "ce-1"},
 		{"binary, id twice", ceHeaders("CE-ID", "ce-1"), noID(), invalid + "ce-id:repeated_field", ""},
 		{"binary, id twice by letter case", ceHeaders("ce-id", "ce-1"), noID(), invalid + "ce-id:repeated_field", ""},
@@ -334,6 +336,20 @@ func TestSourcesOfMessages(t *testing.T) {
 				t.Errorf("as a batch: %v", p)
 			}
 		})
+	}
+}
+
+// TestUnknownSourceIsAsGoodAsAny: it may leave the id to the header, and hears of all accounts.
+func TestUnknownSourceIsAsGoodAsAny(t *testing.T) {
+	b := newBench(t, restricted)
+	replies := b.take(
+		Message{Source: "dispatch", Header: headers{"Nats-Msg-Id": {"scan-7"}}, Body: []byte(noID())},
+		Message{Source: "dispatch", Body: []byte(with("delivery_id", `"ZTO"`))})
+	if replies[0].ID != "scan-7" || !replies[0].Durable() {
+		t.Errorf("without an id: %s of %q", outcome(&replies[0]), replies[0].ID)
+	}
+	if !strings.Contains(replies[1].Problem.Detail.En, "SF, YTO") {
+		t.Errorf("for an unknown account: %s", replies[1].Problem.Detail.En)
 	}
 }
 
@@ -606,7 +622,7 @@ func TestMessagesTellNoSecrets(t *testing.T) {
 
 func TestCanonical(t *testing.T) {
 	sent := headers{"ce-id": {" a ", "b"}, "CE-ID": {"c"}, "x y": {"kept as it is"}, "content-TYPE": {"text/plain"}, "Empty": nil}
-	want := map[string][]string{"Ce-Id": {"c", "a", "b"}, "x y": {"kept as it is"}, "Content-Type": {"text/plain"}}
+	want := map[string][]string{"Ce-Id": {"a", "b", "c"}, "x y": {"kept as it is"}, "Content-Type": {"text/plain"}}
 	if got := canonical(sent); !reflect.DeepEqual(map[string][]string(got), want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -35,10 +35,10 @@ type Source struct {
 	APIKey string
 	// SigningKeys are the keys of which one must have signed each request, as ParseSigningSecret gives them.
 	SigningKeys [][]byte
-	// DeliveryIDs are the accounts that it may send events for; empty: all.
+	// DeliveryIDs are the accounts that it may send events for, whichever way they come; empty: all.
 	DeliveryIDs []string
-	// Rate is how many events a second it may send in the long run; 0: any number. One second's worth, and in
-	// any case one request, may come at once.
+	// Rate is how many events a second it may send over HTTP in the long run; 0: any number. One second's worth,
+	// and in any case one request, may come at once.
 	Rate float64
 }
 
@@ -108,7 +108,8 @@ func newSource(s *Source, deliveryIDs []string) *source {
 // may tells whether the source may send events for an account.
 func (s *source) may(deliveryID string) bool { return s.allowed == nil || s.allowed[deliveryID] }
 
-// New checks o and makes the Webhook, with its Desk for what comes by other ways. Its error names every mistake of the operator's.
+// New checks o and makes the Webhook, with its Desk for what comes by other ways. Its error names every mistake of the
+// operator's.
 func New(o Options) (*Webhook, error) {
 	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
 	o.MaxActionMsg = cmp.Or(o.MaxActionMsg, 1024)

@@ -18,8 +18,8 @@ type reading struct {
 	problem *problem.Problem
 }
 
-// read reads one event from text, which is not checked in any way yet. h holds the attributes in
-// binary mode; in the others it may hold the id of a source that sends messages, and nil holds none.
+// read reads one event from text, which is not checked in any way yet. h is used in binary mode, and for the id of a
+// message's event that has none; nil is an empty one.
 func (r *rules) read(text []byte, f format, h http.Header, s *source, now time.Time) reading {
 	if p := readable(text); p != nil {
 		return reading{problem: p}
