@@ -86,7 +86,8 @@ func (d *Desk) apply(ctx context.Context, events []state.Event) ([]store.Result,
 	return results, nil
 }
 
-// decided tells what became of an event that came by itself. A problem is the answer to it; else it gets appendAnswer's.
+// decided tells what became of an event that came by itself. A problem is the answer to it; without one that is
+// appendAnswer's.
 func (d *Desk) decided(s *source, e *state.Event, r *store.Result) *problem.Problem {
 	d.observe(s.label, r.Verdict.String(), 1)
 	p := refusal(e, r)

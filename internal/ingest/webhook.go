@@ -11,8 +11,9 @@ import (
 	"carrier/internal/state"
 )
 
-// Webhook is a Desk's HTTP side; what comes by other ways the Desk takes directly. Its two handlers return every refusal as a *problem.Problem, for Echo's
-// HTTPErrorHandler to write. It is safe for concurrent use and keeps nothing between requests but the sources' rates.
+// Webhook is a Desk's HTTP side; what comes by other ways the Desk takes directly. Its two handlers return every
+// refusal as a *problem.Problem, for Echo's HTTPErrorHandler to write. It is safe for concurrent use and keeps nothing
+// between requests but the sources' rates.
 type Webhook struct {
 	*Desk
 	ring    *keyring
