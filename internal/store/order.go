@@ -54,11 +54,21 @@ type Orders interface {
 	// time within which a request with this signature is fresh.
 	FirstUse(ctx context.Context, signature string, digest [32]byte, until time.Time) (allowed bool, err error)
 
+	// PutShown keeps what WeChat says that the customer sees of a waybill, in place of what it said before; ReceivedAt is
+	// given by the store. kept is false if what is known has the same Version, which makes it a repeat, or a newer one:
+	// then nothing changes. The waybill need not be known otherwise, and does not become known to pushing. ErrUnfit, and
+	// nothing is kept, of what Shown.Fit refuses.
+	PutShown(ctx context.Context, w state.Waybill, shown Shown) (kept bool, err error)
+	// Shown finds what was kept of a waybill by PutShown. ErrNotFound if nothing was.
+	Shown(ctx context.Context, w state.Waybill) (Shown, error)
+
 	// Expunge forgets the personal data of a waybill: the texts of its events and of their attempts, its Tokens, what
-	// was ordered. Numbers, times, verdicts and hashes of the texts stay: duplicates are still known. What is open or
-	// failed is discarded with ReasonExpunged, as is what becomes accepted later, and none of it can be replayed
-	// (ErrState): there is nothing left to send. Scans that come afterwards are new, and wait for a new Token.
-	// ErrNotFound if no event, Token or order of the waybill is known.
+	// was ordered, and the texts of what the customer was shown. Numbers, times, verdicts and hashes of the texts stay:
+	// duplicates are still known. What is open or failed is discarded with ReasonExpunged, as is what becomes accepted
+	// later, and none of it can be replayed (ErrState): there is nothing left to send. Scans that come afterwards are
+	// new, and wait for a new Token. WeChat tells all of a waybill each time, so of what it tells afterwards the texts
+	// of actions that are not newer than this are not kept. ErrNotFound if no event, Token or order of the waybill is
+	// known, and nothing that the customer was shown.
 	Expunge(ctx context.Context, w state.Waybill, act Act) (Expunged, error)
 }
 
@@ -83,4 +93,5 @@ type Expunged struct {
 	Discarded int // Pushes that were open or failed.
 	Tokens    int
 	Orders    int
+	Shown     int // Texts of what the customer was shown.
 }

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -53,5 +54,19 @@ func (c *checker) tokens() {
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(closed), func(a, b sealID) int { return bytes.Compare(a[:], b[:]) }) {
 		c.problem("the Tokens of %d waybills, such as %s, can't be opened: %v", closed[id], first[id], &sealedError{id})
+	}
+}
+
+// shown checks that all of what customers are shown can be read.
+func (c *checker) shown() {
+	err := scan(c.db, []byte{tableShown}, func(key, value []byte) (bool, error) {
+		w, ok := parseWaybill(key[1:])
+		if _, err := decodeShown(value); err != nil || !ok {
+			c.problem("what is shown of waybill %s: %v", w, cmp.Or(err, errRecord))
+		}
+		return true, nil
+	})
+	if err != nil {
+		c.problem("what customers are shown: %v", err)
 	}
 }

@@ -26,6 +26,7 @@
 //	k delivery 0 waybill      Tokens, newest first; sealed if there are keys (seals)
 //	o delivery 0 biz 0 order  an order and what WeChat was answered
 //	v delivery 0 waybill 0 number  the key of an order of that waybill, the newest last
+//	s delivery 0 waybill      what the customer is shown, and when the waybill was expunged
 //	u deadline hash           signed requests that came before, by the moment until which they are remembered
 //	e delivery 0 waybill      expunged waybills whose bytes are still in the files (washer)
 //	p delivery 0 waybill      parked and frozen, since when and why; absent while neither
@@ -50,7 +51,8 @@
 // # What is forgotten
 //
 // Expunge rewrites the rows of one waybill: the text of an event is the only part of l that can ever change, and the row
-// says so. Row and hash of an event's id stay, so it is still known when it comes again. What is left for as long as the
+// says so. Of what the customer is shown only the texts go, and texts as old as that are not kept when WeChat tells them
+// anew. Row and hash of an event's id stay, so it is still known when it comes again. What is left for as long as the
 // retention are numbers, times, verdicts, and hashes of the texts (SHA-256, cut short). The bytes leave the tables and
 // the logs some seconds later; backups that were made before keep them, as do acts and reasons in people's own words,
 // and messages that could not be read.

@@ -59,7 +59,11 @@ func (x *tx) expunge(name state.Waybill, act store.Act) (done store.Expunged, er
 	if done.Tokens, err = x.countTokens(name); err != nil {
 		return done, err
 	}
-	if len(t) == 0 && len(orders) == 0 && done.Tokens == 0 {
+	shown, err := x.shownOf(name)
+	if err != nil {
+		return done, err
+	}
+	if len(t) == 0 && len(orders) == 0 && done.Tokens == 0 && !shown.known() {
 		return done, store.ErrNotFound
 	}
 	for i := range rows {
@@ -77,6 +81,7 @@ func (x *tx) expunge(name state.Waybill, act store.Act) (done store.Expunged, er
 			done.Orders++
 		}
 	}
+	done.Shown = x.expungeShown(name, &shown)
 	w.token, w.sealed = "", false
 	x.del(waybillKey(nil, tableTokens, name))
 	x.set(waybillKey(nil, tableUnwashed, name), nil)

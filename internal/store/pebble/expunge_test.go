@@ -71,7 +71,7 @@ func gone(t *testing.T, fs vfs.FS, text string) (found []string) {
 // The canaries, one for each kind of personal data. Random letters are not compressed away.
 var canaries = map[string]string{
 	"text": "TEXT-qXw83Jk1zPv7LmR", "errmsg": "ERRMSG-Yt6bN0cVh2DsGf9", "token": "TOKEN-u4KaEo5iZr8WxQm",
-	"waybill data": "DATA-pL7hJ3nBv1CyTg6",
+	"waybill data": "DATA-pL7hJ3nBv1CyTg6", "shown text": "SHOWN-k9GzTq4mXe2WuHb",
 }
 
 var canaryWaybill = state.Waybill{DeliveryID: "SF", WaybillID: "canary"}
@@ -84,6 +84,10 @@ func putCanaries(t *testing.T, s *Store) {
 		WaybillID: canaryWaybill.WaybillID, WaybillData: canaries["waybill data"],
 	}
 	if _, _, err := s.PutOrder(t.Context(), o, canaries["token"]); err != nil {
+		t.Fatal(err)
+	}
+	shown := store.Shown{Version: 1, Actions: []store.ShownAction{{Time: 1, Msg: canaries["shown text"]}}}
+	if _, err := s.PutShown(t.Context(), canaryWaybill, shown); err != nil {
 		t.Fatal(err)
 	}
 	for n := range 4 {

@@ -30,6 +30,7 @@ const (
 	tableOrdered  = 'v'
 	tableUses     = 'u'
 	tableUnwashed = 'e'
+	tableShown    = 's'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.

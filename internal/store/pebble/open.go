@@ -19,7 +19,8 @@ import (
 //	1  the beginning
 //	2  lists by the tables i and b, and no longer f
 //	3  orders, sealed Tokens, expunged events
-const format = 3
+//	4  what customers are shown
+const format = 4
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
 // database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.

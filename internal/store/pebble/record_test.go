@@ -132,6 +132,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeTokens(nil, []token{{1, "T"}}))
 	f.Add(keys.sealTokens(nil, []byte("kSF\x001"), []token{{1, "T"}}))
 	f.Add(encodeOrder(nil, &orderRecord{Order: store.Order{WaybillID: "1", ResultCode: -1, ReceivedAt: time.Unix(1, 0)}, number: 7}))
+	f.Add(encodeShown(nil, &shownRecord{store.Shown{Version: 3, ReceivedAt: time.Unix(1, 0), Actions: []store.ShownAction{{Time: 1, Type: 300001, Msg: "x"}}}, 5}))
 	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
 	f.Add(encodeBlock(nil, &block{flagFrozen, 1, store.Hold{Since: time.UnixMilli(1), By: "ops", Reason: "customs"}}))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
@@ -143,6 +144,11 @@ func FuzzRecords(f *testing.F) {
 		}
 		if rec, err := decodePush(b); err == nil && len(rec.attempts) > store.MaxAttempts {
 			t.Errorf("%d attempts", len(rec.attempts))
+		}
+		if rec, err := decodeShown(b); err == nil {
+			if again, err := decodeShown(encodeShown(nil, &rec)); err != nil || !reflect.DeepEqual(again, rec) {
+				t.Errorf("%+v is written and read as %+v, %v", rec, again, err)
+			}
 		}
 		_, _ = decodeEntry(1, b)
 		_, _ = decodeTokens(b)

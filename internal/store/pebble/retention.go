@@ -156,12 +156,19 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 	if err != nil {
 		return nil, err
 	}
+	shown, err := readShown(x.s.db, name)
+	if err != nil {
+		return nil, err
+	}
 	for i := range rows {
 		x.unindex(&t[i], &rows[i])
 	}
 	for i := range orders {
 		x.del(orderKey(nil, orders[i].OrderKey))
 		x.del(orderedKey(nil, name, orders[i].number))
+	}
+	if shown.at() < horizon {
+		x.del(waybillKey(nil, tableShown, name))
 	}
 	x.deleteWaybill(name, rows, token >= horizon)
 	return deleted, nil
@@ -170,6 +177,9 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 // touched tells whether this commit changed more of a waybill than how its pushes stand.
 func (x *tx) touched(name state.Waybill) bool {
 	_, fresh := x.tokens[name]
+	if _, shown := x.shown[name]; shown {
+		return true
+	}
 	for _, o := range x.orders {
 		fresh = fresh || o.Waybill() == name
 	}

@@ -22,9 +22,9 @@ func (x *tx) oldOrders(name state.Waybill, horizon int64) ([]orderRecord, error)
 	return append([]orderRecord{}, orders...), nil
 }
 
-// pruneScanless deletes what was kept of waybills that were ordered and never scanned.
+// pruneScanless deletes what was kept of waybills that were ordered, or shown, and never scanned.
 func (s *Store) pruneScanless(ctx context.Context, horizon int64) error {
-	for _, table := range []byte{tableTokens, tableOrders} {
+	for _, table := range []byte{tableTokens, tableOrders, tableShown} {
 		for from := []byte{table}; from != nil; {
 			old, next, err := s.oldScanless(table, from, horizon)
 			if err != nil {
@@ -41,7 +41,7 @@ func (s *Store) pruneScanless(ctx context.Context, horizon int64) error {
 	return nil
 }
 
-// oldScanless lists waybills without events of which a row of k or o is older than the horizon (Unix ms). next is the
+// oldScanless lists waybills without events of which a row of k, o or s is older than the horizon (Unix ms). next is the
 // key to go on with; nil at the end.
 func (s *Store) oldScanless(table byte, from []byte, horizon int64) (old []state.Waybill, next []byte, err error) {
 	rows := 0
@@ -65,12 +65,16 @@ func (s *Store) oldScanless(table byte, from []byte, horizon int64) (old []state
 	return old, next, err
 }
 
-// keptOf tells whose a row of k or o is, and when it came (Unix ms).
+// keptOf tells whose a row of k, o or s is, and when it came (Unix ms).
 func keptOf(key, value []byte) (w state.Waybill, at int64, err error) {
-	if key[0] == tableTokens {
-		w, _ = parseWaybill(key[1:])
+	w, _ = parseWaybill(key[1:])
+	switch key[0] {
+	case tableTokens:
 		at, err = tokensAt(value)
 		return w, at, err
+	case tableShown:
+		rec, err := decodeShown(value)
+		return w, rec.at(), err
 	}
 	rec, err := decodeOrder(key, value)
 	return rec.Waybill(), millis(rec.ReceivedAt), err

@@ -160,6 +160,9 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 		"damaged Tokens": func(db *cdb.DB) error {
 			return db.Set(waybillKey(nil, tableTokens, w), []byte{sealedVersion}, cdb.Sync)
 		},
+		"damage of what is shown": func(db *cdb.DB) error {
+			return db.Set(waybillKey(nil, tableShown, w), []byte{shownVersion, 1}, cdb.Sync)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := mustOpen(t, "data", options(t, vfs.NewMem()))
@@ -177,7 +180,7 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestUpgradeOf2 opens a store of the format before.
+// TestUpgradeOf2 opens a store of a format that had no orders.
 func TestUpgradeOf2(t *testing.T) {
 	fs := vfs.NewMem()
 	s := mustOpen(t, "data", options(t, fs))

@@ -15,7 +15,7 @@ import (
 // tx is one commit while it is made. It belongs to the writer goroutine, and after that to the acker.
 //
 // The batch can't be read before it is applied, so what an operation may ask for again within the same commit is
-// remembered beside it: event ids, entries of timelines, pushes, Tokens, events that are held.
+// remembered beside it: event ids, entries of timelines, pushes, Tokens, orders, what is shown, events that are held.
 type tx struct {
 	s     *Store
 	w     *writer
@@ -31,6 +31,7 @@ type tx struct {
 	tokens  map[state.Waybill][]token
 	replays map[uint64]*store.Replay // Those that changed.
 	orders  map[store.OrderKey]orderRecord
+	shown   map[state.Waybill]shownRecord
 	waiting map[uint64]eventRecord // Events decided now that a later one may release.
 
 	index    changes
@@ -67,8 +68,8 @@ func newTx(s *Store) *tx {
 		s: s, w: &s.w, delta: newCounters(),
 		ids: map[string]first{}, pushes: map[uint64]pushRecord{},
 		tokens: map[state.Waybill][]token{}, waiting: map[uint64]eventRecord{}, replays: map[uint64]*store.Replay{},
-		orders: map[store.OrderKey]orderRecord{},
-		index:  newChanges(),
+		orders: map[store.OrderKey]orderRecord{}, shown: map[state.Waybill]shownRecord{},
+		index: newChanges(),
 	}
 }
 
@@ -101,13 +102,15 @@ func (x *tx) reset() {
 	clear(x.waiting)
 	clear(x.replays)
 	clear(x.orders)
+	clear(x.shown)
 	clear(x.written)
 	clear(x.ops)
 	x.delta.reset()
 	x.index.reset()
 	*x = tx{
 		s: x.s, w: x.w, delta: x.delta, ops: x.ops[:0], ids: x.ids, written: x.written[:0], pushes: x.pushes,
-		tokens: x.tokens, waiting: x.waiting, replays: x.replays, orders: x.orders, index: x.index, key: x.key[:0], value: x.value[:0],
+		tokens: x.tokens, waiting: x.waiting, replays: x.replays, orders: x.orders, shown: x.shown, index: x.index,
+		key: x.key[:0], value: x.value[:0],
 	}
 }
 

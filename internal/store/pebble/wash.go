@@ -139,7 +139,7 @@ func (s *Store) unwashed() (names []state.Waybill, keys [][]byte, err error) {
 }
 
 func appendRowKeys(db cdb.Reader, keys [][]byte, w state.Waybill) ([][]byte, error) {
-	keys = append(keys, waybillKey(nil, tableTokens, w))
+	keys = append(keys, waybillKey(nil, tableTokens, w), waybillKey(nil, tableShown, w))
 	err := scan(db, timelinePrefix(nil, w), func(key, _ []byte) (bool, error) {
 		seq := keySeq(key)
 		keys = append(keys, seqKey(nil, tableEvents, seq), seqKey(nil, tablePushes, seq))

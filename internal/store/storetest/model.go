@@ -42,6 +42,7 @@ func runModel(t *testing.T, open Opener) {
 			"set":      m.setReplay,
 			"order":    m.putOrder,
 			"cancel":   m.cancel,
+			"show":     m.putShown,
 			"expunge":  m.expunge,
 			"use":      m.firstUse,
 			"unknown":  m.switchUnknown,
@@ -103,6 +104,7 @@ type model struct {
 	cancelled   map[string]state.Verdict // By the id of the event.
 	expunged    map[uint64]bool
 	uses        map[string]modelUse
+	shown       map[state.Waybill]modelShown
 }
 
 func newModel(t *testing.T, open Opener, home string) *model {
@@ -115,6 +117,7 @@ func newModel(t *testing.T, open Opener, home string) *model {
 		pushes: map[uint64]*modelPush{}, verdicts: map[state.Verdict]int64{},
 		orders: map[store.OrderKey]*store.Order{}, newestOrder: map[state.Waybill]*store.Order{},
 		cancelled: map[string]state.Verdict{}, expunged: map[uint64]bool{}, uses: map[string]modelUse{},
+		shown: map[state.Waybill]modelShown{},
 	}
 	m.store = open(t, home, m.opts)
 	return m
@@ -446,6 +449,7 @@ func (m *model) compareAll() {
 	}
 	m.compareAudit()
 	m.compareOrders()
+	m.compareShown()
 	for w, timeline := range m.timelines {
 		m.compareLane(w)
 		story, err := m.store.Waybill(context.Background(), w)

@@ -126,14 +126,14 @@ func (m *model) expunge(t *rapid.T) {
 	w := modelWaybills.Draw(t, "waybill")
 	act, kept := m.act(t, store.ActExpunge)
 	got, err := m.store.Expunge(context.Background(), w, act)
-	if len(m.timelines[w]) == 0 && m.tokens[w] == "" && m.newestOrder[w] == nil {
+	if len(m.timelines[w]) == 0 && m.tokens[w] == "" && m.newestOrder[w] == nil && m.shown[w].shown == nil {
 		if !errors.Is(err, store.ErrNotFound) {
 			t.Fatalf("Expunge of nothing: %+v, %v; want ErrNotFound", got, err)
 		}
 		return
 	}
 	m.audits += kept
-	var want store.Expunged
+	want := store.Expunged{Shown: m.expungeShown(w)}
 	for _, e := range m.timelines[w] {
 		if !m.expunged[e.Seq] {
 			want.Events++
