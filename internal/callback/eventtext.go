@@ -31,7 +31,8 @@ func (e GetQuota) LogValue() slog.Value {
 
 // LogValue is what logs may hold of it.
 func (e AddExpressPath) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("event", addExpressPath), slog.String("delivery_id", e.DeliveryID), slog.String("waybill_id", e.WayBillID),
+	return slog.GroupValue(slog.String("event", addExpressPath), slog.String("delivery_id", fmt.Sprintf("%.64s", e.DeliveryID)),
+		slog.String("waybill_id", fmt.Sprintf("%.64s", e.WayBillID)),
 		slog.Int64("version", e.Version), slog.Int("actions", len(e.Actions)))
 }
 

@@ -30,6 +30,7 @@ type Store interface {
 	ReadOrder(ctx context.Context, key store.OrderKey) (store.Order, error)
 	CancelOrder(ctx context.Context, key store.OrderKey, event state.Event) (store.Cancellation, error)
 	FirstUse(ctx context.Context, signature string, digest [32]byte, until time.Time) (allowed bool, err error)
+	PutShown(ctx context.Context, w state.Waybill, shown store.Shown) (kept bool, err error)
 	// Waybill reads a waybill's timeline; store.ErrNotFound if neither an event nor a Token of it is known.
 	Waybill(ctx context.Context, w state.Waybill) (store.Waybill, error)
 }

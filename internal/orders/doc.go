@@ -7,6 +7,7 @@
 //	cancel_waybill    decided by the state machine, after the dispatch system agreed             cancel.go
 //	check_biz         passed on to the dispatch system                                           relay.go
 //	get_quota         likewise                                                                   relay.go
+//	add_express_path  what the customer sees is kept, then "success"                             shown.go
 //	any other         answered "success", and nothing is kept                                    handler.go
 //
 // # What is promised
@@ -23,6 +24,7 @@
 // password (BizPwd), addresses and phone numbers go to the dispatch system and nowhere else: not into the store, not
 // into the log, not into an error.
 //
-// add_express_path is WeChat's news of a waybill for merchants' own mini programs. It is answered, so that WeChat does
-// not repeat it, and not kept yet.
+// Of a waybill's trace as customers see it, which WeChat tells merchants' own mini programs (add_express_path): the newest
+// version, texts and all, whoever carries the parcel. Strangers can't fill the store with it, as it must be signed; what a
+// waybill may hold is bounded (store.Shown), and what belongs to no event or order goes when it is as old as the retention.
 package orders

@@ -130,7 +130,10 @@ func (s *Service) answer(ctx context.Context, p push) (answer callback.Response,
 	case *callback.GetQuota:
 		r, err = s.unless(fault, func() (reply, error) { return s.desk.relay(ctx, p.account, p.quotaQuestion(e), e.BizPwd.Reveal()), nil })
 		words = e.Reply(r.code, r.msg, r.quota)
-	default: // What a merchant's mini program hears, and what is not known: there is nothing to tell WeChat.
+	case *callback.AddExpressPath:
+		result, err = s.show(ctx, p.account, e, fault)
+		return callback.Success(), result, err
+	default: // What is not known: there is nothing to tell WeChat.
 		return callback.Success(), Accepted, nil
 	}
 	if err != nil {

@@ -210,7 +210,7 @@ func TestStoreTrouble(t *testing.T) {
 	for _, c := range []trouble{
 		{AddWaybill, "FirstUse"}, {AddWaybill, "ReadOrder"}, {AddWaybill, "PutOrder"},
 		{CancelWaybill, "FirstUse"}, {CancelWaybill, "ReadOrder"}, {CancelWaybill, "Waybill"}, {CancelWaybill, "CancelOrder"},
-		{GetQuota, "FirstUse"}, {"add_express_path", "FirstUse"},
+		{GetQuota, "FirstUse"}, {addExpressPath, "FirstUse"}, {addExpressPath, "PutShown"},
 	} {
 		for _, way := range []string{"lost", "kept", "hangs"} {
 			if reads := c.method == "ReadOrder" || c.method == "Waybill"; reads && way == "kept" {
@@ -234,7 +234,7 @@ func withTrouble(t *testing.T, event, method, way string) {
 	}
 	message := map[string][]byte{
 		AddWaybill: r.add("order-1", "0", "Token-1"), CancelWaybill: r.cancel("order-1", waybill),
-		GetQuota: r.event(GetQuota, "BizID", "biz"), "add_express_path": r.event("add_express_path"),
+		GetQuota: r.event(GetQuota, "BizID", "biz"), addExpressPath: r.path("W9", 16, "x"),
 	}[event]
 	r.store.mu.Lock()
 	map[string]map[string]int{"lost": r.store.lost, "kept": r.store.kept, "hangs": r.store.hangs}[way][method] = 1
@@ -262,6 +262,10 @@ func withTrouble(t *testing.T, event, method, way string) {
 			r.want(a, "0", waybill)
 			if w := r.store.waybill(sfWaybill(waybill)); w.Stage != state.Void || len(w.Timeline) != 1 {
 				t.Errorf("the waybill is %s: %+v", w.Stage, w.Timeline)
+			}
+		case addExpressPath:
+			if a.text != "success" || len(r.store.shown[sfWaybill("W9")].Actions) != 1 {
+				t.Errorf("the repeat is answered %+v, and %+v is kept", a, r.store.shown)
 			}
 		default:
 			if a.status != 200 {
@@ -335,7 +339,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add(seeds.add("order-1", "0", "Token-1"))
 		f.Add(seeds.cancel("order-1", "W1"))
 		f.Add(seeds.event(GetQuota, "BizID", "biz"))
-		f.Add(seeds.event("add_express_path"))
+		f.Add(seeds.path("W1", 16, "x", "y"))
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		r := newRig(t, nil).plain()
@@ -355,6 +359,11 @@ func FuzzMessage(f *testing.F) {
 			if key.BizID == "" || key.OrderID == "" || key.DeliveryID != "PLAIN" || !callback.ValidWaybillID(o.WaybillID) || o.WaybillID == "0" ||
 				len(r.store.tokens[o.Waybill()]) != 1 || strings.ContainsAny(key.BizID+key.OrderID, "\x00\n") {
 				t.Errorf("kept is %+v", o)
+			}
+		}
+		for w, shown := range r.store.shown {
+			if err := shown.Fit(w); err != nil {
+				t.Errorf("kept is %+v: %v", shown, err)
 			}
 		}
 	})

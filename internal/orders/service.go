@@ -19,8 +19,8 @@ type Account struct {
 // What Observe is told of a push.
 const (
 	Accepted   = "accepted"   // Result code 0, or success.
-	Repeated   = "repeated"   // The same answer as before.
-	Refused    = "refused"    // Any other result code.
+	Repeated   = "repeated"   // The same answer as before, or nothing new.
+	Refused    = "refused"    // Any other result code; of what the customer sees: it can't be kept.
 	Verified   = "verified"   // WeChat checked the address.
 	Forged     = "forged"     // Wrongly signed, or wrongly encrypted or not at all.
 	Stale      = "stale"      // Rightly signed, and not fresh.

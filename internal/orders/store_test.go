@@ -20,6 +20,7 @@ type memory struct {
 	orders   map[store.OrderKey]store.Order
 	tokens   map[state.Waybill][]string // Oldest first.
 	waybills map[state.Waybill]*store.Waybill
+	shown    map[state.Waybill]store.Shown
 	uses     map[string][32]byte
 	calls    map[string]int
 
@@ -34,7 +35,7 @@ var errBroken = errors.New("the store is broken")
 func newMemory(t testing.TB) *memory {
 	return &memory{
 		t: t, orders: map[store.OrderKey]store.Order{}, tokens: map[state.Waybill][]string{}, waybills: map[state.Waybill]*store.Waybill{},
-		uses: map[string][32]byte{}, calls: map[string]int{}, lost: map[string]int{}, kept: map[string]int{}, hangs: map[string]int{},
+		shown: map[state.Waybill]store.Shown{}, uses: map[string][32]byte{}, calls: map[string]int{}, lost: map[string]int{}, kept: map[string]int{}, hangs: map[string]int{},
 	}
 }
 
@@ -147,6 +148,20 @@ func (m *memory) FirstUse(ctx context.Context, signature string, digest [32]byte
 		return nil
 	})
 	return allowed, err
+}
+
+func (m *memory) PutShown(ctx context.Context, w state.Waybill, shown store.Shown) (kept bool, err error) {
+	if err := shown.Fit(w); err != nil {
+		return false, err
+	}
+	err = m.call(ctx, "PutShown", func() error {
+		known, ok := m.shown[w]
+		if kept = !ok || shown.Version > known.Version; kept {
+			m.shown[w] = shown
+		}
+		return nil
+	})
+	return kept && err == nil, err
 }
 
 func (m *memory) Waybill(ctx context.Context, name state.Waybill) (w store.Waybill, err error) {

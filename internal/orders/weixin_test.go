@@ -93,7 +93,7 @@ func (x *weixin) write(fields []string) []byte {
 		m := map[string]any{}
 		for i := 0; i < len(fields); i += 2 {
 			m[fields[i]] = fields[i+1]
-			if strings.HasPrefix(fields[i+1], "{") {
+			if strings.HasPrefix(fields[i+1], "{") || strings.HasPrefix(fields[i+1], "[") {
 				m[fields[i]] = json.RawMessage(fields[i+1])
 			}
 		}
@@ -279,4 +279,21 @@ func (x *weixin) add(orderID, waybillID, token string) []byte {
 // cancel is a cancel_waybill.
 func (x *weixin) cancel(orderID, waybillID string) []byte {
 	return x.event(CancelWaybill, "OrderID", orderID, "BizID", "biz", "BizPwd", canaryPwd, "ShopAppID", "wxShop", "WayBillID", waybillID)
+}
+
+// path is an add_express_path with an action for each text, a minute apart.
+func (x *weixin) path(waybillID string, version int64, texts ...string) []byte {
+	fields := []string{"DeliveryID", "SF", "WayBillId", waybillID, "Version", strconv.FormatInt(version, 10), "Count", strconv.Itoa(len(texts))}
+	var list []string
+	for i, text := range texts {
+		if at := 1533052800 + 60*i; x.json {
+			list = append(list, fmt.Sprintf(`{"ActionTime":%d,"ActionType":300001,"ActionMsg":%q,"Lat":0,"Lng":0}`, at, text))
+		} else {
+			fields = append(fields, "Actions", fmt.Sprintf("<ActionTime>%d</ActionTime><ActionType>300001</ActionType><ActionMsg><![CDATA[%s]]></ActionMsg><Lat>0</Lat><Lng>0</Lng>", at, text))
+		}
+	}
+	if x.json {
+		fields = append(fields, "Actions", "["+strings.Join(list, ",")+"]")
+	}
+	return x.event("add_express_path", append(fields, "OrderId", "order-1")...)
 }
