@@ -70,7 +70,10 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	waybill := `{"delivery_id":"SF","waybill_id":"1234567890","stage":"in_transit","stage_name":{"en":"in transit","zh":"运输中"},"token_set":true,"parked":false,` +
 		`"frozen":true,"frozen_since":"2018-07-31T16:00:00Z","frozen_by":"ops","frozen_reason":"wrong\u202eparcel","timeline":[` +
 		step("7", "100001", strings.ReplaceAll(plainly, `"gap":true`, `"gap":false`), `{`+fakeDelivered+`,"attempts":1}`) + `,` +
-		step("8", "200001", plainly, `{`+fakeWaiting+`,"attempts":0}`) + `,` + step("9", "100003", rejected, "null") + `]}`
+		step("8", "200001", plainly, `{`+fakeWaiting+`,"attempts":0}`) + `,` + step("9", "100003", rejected, "null") + `],` +
+		`"shown":{"version":16,"received_at":"2018-07-31T16:00:03Z","order_id":"order-1","actions":[` +
+		`{"action_time":1533052800,"action_type":300001,"action_msg":"快件已发往\u001b[2J 广州"},{"action_time":1533052801,"action_type":4294967296,"action_msg":""},` +
+		`{"action_time":1533052802,"action_type":100001,"action_msg":"已揽件"}]}}`
 	detail := strings.TrimSuffix(fakePush(7, 300002, fakeFailed, 3), `"attempts":3}`) + `"tries":1,"attempts":[` +
 		`{"at":"2018-07-31T16:00:02Z","duration_ms":51.25,"errcode":null,"errmsg":"no answer within 10s","rid":"","scope":"upstream","outcome_unknown":true,"replay":"","meaning":{"en":"","zh":""}},` +
 		`{"at":"2018-07-31T16:00:04Z","duration_ms":20,"errcode":9300507,"errmsg":"token invalid","rid":"6a2b-1","scope":"waybill","outcome_unknown":false,"replay":"12","meaning":{"en":"The waybill's Token is wrong.","zh":"运单 Token 错误。"}}]}`
@@ -86,7 +89,7 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	f.on("GET /admin/v1/events", 200, fakeList("", event("9", rejected, ""), event("8", strings.ReplaceAll(accepted, "%v", "true"), "pending")))
 	f.on("POST /admin/v1/events/9/accept", 200, event("9", strings.ReplaceAll(accepted, "%v", "true"), "pending"))
 	f.on("GET /admin/v1/waybills/SF/1234567890", 200, waybill).on("POST /admin/v1/waybills/SF/1234567890/freeze", 200, waybill)
-	f.on("POST /admin/v1/waybills/SF/1234567890/expunge", 200, `{"events":3,"discarded":1,"tokens":2,"orders":1,"waybill":`+waybill+`}`)
+	f.on("POST /admin/v1/waybills/SF/1234567890/expunge", 200, `{"events":3,"discarded":1,"tokens":2,"orders":1,"shown":4,"waybill":`+waybill+`}`)
 	f.on("GET /admin/v1/accounts", 200, fakeList("", account)).on("POST /admin/v1/accounts/SF/probe", 200, account)
 	f.on("GET /admin/v1/replays", 200, fakeList("", fakeReplay("12", "running", 500, 100, 2, 60), strings.Replace(fakeReplay("11", "done", 1, 1, 0, 0), `"seq":0`, `"seq":7`, 1)))
 	f.on("GET /admin/v1/replays/12", 200, strings.Replace(fakeReplay("12", "running", 500, 100, 2, 60), `"waiting":[]`,

@@ -82,11 +82,12 @@ func (s *screen) expunged(e *adminclient.Expunged) error {
 	f.add(s.say("texts forgotten", "已清除文本"), strconv.Itoa(e.Events))
 	f.add(s.say("Tokens forgotten", "已清除 Token"), strconv.Itoa(e.Tokens))
 	f.add(s.say("orders forgotten", "已清除订单"), strconv.Itoa(e.Orders))
+	f.add(s.say("customer's texts", "已清除轨迹"), strconv.Itoa(e.Shown))
 	f.add(s.say("pushes discarded", "已作废推送"), strconv.Itoa(e.Discarded))
 	if err := f.print(s); err != nil {
 		return err
 	}
-	if e.Events+e.Tokens+e.Orders+e.Discarded == 0 {
+	if e.Events+e.Tokens+e.Orders+e.Shown+e.Discarded == 0 {
 		return s.line(s.say("There was nothing left to forget.", "没有需要清除的内容。"))
 	}
 	return s.line(s.say("Copies that were made of the store before still hold it.", "此前备份的存储副本中仍有这些内容。"))

@@ -84,11 +84,19 @@ func (v *waybillShow) Run(ctx context.Context, w *world) error {
 	})
 }
 
-// story shows a waybill: where it stands, what keeps its pushes, and each scan with what became of it.
+// story shows a waybill: where it stands, what keeps its pushes, each scan with what became of it, and what its customer
+// sees.
 func (s *screen) story(w *adminclient.Waybill) error {
 	if err := s.waybillFacts(w); err != nil {
 		return err
 	}
+	if err := s.timeline(w); err != nil {
+		return err
+	}
+	return s.shown(w.Shown)
+}
+
+func (s *screen) timeline(w *adminclient.Waybill) error {
 	if len(w.Timeline) == 0 {
 		return nil
 	}
@@ -103,6 +111,26 @@ func (s *screen) story(w *adminclient.Waybill) error {
 	)
 	for i := range w.Timeline {
 		s.stepRow(t, &w.Timeline[i])
+	}
+	return t.flush()
+}
+
+// shown shows what a customer sees; nil is nothing.
+func (s *screen) shown(seen *adminclient.Shown) error {
+	if seen == nil {
+		return nil
+	}
+	if _, err := fmt.Fprintln(s.w); err != nil {
+		return err
+	}
+	title := s.sayf("What the customer sees, as WeChat told a merchant's program (version %d, %s):", "客户所见轨迹，由微信告知商家小程序（版本 %d，%s）：",
+		seen.Version, s.time(&seen.ReceivedAt))
+	if err := s.line(title); err != nil {
+		return err
+	}
+	t := s.table(column{head: s.say("AT", "时间")}, column{head: s.say("WHAT", "动作"), text: true}, column{head: s.say("TEXT", "文本"), text: true})
+	for _, a := range seen.Actions {
+		t.add(s.unix(a.ActionTime), s.anyAction(a.ActionType), a.ActionMsg)
 	}
 	return t.flush()
 }

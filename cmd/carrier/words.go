@@ -127,6 +127,14 @@ func (s *screen) action(code int32) string {
 	return strings.TrimSpace(strconv.Itoa(int(code)) + " " + state.ActionType(code).Name(s.zh))
 }
 
+// anyAction is action for a code of WeChat's, which may be any number.
+func (s *screen) anyAction(code int64) string {
+	if code != int64(int32(code)) {
+		return strconv.FormatInt(code, 10)
+	}
+	return s.action(int32(code))
+}
+
 // stage is a stage's meaning; one that is not known as it came.
 func (s *screen) stage(word string) string {
 	var stage state.Stage

@@ -28,6 +28,7 @@ type Store interface {
 	Pushes(ctx context.Context, q store.Query) (store.Page[store.Push], error)
 	Events(ctx context.Context, q store.Query) (store.Page[store.Event], error)
 	Waybill(ctx context.Context, w state.Waybill) (store.Waybill, error)
+	Shown(ctx context.Context, w state.Waybill) (store.Shown, error)
 	Stats() store.Stats
 	Backup(ctx context.Context, dir string) error
 

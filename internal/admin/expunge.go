@@ -15,6 +15,7 @@ type ExpungedItem struct {
 	Discarded int         `json:"discarded"` // Pushes that were open or failed.
 	Tokens    int         `json:"tokens"`
 	Orders    int         `json:"orders"`
+	Shown     int         `json:"shown"`   // Texts of what the customer was shown.
 	Waybill   WaybillItem `json:"waybill"` // As it is now.
 }
 
@@ -29,17 +30,13 @@ func (s *Service) Expunge(ctx context.Context, by Actor, w state.Waybill, reason
 		return ExpungedItem{}, missingWaybill(err, w)
 	}
 	s.acted(by, store.ActExpunge, "delivery_id", w.DeliveryID, "waybill_id", w.WaybillID,
-		"events", done.Events, "discarded", done.Discarded, "tokens", done.Tokens, "orders", done.Orders, "reason", reason)
-	now, err := s.Store.Waybill(ctx, w)
-	switch {
-	case errors.Is(err, store.ErrNotFound): // Only its order or its Token had made it known.
-		now = store.Waybill{Waybill: w}
-	case err != nil:
+		"events", done.Events, "discarded", done.Discarded, "tokens", done.Tokens, "orders", done.Orders, "shown", done.Shown, "reason", reason)
+	now, err := s.story(ctx, by, w)
+	if err != nil && !errors.Is(err, store.ErrNotFound) { // Perhaps only its order or its Token had made it known.
 		return ExpungedItem{}, storeProblem(err)
 	}
 	return ExpungedItem{
-		Events: done.Events, Discarded: done.Discarded, Tokens: done.Tokens, Orders: done.Orders,
-		Waybill: s.waybillItem(by, &now),
+		Events: done.Events, Discarded: done.Discarded, Tokens: done.Tokens, Orders: done.Orders, Shown: done.Shown, Waybill: now,
 	}, nil
 }
 

@@ -9,20 +9,37 @@ import (
 	"carrier/internal/store"
 )
 
-// Waybill reads a waybill's story.
+// Waybill reads a waybill's story. One that only WeChat told of has an empty timeline.
 func (s *Service) Waybill(ctx context.Context, by Actor, w state.Waybill) (WaybillItem, error) {
-	kept, err := s.Store.Waybill(ctx, w)
+	item, err := s.story(ctx, by, w)
 	if err != nil {
 		return WaybillItem{}, missingWaybill(err, w)
 	}
-	return s.waybillItem(by, &kept), nil
+	return item, nil
 }
 
-func (s *Service) waybillItem(by Actor, kept *store.Waybill) WaybillItem {
+// story is a waybill as by may see it, with what its customer sees. If nothing is known of it, it is empty, beside
+// store.ErrNotFound.
+func (s *Service) story(ctx context.Context, by Actor, w state.Waybill) (WaybillItem, error) {
+	kept, err := s.Store.Waybill(ctx, w)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		kept = store.Waybill{Waybill: w}
+	case err != nil:
+		return WaybillItem{}, err
+	}
 	for i := range kept.Timeline {
 		s.overlay(&kept.Timeline[i].Push)
 	}
-	return s.view(by).waybill(kept)
+	item := s.view(by).waybill(&kept)
+	seen, missing := s.Store.Shown(ctx, w)
+	switch {
+	case missing == nil:
+		item.Shown, err = shownItem(&seen, by), nil
+	case !errors.Is(missing, store.ErrNotFound):
+		return WaybillItem{}, missing
+	}
+	return item, err
 }
 
 // PutToken registers a waybill's Token. changed is false if it was the newest already.

@@ -168,6 +168,32 @@ type WaybillItem struct {
 	FrozenBy     string      `json:"frozen_by"`
 	FrozenReason string      `json:"frozen_reason"`
 	Timeline     []StepItem  `json:"timeline"`
+	Shown        *ShownItem  `json:"shown"` // null if WeChat told nothing.
+}
+
+// ShownItem is what the customer sees of a waybill, as WeChat told a merchant's mini program.
+type ShownItem struct {
+	Version    int64             `json:"version"` // WeChat's; the higher, the newer.
+	ReceivedAt time.Time         `json:"received_at"`
+	OrderID    string            `json:"order_id"` // The merchant's; empty if WeChat did not tell it.
+	Actions    []ShownActionItem `json:"actions"`  // In WeChat's order.
+}
+
+// ShownActionItem is one node of that. Its type may be one of WeChat's own.
+type ShownActionItem struct {
+	ActionTime int64  `json:"action_time"`
+	ActionType int64  `json:"action_type"`
+	ActionMsg  string `json:"action_msg"`
+}
+
+func shownItem(seen *store.Shown, by Actor) *ShownItem {
+	item := &ShownItem{
+		Version: seen.Version, ReceivedAt: seen.ReceivedAt.UTC(), OrderID: seen.OrderID, Actions: make([]ShownActionItem, len(seen.Actions)),
+	}
+	for i, a := range seen.Actions {
+		item.Actions[i] = ShownActionItem{ActionTime: a.Time, ActionType: a.Type, ActionMsg: shown(a.Msg, by)}
+	}
+	return item
 }
 
 // StepItem is one event of a waybill; push is null if it has none.

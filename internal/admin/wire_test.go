@@ -73,6 +73,7 @@ func TestMembers(t *testing.T) {
 	event := store.Event{Event: p.Event}
 	w := store.Waybill{Timeline: []store.Step{{Push: p}}}
 	story := seenBy(operator).waybill(&w)
+	seen := store.Shown{Actions: make([]store.ShownAction, 1)}
 	account := accountItem(&pathpush.Snapshot{Breakers: make([]pathpush.BreakerSnapshot, 2)}, &store.Stats{}, someTime)
 	tests := []struct {
 		name string
@@ -87,8 +88,10 @@ func TestMembers(t *testing.T) {
 		{"attempt", seenBy(operator).pushDetail(&p, store.Hold{}).Attempts[0], "at duration_ms errcode errmsg meaning outcome_unknown replay rid scope"},
 		{"event", eventItem(&event, operator), "action_msg action_time action_type allowed cause delivery_id event_id explanation " +
 			"first_verdict from gap held_until late override reason received_at seq source status verdict waybill_id"},
-		{"waybill", story, "delivery_id frozen frozen_by frozen_reason frozen_since parked stage stage_name timeline " +
-			"token_set waybill_id"},
+		{"waybill", story, "delivery_id frozen frozen_by frozen_reason frozen_since parked shown stage stage_name " +
+			"timeline token_set waybill_id"},
+		{"what is shown", shownItem(&seen, operator), "actions order_id received_at version"},
+		{"action of that", shownItem(&seen, operator).Actions[0], "action_msg action_time action_type"},
 		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation from gap held_until " +
 			"late override push reason received_at seq source verdict"},
 		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason replay " +

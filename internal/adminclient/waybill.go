@@ -20,6 +20,22 @@ type Waybill struct {
 	FrozenBy     string     `json:"frozen_by"`
 	FrozenReason string     `json:"frozen_reason"`
 	Timeline     []Step     `json:"timeline"` // By action_time.
+	Shown        *Shown     `json:"shown"`    // nil if WeChat told nothing.
+}
+
+// Shown is what the customer sees of a waybill, as WeChat told a merchant's mini program.
+type Shown struct {
+	Version    int64         `json:"version"` // WeChat's; the higher, the newer.
+	ReceivedAt time.Time     `json:"received_at"`
+	OrderID    string        `json:"order_id"` // The merchant's; empty if WeChat did not tell it.
+	Actions    []ShownAction `json:"actions"`  // In WeChat's order.
+}
+
+// ShownAction is one node of that.
+type ShownAction struct {
+	ActionTime int64  `json:"action_time"` // Unix seconds.
+	ActionType int64  `json:"action_type"` // It may be one of WeChat's own.
+	ActionMsg  string `json:"action_msg"`
 }
 
 // Step is one event of a waybill.
@@ -66,6 +82,7 @@ type Expunged struct {
 	Discarded int     `json:"discarded"` // Pushes that were open or failed.
 	Tokens    int     `json:"tokens"`
 	Orders    int     `json:"orders"`
+	Shown     int     `json:"shown"`   // Texts of what the customer was shown.
 	Waybill   Waybill `json:"waybill"` // As it is now.
 }
 

@@ -76,7 +76,7 @@ func TestActs(t *testing.T) {
 		{"retry a waybill", "/waybills/SF/W1/retry", `{"reason":"why"}`, 200, nil, store.ActRetry},
 		{"retry a stranger's", "/waybills/XX/W1/retry", "", 404, nil, ""},
 
-		{"expunge", "/waybills/SF/W1/expunge", `{"reason":"why"}`, 200, []string{`{"events":8,"discarded":4,"tokens":0,"orders":0,"waybill":{"delivery_id":"SF"`,
+		{"expunge", "/waybills/SF/W1/expunge", `{"reason":"why"}`, 200, []string{`{"events":8,"discarded":4,"tokens":0,"orders":0,"shown":0,"waybill":{"delivery_id":"SF"`,
 			`"reason":"expunged"`}, store.ActExpunge},
 		{"expunge what an account left that is gone", "/waybills/XX/W1/expunge", `{"reason":"why"}`, 200, []string{`"delivery_id":"XX"`}, store.ActExpunge},
 		{"expunge without a reason", "/waybills/SF/W1/expunge", "", 400, []string{`"field":"reason"`, "required"}, ""},

@@ -50,6 +50,7 @@ type fakeStore struct {
 	pushes  []store.Push
 	events  []store.Event
 	story   store.Waybill // Its timeline; of every waybill.
+	shown   *store.Shown  // Of every waybill; nil: nothing.
 	replays []store.Replay
 	entries []store.AuditEntry // kept by Record
 	letters []store.DeadLetter
@@ -132,6 +133,13 @@ func (s *fakeStore) Waybill(_ context.Context, w state.Waybill) (store.Waybill, 
 	return story, s.call()
 }
 
+func (s *fakeStore) Shown(context.Context, state.Waybill) (store.Shown, error) {
+	if s.shown == nil {
+		return store.Shown{}, store.ErrNotFound
+	}
+	return *s.shown, s.call()
+}
+
 func (s *fakeStore) PutToken(_ context.Context, w state.Waybill, token string, act store.Act) (bool, error) {
 	s.waybill, s.token = w, token
 	s.acts = append(s.acts, act)
@@ -208,6 +216,9 @@ func (s *fakeStore) Expunge(_ context.Context, w state.Waybill, act store.Act) (
 			p.Status, p.Reason, p.WaitingFor, p.Waiting = store.Discarded, store.ReasonExpunged, store.WaitNothing, store.Waiting{}
 			done.Discarded++
 		}
+	}
+	if s.shown != nil {
+		done.Shown, s.shown = len(s.shown.Actions), &store.Shown{Version: s.shown.Version, ReceivedAt: s.shown.ReceivedAt}
 	}
 	if s.story.TokenSet {
 		s.story.TokenSet, done.Tokens, done.Orders = false, 1, 1
