@@ -37,7 +37,7 @@ type eventPush struct {
 	token              string // The waybill's; empty if the event has none.
 	content            fields
 	mask               masker
-	// accept checks what an answer says beyond its envelope.
+	// accept checks what an answer says beyond its envelope. nil: the event asks nothing, and the answer is success.
 	accept func(replyText) (result, error)
 	// mayFollow tells whether the answer to a repeat agrees with the answer before it.
 	mayFollow func(first, second result) bool
@@ -187,6 +187,9 @@ func (s *Sandbox) attempt(ctx context.Context, p *eventPush, w *wire, rec *Callb
 	}
 	if len(answer) > maxReply {
 		return result{}, errors.New("the answer is over 1 MiB")
+	}
+	if p.accept == nil {
+		return result{}, mustBeSuccess(answer)
 	}
 	if err := p.mustBeFull(answer); err != nil {
 		return result{}, err

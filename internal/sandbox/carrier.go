@@ -36,6 +36,9 @@ type Carrier struct {
 	Mode string `json:"mode,omitempty"`
 	// OwnWaybillIDs says that the company makes its waybill numbers: orders come with WayBillID "0".
 	OwnWaybillIDs bool `json:"own_waybill_ids,omitempty"`
+	// ExpressPath says that it hears what merchants' own mini programs hear: add_express_path, after each node of a
+	// waybill that was ordered with order/add.
+	ExpressPath bool `json:"express_path,omitempty"`
 	// Bindings are the merchants' accounts with the company: BizPwd by BizID. Empty: any BizID is bound.
 	Bindings map[string]string `json:"bindings,omitempty"`
 }

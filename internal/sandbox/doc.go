@@ -9,6 +9,7 @@
 //	/cgi-bin/token                          access_token, basic        token_api.go, token.go
 //	/cgi-bin/stable_token                   access_token, stable
 //	/cgi-bin/express/delivery/path/update   one node of one waybill    update.go
+//	                                        add_express_path after it  expresspath.go
 //	/cgi-bin/express/business/order/add     a merchant orders          orderadd.go, orderform.go, merchantorders.go
 //	/cgi-bin/express/business/order/cancel  and cancels                ordercancel.go
 //	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
@@ -42,6 +43,9 @@
 // it has answered: a push that is faster meets 40199. A cancelled order's waybill takes nodes as before; what the real
 // one does is not public, and what is illegal is for the carrier to know. Whether copies of a push share timestamp and
 // nonce is not public either: they are new each time, or the same with the fault same_query.
+//
+// Where [Carrier.ExpressPath] is set, each node that is applied to such a waybill is told with add_express_path: the whole
+// trace, as merchants' own mini programs hear it.
 //
 // # Memory
 //

@@ -62,6 +62,13 @@ type pushedEvent struct {
 		ServiceType int
 		ServiceName string
 	}
+	// Of add_express_path, which has names of its own.
+	DeliveryID, WayBillId, OrderId string
+	Version, Count                 int64
+	Actions                        []struct {
+		ActionTime, ActionType int64
+		ActionMsg              string
+	}
 	Encrypt string
 }
 

@@ -143,6 +143,17 @@ func (os *placedOrders) numberTaken(o placed, waybillID string) bool {
 	return holder != nil && holder.key() != (&o).key()
 }
 
+// of is the order of a company's waybill, as it is now, if one was taken.
+func (os *placedOrders) of(deliveryID, waybillID string) (placed, bool) {
+	os.mu.Lock()
+	defer os.mu.Unlock()
+	o := os.numbers[[2]string{deliveryID, waybillID}]
+	if o == nil {
+		return placed{}, false
+	}
+	return *o, true
+}
+
 // forget lets an order_id be used again. The caller holds it busy.
 func (os *placedOrders) forget(o *placed) {
 	os.mu.Lock()

@@ -42,6 +42,7 @@ func (s *Sandbox) updatePath(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	v := s.judge(r)
+	s.tellPath(r.Context(), &v)
 	there := s.hold(r, v.hit)
 	s.ledger.answered(v, there)
 	s.logPush(r, v, there)
