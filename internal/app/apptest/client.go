@@ -348,6 +348,21 @@ type Waybill struct {
 	TokenSet bool   `json:"token_set"`
 	Parked   bool   `json:"parked"`
 	Timeline []Step `json:"timeline"`
+	Shown    *Shown `json:"shown"`
+}
+
+// Shown is what the customer sees, as WeChat told.
+type Shown struct {
+	Version int64         `json:"version"`
+	OrderID string        `json:"order_id"`
+	Actions []ShownAction `json:"actions"`
+}
+
+// ShownAction is one node of that.
+type ShownAction struct {
+	ActionTime int64  `json:"action_time"`
+	ActionType int64  `json:"action_type"`
+	ActionMsg  string `json:"action_msg"`
 }
 
 // Step is one event of a waybill.
