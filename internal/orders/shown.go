@@ -29,12 +29,12 @@ func (s *Service) show(ctx context.Context, a *account, e *callback.AddExpressPa
 	case !kept:
 		return Repeated, nil
 	}
-	s.log.Debug("WeChat tells what the customer sees", "account", a.id, "push", e)
+	s.log.Debug("WeChat tells what the customer sees", "delivery_id", a.id, "push", e)
 	return Accepted, nil
 }
 
 func (s *Service) showNothing(a *account, e *callback.AddExpressPath, why error) (result string) {
-	s.log.Warn("what WeChat says that a customer sees can't be kept", "account", a.id, "push", e, "err", why)
+	s.log.Warn("what WeChat says that a customer sees can't be kept", "delivery_id", a.id, "push", e, "err", why)
 	return Refused
 }
 

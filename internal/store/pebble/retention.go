@@ -177,13 +177,11 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 // touched tells whether this commit changed more of a waybill than how its pushes stand.
 func (x *tx) touched(name state.Waybill) bool {
 	_, fresh := x.tokens[name]
-	if _, shown := x.shown[name]; shown {
-		return true
-	}
+	_, shown := x.shown[name]
 	for _, o := range x.orders {
 		fresh = fresh || o.Waybill() == name
 	}
-	return fresh || x.index.crowded[name] ||
+	return fresh || shown || x.index.crowded[name] ||
 		slices.ContainsFunc(x.written, func(e entryOf) bool { return e.w.name == name })
 }
 
