@@ -60,6 +60,7 @@ type AccessTokenOptions struct {
 // It is safe for concurrent use. The zero value is of no use; see [NewAccessToken].
 type AccessToken struct {
 	o      AccessTokenOptions
+	fetch  fetch
 	log    *slog.Logger
 	jitter func(time.Duration) time.Duration // Uniform in [0, d).
 
@@ -85,6 +86,10 @@ type AccessToken struct {
 	forced     []time.Time
 }
 
+// fetch asks a host for an access_token, a new one if force is set. The error is a *CallError, or a *TokenError where
+// something is missing before the host can be asked.
+type fetch func(ctx context.Context, c *Client, within time.Duration, force bool) (grant, error)
+
 // flight is one fetch. Its results may be read once done is closed.
 type flight struct {
 	done  chan struct{}
@@ -96,7 +101,6 @@ type flight struct {
 // mean (an unknown mode, no client, no secret) are a programmer's mistake: it panics.
 func NewAccessToken(o AccessTokenOptions) *AccessToken {
 	o.Mode = cmp.Or(o.Mode, ModeStable)
-	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultFetchTimeout)
 	switch {
 	case o.Mode != ModeStable && o.Mode != ModeBasic && o.Mode != ModeNone:
 		panic(fmt.Sprintf("wechat: token mode %q is none of stable, basic, none", o.Mode))
@@ -105,9 +109,20 @@ func NewAccessToken(o AccessTokenOptions) *AccessToken {
 	case o.Mode != ModeNone && o.Secret == nil:
 		panic("wechat: an access_token needs the AppSecret to be fetched with")
 	}
+	return newAccessToken(o, func(ctx context.Context, c *Client, within time.Duration, force bool) (grant, error) {
+		if o.Mode == ModeBasic {
+			return c.basicToken(ctx, within, o.AppID, o.Secret())
+		}
+		return c.stableToken(ctx, within, o.AppID, o.Secret(), force)
+	})
+}
+
+func newAccessToken(o AccessTokenOptions, f fetch) *AccessToken {
+	o.Timeout = cmp.Or(max(o.Timeout, 0), defaultFetchTimeout)
 	life, end := context.WithCancel(context.Background())
 	return &AccessToken{
 		o:       o,
+		fetch:   f,
 		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)).With("component", "access_token", "appid", o.AppID),
 		jitter:  rand.N[time.Duration],
 		life:    life,

@@ -17,10 +17,10 @@ import (
 
 // Answer is what upstream said: its errcode, whatever it means.
 type Answer struct {
-	Errcode    int    // 0 is success; what others speak of is ScopeOf's to say.
-	Errmsg     string // Upstream's words with their rid, at most 512 bytes, without secrets.
-	RID        string // Upstream's id of the call, for its support (openapi/rid/get, 7 days); "" if none was given.
-	HTTPStatus int
+	Errcode    int    `json:"errcode"` // 0 is success; what others speak of is ScopeOf's to say.
+	Errmsg     string `json:"errmsg"`  // Upstream's words with their rid, at most 512 bytes, without secrets.
+	RID        string `json:"-"`       // Upstream's id of the call, for its support (openapi/rid/get, 7 days); "" if none was given.
+	HTTPStatus int    `json:"-"`
 }
 
 // okAnswer is nearly every answer there is, byte for byte.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,6 +34,11 @@ type ClientOptions struct {
 	MaxConns int
 	// Timeout bounds one attempt, all of it: connecting, sending, the whole answer. Default 10s.
 	Timeout time.Duration
+	// CloudTokenFile is the file of a cloud container (云托管) that holds its cloudbase_access_token, usually
+	// /.tencentcloudbase/wx/cloudbase_access_token. It is read anew for each call that is made without an access_token,
+	// since the cloud replaces it every 10 minutes. Empty: such calls are sent as they are, e.g. to the side-car of
+	// 开放接口服务.
+	CloudTokenFile string
 	// UserAgent as in "carrier/1.2.3"; default "carrier".
 	UserAgent string
 	// Transport replaces the client's own connections, e.g. in tests; nil means its own.
@@ -45,6 +51,7 @@ type Client struct {
 	base    *url.URL
 	agent   string
 	timeout time.Duration
+	cloud   string            // The file of the cloud's access_token; "" if there is none.
 	pushes  http.RoundTripper // updatePath.
 	side    http.RoundTripper // All else: an access_token must not wait behind pushes that wait for it.
 
@@ -53,8 +60,14 @@ type Client struct {
 
 // template is a request without its body. Access_tokens change every two hours at most, so the URL is made once.
 type template struct {
-	accessToken string
-	req         *http.Request
+	credential
+	req *http.Request
+}
+
+// credential is what stands in the query of a call.
+type credential struct {
+	param string // "" for none.
+	token string
 }
 
 // NewClient makes a client. It connects with the first call.
@@ -63,6 +76,7 @@ func NewClient(o ClientOptions) *Client {
 		base:    mustParseBase(cmp.Or(o.BaseURL, defaultBaseURL)),
 		agent:   cmp.Or(o.UserAgent, "carrier"),
 		timeout: cmp.Or(max(o.Timeout, 0), defaultTimeout),
+		cloud:   o.CloudTokenFile,
 		pushes:  o.Transport,
 		side:    o.Transport,
 	}
@@ -144,18 +158,37 @@ func (c *Client) request(method, path string, query url.Values) *http.Request {
 	}
 }
 
-// authorised makes a template with an access_token in the query; "" means none: upstream's cloud adds it.
-func (c *Client) authorised(path, accessToken string) *http.Request {
+// credential is what a call with an access_token brings; "" means none, or the cloud's where there is a file of it.
+func (c *Client) credential(accessToken string) (credential, *CallError) {
+	switch {
+	case accessToken != "":
+		return credential{"access_token", accessToken}, nil
+	case c.cloud == "":
+		return credential{}, nil
+	}
+	token, err := os.ReadFile(c.cloud)
+	if err == nil && !usableToken(string(bytes.TrimSpace(token))) {
+		err = fmt.Errorf("%s holds no access_token", c.cloud)
+	}
+	if err != nil {
+		return credential{}, &CallError{Kind: KindCloudToken,
+			Err: fmt.Errorf("the cloud container's cloudbase_access_token: %w; switch the container's 微信令牌 on, or send through 开放接口服务", err)}
+	}
+	return credential{"cloudbase_access_token", string(bytes.TrimSpace(token))}, nil
+}
+
+// authorised makes a template of a call that brings a credential.
+func (c *Client) authorised(path string, cred credential) *http.Request {
 	query := url.Values{}
-	if accessToken != "" {
-		query.Set("access_token", accessToken)
+	if cred.param != "" {
+		query.Set(cred.param, cred.token)
 	}
 	return c.request(http.MethodPost, path, query)
 }
 
 // ask makes a call and reads an answer of errcode and errmsg. secrets are what must show in no error.
 func (c *Client) ask(ctx context.Context, rt http.RoundTripper, op string, req *http.Request, payload []byte, secrets ...string) (Answer, error) {
-	r, callErr := do(ctx, rt, c.timeout, req, payload)
+	r, callErr := do(ctx, rt, bounds{c.timeout, maxAnswerBytes}, req, payload)
 	if callErr != nil {
 		return Answer{}, c.blame(op, callErr, secrets...)
 	}

@@ -5,15 +5,20 @@
 //	exchange.go     one request and its answer; what went wrong is a [CallError]
 //	answer.go       reading {"errcode","errmsg"} from a stranger
 //	updatepath.go   updatePath
+//	caller.go       [Caller]: calls that read, on behalf of a merchant or a delivery company; [RefusedError]
+//	fields.go       reading the fields of their answers, tolerantly
+//	getpath.go, getorder.go, batchgetorder.go, quota.go, rid.go: these calls
+//	cloud.go        the same requests and answers as a cloud function has them (云调用)
 //	token.go        the two calls that give access_tokens
 //	accesstoken.go  [AccessToken]: keeps one, ahead of its expiry, however many ask for it or complain about it
 //	tokenfetch.go   how it is fetched: hosts, force and its limits, waits after failures; [TokenError]
+//	platform.go     [Platform]: access_tokens of merchants that have authorised a third-party platform
 //	redact.go       keeps access_tokens, secrets and Tokens out of errors and logs
 //
 // Three things are called token upstream. Here an access_token is an account's and goes into the query of a call, a
 // Token is a waybill's and goes into updatePath's body. The third, of the message push, is not part of this package's
 // calls.
 //
-// A new call needs its request, its name and its path (see updatepath.go): the exchange, the reading of errcodes and
-// the redaction are the same for all.
+// A new call that reads needs its request, the fields of its answer and a question with its name and path (see
+// getpath.go): the exchange, the reading of errcodes and the redaction are the same for all.
 package wechat

@@ -139,9 +139,67 @@ var fetchErrcodes = []errcodeInfo{
 	{50007, ScopeAccount,
 		"The Mini Program is frozen. Have it unfrozen in the Mini Program console, then resume the account.",
 		"该小程序账户已被冻结。请在小程序后台解冻，然后恢复该账户。"},
+
+	// Of a third-party platform.
+	{61003, ScopeAccount,
+		"The merchant has not authorised the third-party platform. Let the merchant's administrator do so.",
+		"商户未授权该第三方平台。请由商户管理员授权。"},
+	{61004, ScopeAccount,
+		"This machine's IP address is not in the third-party platform's whitelist. Add it in the Open Platform's console.",
+		"本机出口 IP 不在第三方平台的白名单中。请在开放平台后台添加。"},
+	{61005, ScopeAccount,
+		"The component_verify_ticket has expired. WeChat pushes a new one every 10 minutes: check that its pushes arrive.",
+		"component_verify_ticket 已过期。微信每 10 分钟推送一次，请检查推送是否到达。"},
+	{61006, ScopeAccount,
+		"The component_verify_ticket is not valid. WeChat pushes a new one every 10 minutes: check that the newest is kept, of this platform.",
+		"component_verify_ticket 无效。微信每 10 分钟推送一次，请检查保存的是否为本平台最新的一个。"},
+	{61007, ScopeAccount,
+		"The merchant's authorisation does not cover this call. It needs permission set 45 or 71.",
+		"商户的授权不包含此接口。需要权限集 45 或 71。"},
+	{61023, ScopeAccount,
+		"The authorizer_refresh_token is not valid: it was lost or the authorisation withdrawn. Let the merchant authorise the platform again.",
+		"authorizer_refresh_token 无效：可能已丢失或授权已取消。请让商户重新授权。"},
 }
 
-var errcodeByCode, fetchErrcodeByCode = index(errcodes), index(fetchErrcodes)
+// readErrcodes are what only the calls that read answer, or mean otherwise. Sources: WeChat 物流助手, addOrder and
+// cancelOrder, 返回码, and what merchants met; WeChat openapi/quota/get and openapi/rid/get, 错误码.
+var readErrcodes = []errcodeInfo{
+	{40003, ScopeEvent,
+		"The openid is not the order's customer's, or another Mini Program's. Give the one that the order was placed with, or none.",
+		"openid 不属于该订单的用户，或属于其他小程序。请填写下单时的 openid，或不填。"},
+	{76001, ScopeEvent,
+		"WeChat knows no such rid. Copy it again from errmsg.",
+		"rid 不存在。请从 errmsg 重新复制。"},
+	{76002, ScopeEvent,
+		"This is no rid. It stands at the end of errmsg, like 5f1e2a3b-0c1d2e3f-4a5b6c7d.",
+		"rid 格式错误。它在 errmsg 末尾，形如 5f1e2a3b-0c1d2e3f-4a5b6c7d。"},
+	{76003, ScopeEvent,
+		"The rid is of another Mini Program's call. Ask with the account or merchant that made the call.",
+		"该 rid 属于其他小程序的调用。请用发起该调用的账户或商户查询。"},
+	{76004, ScopeEvent,
+		"The rid is older than 7 days: WeChat has forgotten the call.",
+		"该 rid 已超过 7 天，微信不再保留。"},
+	{76021, ScopeEvent,
+		"WeChat has no call with this path. Give it from /cgi-bin/ on, without host and query.",
+		"接口路径不存在。请填写从 /cgi-bin/ 开始的路径，不含域名与参数。"},
+	{76022, ScopeEvent,
+		"The Mini Program may not use this call, so it has no quota of it.",
+		"该小程序没有此接口权限，因此没有额度。"},
+	{930561, ScopeEvent,
+		"An argument is missing or wrong. Give order_id, delivery_id and waybill_id as in the order.",
+		"参数缺失或错误。请按订单填写 order_id、delivery_id、waybill_id。"},
+	{930563, ScopeEvent,
+		"The order does not exist for this merchant. Check order_id, and that the credentials are of the merchant that placed it.",
+		"该商户没有此订单。请核对 order_id，并确认使用下单商户的凭据。"},
+	{9300503, ScopeEvent,
+		"WeChat knows no such delivery company. Check delivery_id.",
+		"快递公司不存在。请核对 delivery_id。"},
+	{9300528, ScopeEvent,
+		"The waybill is not the order's. Check waybill_id.",
+		"运单号与订单不符。请核对 waybill_id。"},
+}
+
+var errcodeByCode, fetchErrcodeByCode, readErrcodeByCode = index(errcodes), index(fetchErrcodes), index(readErrcodes)
 
 func index(infos []errcodeInfo) map[int]*errcodeInfo {
 	m := make(map[int]*errcodeInfo, len(infos))
@@ -180,11 +238,13 @@ func fetchScopeOf(errcode int) Scope {
 
 // Meaning says in a sentence or two what an errcode means and what to do about it, in Chinese when zh is set.
 // It is empty for a code that is not known. Beside [Errcodes] it knows the codes that only a fetch of an
-// access_token answers.
+// access_token, or a call that reads, answers.
 func Meaning(errcode int, zh bool) string {
 	info, ok := errcodeByCode[errcode]
-	if !ok {
-		info, ok = fetchErrcodeByCode[errcode]
+	for _, more := range []map[int]*errcodeInfo{fetchErrcodeByCode, readErrcodeByCode} {
+		if !ok {
+			info, ok = more[errcode]
+		}
 	}
 	switch {
 	case !ok:

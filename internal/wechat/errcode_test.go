@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"maps"
 	"slices"
 	"testing"
 	"unicode"
@@ -79,9 +80,8 @@ func TestFetchScopeOf(t *testing.T) {
 
 func TestMeaning(t *testing.T) {
 	codes := Errcodes()
-	for code := range fetchErrcodeByCode {
-		codes = append(codes, code)
-	}
+	codes = slices.AppendSeq(codes, maps.Keys(fetchErrcodeByCode))
+	codes = slices.AppendSeq(codes, maps.Keys(readErrcodeByCode))
 	for _, code := range codes {
 		en, zh := Meaning(code, false), Meaning(code, true)
 		if en == "" || zh == "" {
@@ -119,6 +119,14 @@ func TestErrcodeTablesHaveNoTwins(t *testing.T) {
 	}
 	if got, want := len(fetchErrcodeByCode), len(fetchErrcodes); got != want {
 		t.Errorf("%d codes of fetches in %d rows", got, want)
+	}
+	if got, want := len(readErrcodeByCode), len(readErrcodes); got != want {
+		t.Errorf("%d codes of reads in %d rows", got, want)
+	}
+	for _, info := range readErrcodes {
+		if ScopeOf(info.code) != info.scope {
+			t.Errorf("%d is of scope %s, and said to be of %s", info.code, ScopeOf(info.code), info.scope)
+		}
 	}
 	for _, info := range fetchErrcodes {
 		if info.scope != ScopeAccount || fetchScopeOf(info.code) != ScopeAccount {

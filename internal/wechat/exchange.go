@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// maxAnswerBytes bounds what is read of an answer. Upstream's answers to the calls here take less than 1 KiB.
+// maxAnswerBytes bounds what is read of an answer of errcode and errmsg, which takes less than 1 KiB. Calls that read
+// data have bounds of their own.
 const maxAnswerBytes = 64 << 10
 
 // Kinds of a [CallError].
@@ -27,7 +28,9 @@ const (
 	KindNoErrcode  = "no_errcode"  // A JSON object that doesn't say whether it is a success: errcode missing or null.
 	KindBadErrcode = "bad_errcode" // errcode is there and no integer, or there twice.
 	KindNoToken    = "no_token"    // A success that was to bring an access_token brought none that can be used.
-	KindTooLarge   = "too_large"   // More than 64 KiB. The connection is given up.
+	KindTooLarge   = "too_large"   // More than the call's bound. The connection is given up.
+	KindBadAnswer  = "bad_answer"  // A success with a field of another type, or about something that was not asked.
+	KindCloudToken = "cloud_token" // The container's cloudbase_access_token could not be read; nothing was sent.
 )
 
 // ErrTimeout is the cause when a call took longer than the client allows (and not: than its caller allows).
@@ -111,11 +114,17 @@ func (x *exchange) body() (io.ReadCloser, error) {
 	return io.NopCloser(bytes.NewReader(x.payload)), nil
 }
 
-// do sends a request made from template and reads its answer to the end, within timeout. Whatever status the answer
+// bounds of one exchange.
+type bounds struct {
+	timeout     time.Duration
+	answerBytes int
+}
+
+// do sends a request made from template and reads its answer to the end, within bounds. Whatever status the answer
 // has is returned; redirects are not followed, since a bare RoundTripper does not. (It also wraps no error into one
 // that shows the URL, as http.Client does.) The error is a *CallError without Op, its text not yet redacted.
-func do(ctx context.Context, rt http.RoundTripper, timeout time.Duration, template *http.Request, payload []byte) (reply, *CallError) {
-	attempt, cancel := context.WithTimeoutCause(ctx, timeout, ErrTimeout)
+func do(ctx context.Context, rt http.RoundTripper, b bounds, template *http.Request, payload []byte) (reply, *CallError) {
+	attempt, cancel := context.WithTimeoutCause(ctx, b.timeout, ErrTimeout)
 	defer cancel()
 
 	x := &exchange{payload: payload}
@@ -133,14 +142,14 @@ func do(ctx context.Context, rt http.RoundTripper, timeout time.Duration, templa
 	}
 	defer resp.Body.Close()
 	// Read to the end, or the connection can't be kept: measured, a connection a request.
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerBytes+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, int64(b.answerBytes)+1))
 	if err != nil {
 		return reply{}, failed(ctx, attempt, x, resp.StatusCode, err)
 	}
-	if len(body) > maxAnswerBytes {
+	if len(body) > b.answerBytes {
 		// Closing before the end drops the connection, which is cheaper than reading on without a bound.
 		return reply{}, &CallError{Sent: true, Kind: KindTooLarge, HTTPStatus: resp.StatusCode,
-			Err: fmt.Errorf("the answer is longer than %d KiB: check that base_url leads to WeChat's API", maxAnswerBytes>>10)}
+			Err: fmt.Errorf("the answer is longer than %d KiB: check that base_url leads to WeChat's API", b.answerBytes>>10)}
 	}
 	return reply{resp.StatusCode, resp.Header, body}, nil
 }

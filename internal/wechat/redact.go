@@ -1,6 +1,7 @@
 package wechat
 
 import (
+	"bytes"
 	"errors"
 	"net/url"
 	"regexp"
@@ -82,6 +83,14 @@ func hide(text string, secrets ...string) string {
 		text = strings.ReplaceAll(text, s, hidden)
 	}
 	return text
+}
+
+// hideBytes is hide of a whole answer and one secret.
+func hideBytes(body []byte, secret string) []byte {
+	if len(secret) < shortestSecret || !bytes.Contains(body, []byte(secret)) {
+		return body
+	}
+	return []byte(hide(string(body), secret))
 }
 
 // redactedError has the place of an error in a chain of errors, but not its text. It has no Unwrap: what it hides

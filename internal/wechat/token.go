@@ -18,6 +18,10 @@ const (
 	ModeBasic = "basic"
 	// ModeNone sends none: in WeChat's cloud a side-car adds it.
 	ModeNone = "none"
+
+	// modePlatform and modeAuthorizer are a third-party platform's; see Platform.
+	modePlatform   = "platform"
+	modeAuthorizer = "authorizer"
 )
 
 // Names and paths of the calls that give access_tokens. Source: WeChat, getStableAccessToken and getAccessToken.
@@ -34,9 +38,10 @@ const maxAccessTokenBytes = 4096
 // grant is an access_token as upstream gave it, or its refusal.
 type grant struct {
 	Answer
-	accessToken string
-	expiresIn   int64 // Seconds, unchecked: 0 when upstream sent nothing that is a number.
-	at          time.Time
+	accessToken  string
+	refreshToken string // The authorizer's; "" with all other calls.
+	expiresIn    int64  // Seconds, unchecked: 0 when upstream sent nothing that is a number.
+	at           time.Time
 }
 
 // stableToken asks for the access_token that all share. Unless force is set, it is the one that is valid now. force
@@ -51,33 +56,37 @@ func (c *Client) stableToken(ctx context.Context, within time.Duration, appID, s
 	if err != nil {
 		return grant{}, err
 	}
-	return c.askGrant(ctx, within, opStableToken, c.request(http.MethodPost, pathStableToken, nil), body, secret)
+	return c.askGrant(ctx, within, grantCall{opStableToken, "access_token"}, c.request(http.MethodPost, pathStableToken, nil), body, secret)
 }
 
 // basicToken asks for a new access_token; the old one works for five more minutes.
 func (c *Client) basicToken(ctx context.Context, within time.Duration, appID, secret string) (grant, error) {
 	query := url.Values{"grant_type": {"client_credential"}, "appid": {appID}, "secret": {secret}}
-	return c.askGrant(ctx, within, opBasicToken, c.request(http.MethodGet, pathBasicToken, query), nil, secret)
+	return c.askGrant(ctx, within, grantCall{opBasicToken, "access_token"}, c.request(http.MethodGet, pathBasicToken, query), nil, secret)
 }
+
+// grantCall is the name of a call that gives an access_token, and of the field that brings it.
+type grantCall struct{ op, field string }
 
 // askGrant makes a call for an access_token, within a time that the client's own time-out may shorten. As with all
 // calls the error is a *CallError, and a refusal is an answer.
-func (c *Client) askGrant(ctx context.Context, within time.Duration, op string, req *http.Request, payload []byte, secret string) (grant, error) {
+func (c *Client) askGrant(ctx context.Context, within time.Duration, call grantCall, req *http.Request, payload []byte, secrets ...string) (grant, error) {
 	at := time.Now() // Its life began after this, so it ends no earlier than counted from here.
-	r, callErr := do(ctx, c.side, min(c.timeout, within), req, payload)
+	r, callErr := do(ctx, c.side, bounds{min(c.timeout, within), maxAnswerBytes}, req, payload)
 	if callErr != nil {
-		return grant{}, c.blame(op, callErr, secret)
+		return grant{}, c.blame(call.op, callErr, secrets...)
 	}
-	g, bad := readGrant(r)
+	g, bad := readGrant(r, call.field)
 	if bad != nil {
-		return grant{}, c.blame(op, r.callError(bad), secret, g.accessToken)
+		return grant{}, c.blame(call.op, r.callError(bad), append(secrets, g.accessToken)...)
 	}
-	g.at, g.Errmsg = at, cleanErrmsg(g.Errmsg, secret)
+	g.at, g.Errmsg = at, cleanErrmsg(g.Errmsg, secrets...)
 	return g, nil
 }
 
-// readGrant reads {"access_token","expires_in"}, which has no errcode on success, or {"errcode","errmsg"}.
-func readGrant(r reply) (grant, *kindError) {
+// readGrant reads {"access_token","expires_in"}, which has no errcode on success, or {"errcode","errmsg"}. field is the
+// access_token's name.
+func readGrant(r reply, field string) (grant, *kindError) {
 	answer, fields, bad := interpret(r)
 	if bad != nil && (bad.kind != KindNoErrcode || string(fields["errcode"]) == "null") {
 		return grant{}, bad
@@ -85,7 +94,11 @@ func readGrant(r reply) (grant, *kindError) {
 	if answer.Errcode != 0 {
 		return grant{Answer: answer}, nil
 	}
-	g := grant{Answer: Answer{HTTPStatus: r.status}, accessToken: readString(fields["access_token"])}
+	g := grant{
+		Answer:       Answer{HTTPStatus: r.status},
+		accessToken:  readString(fields[field]),
+		refreshToken: readString(fields["authorizer_refresh_token"]),
+	}
 	// Not a number counts as 0, which is kept for the shortest time: a formality must not stop all pushes.
 	g.expiresIn, _ = strconv.ParseInt(string(fields["expires_in"]), 10, 64)
 	if !usableToken(g.accessToken) {

@@ -103,8 +103,11 @@ func (a *AccessToken) ask(force bool) (g grant, err *TokenError) {
 }
 
 func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
-	g, err := a.call(c, force)
+	g, err := a.fetch(a.life, c, a.o.Timeout, force)
+	missing, isMissing := errors.AsType[*TokenError](err)
 	switch {
+	case isMissing:
+		return grant{}, missing
 	case err != nil:
 		return grant{}, &TokenError{Scope: ScopeUpstream, Err: err}
 	case g.Errcode != 0:
@@ -112,13 +115,6 @@ func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
 			Err: fmt.Errorf("errcode %d: %s", g.Errcode, cmp.Or(g.Errmsg, "without words"))}
 	}
 	return g, nil
-}
-
-func (a *AccessToken) call(c *Client, force bool) (grant, error) {
-	if a.o.Mode == ModeBasic {
-		return c.basicToken(a.life, a.o.Timeout, a.o.AppID, a.o.Secret())
-	}
-	return c.stableToken(a.life, a.o.Timeout, a.o.AppID, a.o.Secret(), force)
 }
 
 // mustForce tells whether only force brings an access_token that works: upstream gave the very one that it refuses.
@@ -204,12 +200,12 @@ func (a *AccessToken) keep(g grant, forced bool) {
 // freshFor is after which part of its life the next one is fetched.
 //
 //	stable  every 5 minutes, never later than half of what is left
-//	basic   15 minutes before the end, never before half of its life: each fetch ends the one before
+//	others  15 minutes before the end, never before half of its life: each fetch may end the one before
 func (a *AccessToken) freshFor(life time.Duration) time.Duration {
-	if a.o.Mode == ModeBasic {
-		return max(life-basicAhead, life/2)
+	if a.o.Mode == ModeStable {
+		return min(stableEvery, life/2)
 	}
-	return min(stableEvery, life/2)
+	return max(life-basicAhead, life/2)
 }
 
 // fail remembers a failure, and until when. It needs mu. The same failure in a row is logged once.

@@ -15,24 +15,29 @@ const (
 // PathUpdate is updatePath's request, all of it required. Upstream has no key against repeats: to try again means to
 // send the very same values.
 type PathUpdate struct {
-	Token      string // The waybill's, from its add_waybill. A secret.
-	WaybillID  string
-	ActionTime int64 // Unix seconds.
-	ActionType int32
-	ActionMsg  string // Sent byte for byte.
+	Token      string `json:"token"` // The waybill's, from its add_waybill. A secret.
+	WaybillID  string `json:"waybill_id"`
+	ActionTime int64  `json:"action_time"` // Unix seconds.
+	ActionType int32  `json:"action_type"`
+	ActionMsg  string `json:"action_msg"` // Sent byte for byte.
 }
 
-// UpdatePath sends one node of a waybill's trace. An empty accessToken sends none (token_mode none).
+// UpdatePath sends one node of a waybill's trace. An empty accessToken sends none, or the
+// cloud's ([ClientOptions.CloudTokenFile]).
 //
 // The error is nil if and only if upstream answered with a readable errcode, whatever it is; otherwise it is a
 // *CallError.
 func (c *Client) UpdatePath(ctx context.Context, accessToken string, u PathUpdate) (Answer, error) {
+	cred, callErr := c.credential(accessToken)
+	if callErr != nil {
+		return Answer{}, c.blame(opUpdatePath, callErr)
+	}
 	t := c.pushTemplate.Load()
-	if t == nil || t.accessToken != accessToken {
-		t = &template{accessToken, c.authorised(pathUpdatePath, accessToken)}
+	if t == nil || t.credential != cred {
+		t = &template{cred, c.authorised(pathUpdatePath, cred)}
 		c.pushTemplate.Store(t)
 	}
-	return c.ask(ctx, c.pushes, opUpdatePath, t.req, u.appendJSON(nil), accessToken, u.Token)
+	return c.ask(ctx, c.pushes, opUpdatePath, t.req, u.appendJSON(nil), cred.token, u.Token)
 }
 
 // appendJSON appends the request's body: the fields in the order of the documents, `< > &` and everything else beyond
