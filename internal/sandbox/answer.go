@@ -43,6 +43,13 @@ const (
 	codeOrderRepeated  = 9300522
 	codeNotBound       = 9300525
 	codeWrongWaybill   = 9300528
+
+	// Of the calls about calls (openapi/quota/get, openapi/rid/get).
+	codeNoRID     = 76001
+	codeRIDForm   = 76002
+	codeOthersRID = 76003
+	codeOldRID    = 76004
+	codeNoPath    = 76021
 )
 
 // messages are upstream's words, as far as they are public (WeChat 全局返回码, and each call's own page).
@@ -88,6 +95,12 @@ var messages = map[int]string{
 	codeOrderRepeated:  "this orderid is repeated",
 	codeNotBound:       "biz_id not bound",
 	codeWrongWaybill:   "invalid waybill_id",
+
+	codeNoRID:     "rid not found",
+	codeRIDForm:   "rid is error",
+	codeOthersRID: "could not query this rid, no permission",
+	codeOldRID:    "rid is time out",
+	codeNoPath:    "cgi_path not found, please check",
 }
 
 // refusal is an answer with an errcode other than 0. nil: no objection.
@@ -99,7 +112,10 @@ type refusal struct {
 func refuse(code int, detail string) *refusal { return &refusal{code, detail} }
 
 // errmsg is the refusal in upstream's form, its request id at the end.
-func (r *refusal) errmsg(rid string) string {
+func (r *refusal) errmsg(rid string) string { return r.text() + " rid: " + rid }
+
+// text is what is wrong.
+func (r *refusal) text() string {
 	text, ok := messages[r.code]
 	if !ok {
 		text = "error " + strconv.Itoa(r.code)
@@ -107,7 +123,7 @@ func (r *refusal) errmsg(rid string) string {
 	if r.detail != "" {
 		text += ": " + r.detail
 	}
-	return text + " rid: " + rid
+	return text
 }
 
 // What upstream says of its bodies; not the registered parameter name, but this.
@@ -115,15 +131,27 @@ const contentType = "application/json; encoding=utf-8"
 
 var okBody = []byte(`{"errcode":0,"errmsg":"ok"}`)
 
+// plainAnswer is what calls that bring nothing answer, and all refusals.
+type plainAnswer struct {
+	Errcode int    `json:"errcode"`
+	Errmsg  string `json:"errmsg"`
+}
+
 // answer writes a refusal, or success for nil. The HTTP status is 200 for every errcode.
-func (s *Sandbox) answer(w http.ResponseWriter, no *refusal) {
-	body := okBody
-	if no != nil {
-		body = encode(struct {
-			Errcode int    `json:"errcode"`
-			Errmsg  string `json:"errmsg"`
-		}{no.code, no.errmsg(s.chance.rid(time.Now()))})
+func (s *Sandbox) answer(w http.ResponseWriter, r *http.Request, no *refusal) {
+	if no == nil {
+		write(w, contentType, okBody)
+		return
 	}
+	s.writeRefusal(w, r, func(rid string) []byte { return encode(plainAnswer{no.code, no.errmsg(rid)}) })
+}
+
+// writeRefusal writes an answer with a rid, of which rid/get can tell.
+func (s *Sandbox) writeRefusal(w http.ResponseWriter, r *http.Request, answer func(rid string) []byte) {
+	now := time.Now()
+	rid := s.chance.rid(now)
+	body := answer(rid)
+	s.remember(rid, r, body, now)
 	write(w, contentType, body)
 }
 

@@ -12,6 +12,12 @@
 //	                                        add_express_path after it  expresspath.go
 //	/cgi-bin/express/business/order/add     a merchant orders          orderadd.go, orderform.go, merchantorders.go
 //	/cgi-bin/express/business/order/cancel  and cancels                ordercancel.go
+//	/cgi-bin/express/business/path/get      reads the trace            traceget.go, business.go
+//	/cgi-bin/express/business/order/get     its order                  orderget.go
+//	/cgi-bin/express/business/order/batchget and up to 100 at once
+//	/cgi-bin/express/business/test_update_order  nodes of its tests    testorder.go
+//	/cgi-bin/openapi/quota/get              what is used of a quota    usage.go
+//	/cgi-bin/openapi/rid/get                what a refusal was         rid.go
 //	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
 //	/_sandbox/nodes                         what arrived               nodes_api.go, nodes.go, stats.go, ledger.go
 //	/_sandbox/orders                        makes waybills known       orders_api.go, waybill.go
@@ -29,6 +35,17 @@
 //	not applied  empty, no_errcode                         so that a client that takes them for success loses a node
 //
 // A push is applied before its latency is waited for: a client that stops waiting has been heard.
+//
+// A node that is applied and answered with success may still show otherwise to the customer, by the faults of
+// [TraceFaults]; an arrival says if it does. Single waybills get any of the faults by name ([WaybillFault]).
+//
+// # Reading
+//
+// What merchants read is what order/add and path/update left here. An order is its merchant's alone; a waybill that
+// the sandbox was told of without an order is anybody's. openid may be left out of path/get and order/get, as their
+// documents call it optional, but not be another customer's. Orders with delivery_id TEST and biz_id test_biz_id reach
+// no carrier, unless one is set up under that name; test_update_order makes their nodes. Quotas are counted for each
+// appid and call from when faults were set; without the fault quota_day the limit is 1,000,000 and nothing enforces it.
 //
 // # Orders
 //
@@ -50,7 +67,7 @@
 // # Memory
 //
 // Everything kept is bounded: the last [Options.MaxNodes] nodes, [Options.MaxWaybills] waybills and as many orders,
-// [Options.MaxCallbacks] callbacks, and the access_tokens of the last hours. Of an order only names and numbers are
+// [Options.MaxCallbacks] callbacks, the access_tokens of the last hours, and the last 1,000 refusals for rid/get. Of an order only names and numbers are
 // kept, but callbacks show what was sent, addresses among it. Counters are kept for ever.
 //
 // [Raw] is no simulator: it is the cheapest thing that answers, for measuring clients.

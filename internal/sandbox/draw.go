@@ -11,6 +11,7 @@ type hit struct {
 	fault   fault
 	code    int // of busy and errcodes
 	latency time.Duration
+	trace   fault // One of traceFaults; only without another fault.
 }
 
 // refusal is the errcode that h answers; nil if it answers none.
@@ -27,13 +28,9 @@ type faults struct {
 	// active is false while set is the zero value: a healthy upstream costs no lock.
 	active atomic.Bool
 
-	mu   sync.Mutex // Owns what follows.
-	set  Faults
-	used map[string]*usage // by appid, since set was
+	mu  sync.Mutex // Owns what follows.
+	set Faults
 }
-
-// usage is what one appid has used of the quotas.
-type usage struct{ day, minute window }
 
 func newFaults(c *chance) *faults { return &faults{chance: c} }
 
@@ -46,7 +43,7 @@ func (fs *faults) replace(f Faults) error {
 	f.ExpireNow = false
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	fs.set, fs.used = f, map[string]*usage{}
+	fs.set = f
 	fs.active.Store(true)
 	return nil
 }
@@ -76,28 +73,14 @@ func (fs *faults) expires() bool {
 	return fs.set.ExpireTokens > 0 && fs.chance.float() < fs.set.ExpireTokens
 }
 
-// takeQuota counts one push of an appid against the quotas.
-func (fs *faults) takeQuota(appID string, now time.Time) *refusal {
+// quotas are the limits of an appid's pushes per day and per minute; 0: none.
+func (fs *faults) quotas() (perDay, perMinute int) {
 	if !fs.active.Load() {
-		return nil
+		return 0, 0
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if fs.set.QuotaDay == 0 && fs.set.QuotaMinute == 0 {
-		return nil
-	}
-	u := fs.used[appID]
-	if u == nil {
-		u = new(usage)
-		fs.used[appID] = u
-	}
-	if fs.set.QuotaMinute > 0 && !u.minute.take(minute(now), fs.set.QuotaMinute) {
-		return refuse(codeMinuteQuota, "")
-	}
-	if fs.set.QuotaDay > 0 && !u.day.take(day(now), fs.set.QuotaDay) {
-		return refuse(codeDayQuota, "")
-	}
-	return nil
+	return fs.set.QuotaDay, fs.set.QuotaMinute
 }
 
 // drawPush decides what befalls a push of a waybill.
@@ -107,10 +90,16 @@ func (fs *faults) drawPush(waybill string) hit {
 	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if code := fs.takeWaybill(waybill); code != codeOK {
-		return hit{fault: errcodes, code: code, latency: fs.delay(&fs.set.Trouble)}
+	if w, ok := fs.takeWaybill(waybill); ok {
+		h := w.hit()
+		h.latency = fs.delay(&fs.set.Trouble)
+		return h
 	}
-	return fs.draw(&fs.set.Trouble)
+	h := fs.draw(&fs.set.Trouble)
+	if h.fault == none && fs.set.Trace != (TraceFaults{}) {
+		h.trace = fs.pick(fs.set.Trace.shares()).fault
+	}
+	return h
 }
 
 // drawToken decides what befalls a request for an access_token.
@@ -123,33 +112,48 @@ func (fs *faults) drawToken() hit {
 	return fs.draw(&fs.set.Token)
 }
 
-// takeWaybill uses up one of a waybill's own faults; codeOK if there is none.
-func (fs *faults) takeWaybill(id string) int {
-	w, ok := fs.set.Waybills[id]
-	if !ok {
-		return codeOK
+// drawBusiness decides what befalls one of the merchants' calls that ask no carrier.
+func (fs *faults) drawBusiness() hit {
+	if !fs.active.Load() {
+		return hit{}
 	}
-	switch w.Times {
-	case 0:
-	case 1:
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return fs.draw(&fs.set.Business)
+}
+
+// takeWaybill uses up one of a waybill's own faults; false if there is none.
+func (fs *faults) takeWaybill(id string) (WaybillFault, bool) {
+	w, ok := fs.set.Waybills[id]
+	switch {
+	case !ok || w.Times == 0:
+	case w.Times == 1:
 		delete(fs.set.Waybills, id)
 	default:
-		fs.set.Waybills[id] = WaybillFault{w.Errcode, w.Times - 1}
+		left := w
+		left.Times--
+		fs.set.Waybills[id] = left
 	}
-	return w.Errcode
+	return w, ok
 }
 
 func (fs *faults) draw(t *Trouble) hit {
 	h := hit{latency: fs.delay(t)}
+	sh := fs.pick(t.shares())
+	h.fault, h.code = sh.fault, sh.code
+	return h
+}
+
+// pick draws one of shares that exclude each other; the zero share if it is none of them.
+func (fs *faults) pick(shares []share) share {
 	at := fs.chance.float()
-	for _, sh := range t.shares() {
+	for _, sh := range shares {
 		if at < sh.of {
-			h.fault, h.code = sh.fault, sh.code
-			return h
+			return sh
 		}
 		at -= sh.of
 	}
-	return h
+	return share{}
 }
 
 func (fs *faults) delay(t *Trouble) time.Duration {

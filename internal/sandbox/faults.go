@@ -6,13 +6,17 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // Faults says what goes wrong, as /_sandbox/faults takes and shows it. The zero value is a healthy upstream.
 type Faults struct {
-	Trouble         // of pushes
-	Token   Trouble `json:"token"` // of the two access_token calls
+	Trouble          // of pushes
+	Token    Trouble `json:"token"`    // of the two access_token calls
+	Business Trouble `json:"business"` // of path/get, order/get, order/batchget and test_update_order
+	// Trace is what the customer sees otherwise than it was pushed, though the push was answered with success.
+	Trace TraceFaults `json:"trace"`
 	// Callback is what befalls WeChat's own pushes to the carriers.
 	Callback CallbackFaults `json:"callback"`
 
@@ -26,14 +30,70 @@ type Faults struct {
 	// (45011), counted from when the faults were set. 0: no limit.
 	QuotaDay    int `json:"quota_day"`
 	QuotaMinute int `json:"quota_minute"`
-	// Waybills are answers for the next pushes of single waybills; they come before what is drawn by chance.
+	// Waybills are what befalls the next pushes of single waybills; it comes before what is drawn by chance.
 	Waybills map[string]WaybillFault `json:"waybills"`
 }
 
-// WaybillFault is what one waybill's next pushes are answered.
+// WaybillFault is what befalls one waybill's next pushes: an errcode, or another fault.
 type WaybillFault struct {
-	Errcode int `json:"errcode"`
-	Times   int `json:"times"` // How many of them are left. 0 when it is set: all, until it is cleared.
+	Errcode int `json:"errcode,omitzero"`
+	// Fault is one of the faults by name: of Trouble ("resets": applied, and the answer is lost), or of TraceFaults.
+	Fault string `json:"fault,omitzero"`
+	Times int    `json:"times"` // How many pushes are left. 0 when it is set: all, until it is cleared.
+}
+
+// hit is what the next push meets.
+func (w *WaybillFault) hit() hit {
+	switch f := fault(w.Fault); {
+	case w.Errcode != codeOK:
+		return hit{fault: errcodes, code: w.Errcode}
+	case slices.Contains(traceFaults, f):
+		return hit{trace: f}
+	case f == busy:
+		return hit{fault: f, code: codeBusy}
+	default:
+		return hit{fault: f}
+	}
+}
+
+func (w *WaybillFault) validate() error {
+	switch names := waybillFaults(); {
+	case w.Errcode == codeOK && w.Fault == "":
+		return fmt.Errorf("give an errcode other than 0, or a fault: %s", strings.Join(names, ", "))
+	case w.Errcode != codeOK && w.Fault != "":
+		return errors.New("give an errcode or a fault, not both")
+	case w.Fault != "" && !slices.Contains(names, w.Fault):
+		return fmt.Errorf("there is no fault %.64q; there are %s", w.Fault, strings.Join(names, ", "))
+	case w.Times < 0:
+		return fmt.Errorf("times is %d; 0 is until it is cleared", w.Times)
+	}
+	return nil
+}
+
+// waybillFaults are the names that WaybillFault.Fault may have.
+func waybillFaults() (names []string) {
+	for _, sh := range new(Trouble).shares() {
+		names = append(names, string(sh.fault))
+	}
+	for _, f := range traceFaults {
+		names = append(names, string(f))
+	}
+	return names
+}
+
+// TraceFaults befall a share (0 to 1) of the nodes that are applied and answered with success. They exclude each
+// other. Only the first push of a node meets them: pushed again it is shown as it is, so that what is missing can be
+// mended. /_sandbox/nodes tells which nodes they befell.
+type TraceFaults struct {
+	Drop      float64 `json:"drop"`      // The node is not shown.
+	Duplicate float64 `json:"duplicate"` // It is shown twice.
+	Change    float64 `json:"change"`    // It is shown with another text.
+}
+
+var traceFaults = []fault{drop, duplicate, change}
+
+func (t *TraceFaults) shares() []share {
+	return []share{{drop, 0, t.Drop}, {duplicate, 0, t.Duplicate}, {change, 0, t.Change}}
 }
 
 // Trouble is what befalls a share (0 to 1) of the requests of one kind. The shares exclude each other: together they
@@ -91,6 +151,11 @@ const (
 	noErrcode    fault = "no_errcode"
 	http500      fault = "http_500"
 	errcodes     fault = "errcodes" // One of Trouble.Errcodes, or of Faults.Waybills.
+
+	// Of TraceFaults:
+	drop      fault = "drop"
+	duplicate fault = "duplicate"
+	change    fault = "change"
 )
 
 // before tells whether a request that meets f is never worked on.
@@ -130,8 +195,14 @@ func (t *Trouble) validate(prefix string) error {
 	if t.Latency < 0 || t.Jitter < 0 {
 		errs = append(errs, fmt.Errorf("%slatency and %sjitter can't be negative", prefix, prefix))
 	}
+	return errors.Join(errors.Join(errs...), validShares(prefix, t.shares()))
+}
+
+// validShares tells what is wrong with shares that exclude each other.
+func validShares(prefix string, shares []share) error {
+	var errs []error
 	sum := 0.0
-	for _, sh := range t.shares() {
+	for _, sh := range shares {
 		name := prefix + string(sh.fault)
 		if sh.fault == errcodes {
 			name += "." + strconv.Itoa(sh.code)
@@ -146,7 +217,11 @@ func (t *Trouble) validate(prefix string) error {
 		return err
 	}
 	if sum > 1+1e-9 {
-		return fmt.Errorf("the shares %sadd up to %g: make it 1 or less, as a request meets one of them", prefix, sum)
+		which := "the shares"
+		if prefix != "" {
+			which += " of " + strings.TrimSuffix(prefix, ".")
+		}
+		return fmt.Errorf("%s add up to %g: make it 1 or less, as a request meets one of them", which, sum)
 	}
 	return nil
 }
@@ -160,17 +235,15 @@ func validShare(name string, v float64) error {
 
 // validate tells everything that is wrong with f.
 func (f *Faults) validate() error {
-	errs := []error{f.Trouble.validate(""), f.Token.validate("token."), validShare("expire_tokens", f.ExpireTokens),
-		f.Callback.validate()}
+	errs := []error{f.Trouble.validate(""), f.Token.validate("token."), f.Business.validate("business."),
+		validShares("trace.", f.Trace.shares()), validShare("expire_tokens", f.ExpireTokens), f.Callback.validate()}
 	if f.QuotaDay < 0 || f.QuotaMinute < 0 {
 		errs = append(errs, errors.New("quota_day and quota_minute are counts; 0 is no limit"))
 	}
 	for _, id := range slices.Sorted(maps.Keys(f.Waybills)) {
-		switch w := f.Waybills[id]; {
-		case w.Errcode == codeOK:
-			errs = append(errs, fmt.Errorf("waybills.%s: give an errcode other than 0", id))
-		case w.Times < 0:
-			errs = append(errs, fmt.Errorf("waybills.%s: times is %d; 0 is until it is cleared", id, w.Times))
+		w := f.Waybills[id]
+		if err := w.validate(); err != nil {
+			errs = append(errs, fmt.Errorf("waybills.%s: %w", id, err))
 		}
 	}
 	return errors.Join(errs...)
@@ -180,6 +253,7 @@ func (f *Faults) validate() error {
 func (f Faults) clone() Faults {
 	f.Errcodes = maps.Clone(f.Errcodes)
 	f.Token.Errcodes = maps.Clone(f.Token.Errcodes)
+	f.Business.Errcodes = maps.Clone(f.Business.Errcodes)
 	f.Waybills = maps.Clone(f.Waybills)
 	return f
 }
@@ -192,6 +266,7 @@ func (s *Sandbox) SetFaults(f Faults) error {
 	if err := s.faults.replace(f); err != nil {
 		return err
 	}
+	s.usage.reset()
 	if f.ExpireNow {
 		s.tokens.expireAll(time.Now())
 	}

@@ -217,7 +217,7 @@ func TestWaybillFaults(t *testing.T) {
 	token := testToken(t, s, "wx1")
 	setFaults(t, s, Faults{
 		Trouble:  Trouble{Busy: 1},
-		Waybills: map[string]WaybillFault{"W1": {40199, 2}, "W2": {9300507, 0}},
+		Waybills: map[string]WaybillFault{"W1": {Errcode: 40199, Times: 2}, "W2": {Errcode: 9300507}},
 	})
 	var got []int
 	for range 3 {
@@ -226,7 +226,7 @@ func TestWaybillFaults(t *testing.T) {
 	if want := []int{40199, 9300507, 40199, 9300507, -1, 9300507}; !reflect.DeepEqual(got, want) {
 		t.Errorf("errcodes %v, want %v", got, want)
 	}
-	if w := s.Faults().Waybills; !maps.Equal(w, map[string]WaybillFault{"W2": {9300507, 0}}) {
+	if w := s.Faults().Waybills; !maps.Equal(w, map[string]WaybillFault{"W2": {Errcode: 9300507}}) {
 		t.Errorf("left: %v, want W2 only", w)
 	}
 }
@@ -341,7 +341,7 @@ func TestFaultsAPI(t *testing.T) {
 		{"post", "POST", `{"token":{"hang":1}}`, 200, `"hang":1`},
 		{"nothing", "POST", `{}`, 200, `"busy":0`},
 		{"delete", "DELETE", "", 200, `"busy":0`},
-		{"unknown field", "PUT", `{"buzy":0.5}`, 400, `unknown field \"buzy\"; there are busy, callback, empty, errcodes`},
+		{"unknown field", "PUT", `{"buzy":0.5}`, 400, `unknown field \"buzy\"; there are business, busy, callback, empty, errcodes`},
 		{"unknown field within", "PUT", `{"token":{"outage":true}}`, 400, `unknown field \"outage\"`},
 		{"share above 1", "PUT", `{"resets":1.5}`, 400, "resets is 1.5: a share is from 0 to 1"},
 		{"share below 0", "PUT", `{"token":{"busy":-1}}`, 400, "token.busy is -1"},
@@ -357,6 +357,12 @@ func TestFaultsAPI(t *testing.T) {
 		{"quota a fraction", "PUT", `{"quota_day":1.5}`, 400, "write a whole number"},
 		{"quota negative", "PUT", `{"quota_day":-1}`, 400, "0 is no limit"},
 		{"waybill without errcode", "PUT", `{"waybills":{"W1":{"times":2}}}`, 400, "waybills.W1: give an errcode"},
+		{"waybill with both", "PUT", `{"waybills":{"W1":{"errcode":1,"fault":"drop"}}}`, 400, "not both"},
+		{"waybill with an unknown fault", "PUT", `{"waybills":{"W1":{"fault":"errcodes"}}}`, 400, "there are busy, resets_before, resets, html"},
+		{"waybill with a fault", "PUT", `{"waybills":{"W1":{"fault":"drop","times":1}}}`, 200, `"W1":{"fault":"drop","times":1}`},
+		{"trace", "PUT", `{"trace":{"drop":0.1,"duplicate":0.2}}`, 200, `"trace":{"drop":0.1,"duplicate":0.2,"change":0}`},
+		{"trace shares above 1 together", "PUT", `{"trace":{"drop":0.5,"change":0.6}}`, 400, "the shares of trace add up to 1.1"},
+		{"business", "PUT", `{"business":{"busy":2}}`, 400, "business.busy is 2"},
 		{"waybill times negative", "PUT", `{"waybills":{"W1":{"errcode":1,"times":-2}}}`, 400, "times is -2"},
 		{"expire_tokens above 1", "PUT", `{"expire_tokens":2}`, 400, "expire_tokens is 2"},
 		{"no body", "PUT", "", 400, "the body is empty"},
@@ -397,12 +403,12 @@ func TestFaultsReplaceAndPatch(t *testing.T) {
 
 func TestFaultsAreCopied(t *testing.T) {
 	s := New(Options{})
-	given := Faults{Waybills: map[string]WaybillFault{"W": {1, 1}}, Trouble: Trouble{Errcodes: map[int]float64{1: 0.1}}}
+	given := Faults{Waybills: map[string]WaybillFault{"W": {Errcode: 1, Times: 1}}, Trouble: Trouble{Errcodes: map[int]float64{1: 0.1}}}
 	setFaults(t, s, given)
-	given.Waybills["V"], given.Errcodes[2] = WaybillFault{2, 2}, 5
+	given.Waybills["V"], given.Errcodes[2] = WaybillFault{Errcode: 2, Times: 2}, 5
 	shown := s.Faults()
-	shown.Waybills["X"] = WaybillFault{3, 3}
-	if got := fmt.Sprint(s.Faults().Waybills, s.Faults().Errcodes); got != "map[W:{1 1}] map[1:0.1]" {
+	shown.Waybills["X"] = WaybillFault{Errcode: 3, Times: 3}
+	if got := fmt.Sprint(s.Faults().Waybills, s.Faults().Errcodes); got != "map[W:{1  1}] map[1:0.1]" {
 		t.Errorf("faults changed from outside: %s", got)
 	}
 }

@@ -17,6 +17,7 @@ type kept struct {
 	repeat     bool
 	unanswered bool
 	escaped    bool
+	trace      fault // How it shows otherwise than it was pushed.
 }
 
 // ledger keeps what arrived and what is known. Safe for concurrent use.
@@ -48,7 +49,7 @@ func (l *ledger) reset() {
 	l.first, l.ring, l.seen = l.last+1, nil, map[uint64]int{}
 	l.stats = Stats{
 		Seed: l.opts.Seed, Errcodes: map[int]uint64{}, Faults: map[string]uint64{},
-		TokenErrors: map[int]uint64{}, TokenFaults: map[string]uint64{},
+		TokenErrors: map[int]uint64{}, TokenFaults: map[string]uint64{}, Trace: map[string]uint64{},
 	}
 }
 
@@ -132,8 +133,12 @@ func (l *ledger) keep(app App, w *waybill, up *update, now time.Time) uint64 {
 		node    Node
 	}{w.id, node})
 	k := kept{at: now.UnixNano(), w: w, appID: app.AppID, node: node, hash: hash, repeat: l.seen[hash] > 0, escaped: up.escaped}
-	if k.repeat {
+	switch {
+	case k.repeat:
 		l.stats.Repeats++
+	case up.trace != none:
+		k.trace = up.trace
+		l.stats.Trace[string(up.trace)]++
 	}
 	l.seen[hash]++
 	l.last++

@@ -22,6 +22,8 @@ type Arrival struct {
 	Unanswered bool `json:"unanswered"`
 	// Escaped says that the body held \u escapes. Upstream's pages ask for plain UTF-8.
 	Escaped bool `json:"escaped,omitempty"`
+	// Trace says that the node shows otherwise than it was pushed: drop, duplicate or change.
+	Trace string `json:"trace,omitempty"`
 }
 
 // Node is a line of the trace that the customer sees.
@@ -36,7 +38,7 @@ type View struct {
 	WaybillID string    `json:"waybill_id"`
 	Known     bool      `json:"known"`
 	Arrivals  []Arrival `json:"arrivals"`
-	Nodes     []Node    `json:"nodes"` // As they arrived, each once. Upstream does not say that it sorts.
+	Nodes     []Node    `json:"nodes"` // As they arrived, each once, and as faults show them. Upstream does not say that it sorts.
 }
 
 // Page is a part of all arrivals.
@@ -86,17 +88,43 @@ func (l *ledger) view(id, deliveryID string) View {
 	return v
 }
 
-// trace is what the customer sees of a waybill: identical nodes once.
+// changedText ends the text of a node that shows otherwise than it was pushed.
+const changedText = "（文字已被沙箱改动）"
+
+// trace is what the customer sees of a waybill: identical nodes once, but for those that a fault shows otherwise.
 func (l *ledger) trace(w *waybill) []Node {
 	var out []Node
 	seen := map[Node]bool{}
 	for _, n := range w.nodes {
-		if node := l.kept(n).node; !seen[node] {
-			seen[node] = true
+		k := l.kept(n)
+		node := k.node
+		if k.trace == change {
+			node.ActionMsg += changedText
+		}
+		if k.trace == drop || seen[node] {
+			continue
+		}
+		seen[node] = true
+		out = append(out, node)
+		if k.trace == duplicate {
 			out = append(out, node)
 		}
 	}
 	return out
+}
+
+// traceOf is what the customer sees of a company's waybill, or of one that is any company's; false if there is none.
+func (l *ledger) traceOf(deliveryID, id string) ([]Node, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w := l.waybills.ordered(deliveryID, id)
+	if w == nil {
+		w = l.waybills.ordered("", id)
+	}
+	if w == nil {
+		return nil, false
+	}
+	return append([]Node{}, l.trace(w)...), true
 }
 
 // arrival is kept arrival n in full.
@@ -105,6 +133,6 @@ func (l *ledger) arrival(n uint64) Arrival {
 	return Arrival{
 		N: n, At: time.Unix(0, k.at).UTC(), AppID: k.appID, DeliveryID: k.w.DeliveryID, WaybillID: k.w.WaybillID,
 		ActionTime: k.node.ActionTime, ActionType: k.node.ActionType, ActionMsg: k.node.ActionMsg,
-		Repeat: k.repeat, Unanswered: k.unanswered, Escaped: k.escaped,
+		Repeat: k.repeat, Unanswered: k.unanswered, Escaped: k.escaped, Trace: string(k.trace),
 	}
 }

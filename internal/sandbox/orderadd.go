@@ -30,17 +30,21 @@ func (s *Sandbox) addMerchantOrder(w http.ResponseWriter, r *http.Request) {
 		f, no = readOrderForm(body)
 	}
 	if no != nil {
-		s.answer(w, no)
+		s.answer(w, r, no)
+		return
+	}
+	if s.isTest(f.deliveryID) {
+		s.addTestOrder(w, r, f, shop.AppID)
 		return
 	}
 	c, bizPwd, no := s.bound(f)
 	if no != nil {
-		s.answer(w, no)
+		s.answer(w, r, no)
 		return
 	}
-	o, known, no := s.orders.begin(s.freshOrder(c, f, shop))
+	o, known, no := s.orders.begin(s.freshOrder(c, f, shop.AppID))
 	if no != nil {
-		s.answer(w, no)
+		s.answer(w, r, no)
 		return
 	}
 	if given := known.WaybillID != carrierMakesIt; given {
@@ -53,9 +57,9 @@ func (s *Sandbox) addMerchantOrder(w http.ResponseWriter, r *http.Request) {
 	case no == nil:
 		write(w, contentType, encode(addAnswer{f.orderID, got.waybillID, parts(got.data)}))
 	case no.code == codeCarrierRefused:
-		s.answerRefused(w, no, got, parts(nil))
+		s.answerRefused(w, r, no, got, parts(nil))
 	default:
-		s.answer(w, no)
+		s.answer(w, r, no)
 	}
 }
 
@@ -70,31 +74,31 @@ type addAnswer struct {
 func parts(data []labelPart) []labelPart { return append([]labelPart{}, data...) }
 
 // answerRefused passes the carrier's own words on. data is what order/add adds; nil for order/cancel.
-func (s *Sandbox) answerRefused(w http.ResponseWriter, no *refusal, got result, data []labelPart) {
-	write(w, contentType, encode(struct {
-		Errcode     int         `json:"errcode"`
-		Errmsg      string      `json:"errmsg"`
-		ResultCode  int64       `json:"delivery_resultcode"`
-		ResultMsg   string      `json:"delivery_resultmsg"`
-		WaybillData []labelPart `json:"waybill_data,omitzero"`
-	}{no.code, no.errmsg(s.chance.rid(time.Now())), got.code, got.message, data}))
+func (s *Sandbox) answerRefused(w http.ResponseWriter, r *http.Request, no *refusal, got result, data []labelPart) {
+	s.writeRefusal(w, r, func(rid string) []byte {
+		return encode(struct {
+			Errcode     int         `json:"errcode"`
+			Errmsg      string      `json:"errmsg"`
+			ResultCode  int64       `json:"delivery_resultcode"`
+			ResultMsg   string      `json:"delivery_resultmsg"`
+			WaybillData []labelPart `json:"waybill_data,omitzero"`
+		}{no.code, no.errmsg(rid), got.code, got.message, data})
+	})
 }
 
 // business checks what is common to the merchants' calls.
-func (s *Sandbox) business(r *http.Request) (shop string, body []byte, no *refusal) {
+func (s *Sandbox) business(r *http.Request) (shop App, body []byte, no *refusal) {
 	if s.faults.outage() {
 		panic(http.ErrAbortHandler)
 	}
-	token := accessToken(r.URL.RawQuery)
-	if token == "" && s.opts.Cloud {
-		shop = cloudAppID
-	} else {
-		app, no := s.tokens.check(token, time.Now())
-		if no != nil {
-			return "", nil, no
-		}
-		shop = app.AppID
+	now := time.Now()
+	if shop, no = s.identify(r, now); no != nil {
+		return App{}, nil, no
 	}
+	if shop.AppID == "" {
+		shop.AppID = cloudAppID
+	}
+	s.usage.count(shop.AppID, r.URL.Path, now)
 	body, no = readPost(r)
 	return shop, body, no
 }

@@ -20,10 +20,15 @@ func (s *Sandbox) cancelMerchantOrder(w http.ResponseWriter, r *http.Request) {
 	var o *placed
 	var known placed
 	if no == nil {
-		o, known, no = s.orders.beginCancel(shop, f)
+		o, known, no = s.orders.beginCancel(shop.AppID, f)
 	}
 	if no != nil {
-		s.answer(w, no)
+		s.answer(w, r, no)
+		return
+	}
+	if s.isTest(known.DeliveryID) {
+		s.orders.cancel(o)
+		write(w, contentType, encode(cancelAnswer{Errmsg: messages[codeOK]}))
 		return
 	}
 	got, err := s.ask(r.Context(), s.cancelPush(known, f))
@@ -32,9 +37,9 @@ func (s *Sandbox) cancelMerchantOrder(w http.ResponseWriter, r *http.Request) {
 	case no == nil:
 		write(w, contentType, encode(cancelAnswer{Errmsg: messages[codeOK], ResultMsg: got.message}))
 	case no.code == codeCarrierRefused:
-		s.answerRefused(w, no, got, nil)
+		s.answerRefused(w, r, no, got, nil)
 	default:
-		s.answer(w, no)
+		s.answer(w, r, no)
 	}
 }
 

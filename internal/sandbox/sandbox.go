@@ -59,12 +59,16 @@ type Sandbox struct {
 	tokens *tokens
 	faults *faults
 	ledger *ledger
+	usage  *usages
+	// refusals are what rid/get tells of.
+	refusals *refusals
 	// Of WeChat's own pushes:
 	carriers  map[string]*carrier // by delivery_id; never changes
 	client    *http.Client
 	orders    *placedOrders
 	callbacks *callbacks
 	routes    map[string]http.HandlerFunc
+	counted   map[string]bool // The calls that have a quota.
 }
 
 // New makes a sandbox. It starts nothing and panics only for options that no operator can cause, or that
@@ -84,11 +88,15 @@ func New(o Options) *Sandbox {
 	s.tokens = newTokens(o.Apps, o.TokenLife, s.chance)
 	s.faults = newFaults(s.chance)
 	s.ledger = newLedger(o, s.chance)
+	s.usage, s.refusals = newUsages(), newRefusals()
 	s.carriers = carriersByID(o.Carriers)
 	s.client = callbackClient(o.CallbackTransport)
 	s.orders = newPlacedOrders(o.MaxWaybills)
 	s.callbacks = &callbacks{max: o.MaxCallbacks}
-	s.routes = s.upstream()
+	s.routes, s.counted = s.upstream(), map[string]bool{}
+	for path := range s.routes {
+		s.counted[path] = strings.HasPrefix(path, "/cgi-bin/express/")
+	}
 	guard := http.NewCrossOriginProtection()
 	for path, h := range s.own() {
 		s.routes[path] = guard.Handler(h).ServeHTTP
@@ -99,11 +107,17 @@ func New(o Options) *Sandbox {
 // upstream lists the calls of the real one.
 func (s *Sandbox) upstream() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"/cgi-bin/token":                         s.basicToken,
-		"/cgi-bin/stable_token":                  s.stableToken,
-		"/cgi-bin/express/delivery/path/update":  s.updatePath,
-		"/cgi-bin/express/business/order/add":    s.addMerchantOrder,
-		"/cgi-bin/express/business/order/cancel": s.cancelMerchantOrder,
+		"/cgi-bin/token":                              s.basicToken,
+		"/cgi-bin/stable_token":                       s.stableToken,
+		updateCall:                                    s.updatePath,
+		"/cgi-bin/express/business/order/add":         s.addMerchantOrder,
+		"/cgi-bin/express/business/order/cancel":      s.cancelMerchantOrder,
+		"/cgi-bin/express/business/order/get":         s.merchantCall(s.getOrder),
+		"/cgi-bin/express/business/order/batchget":    s.merchantCall(s.batchGetOrder),
+		"/cgi-bin/express/business/path/get":          s.merchantCall(s.getPath),
+		"/cgi-bin/express/business/test_update_order": s.merchantCall(s.testUpdateOrder),
+		"/cgi-bin/openapi/quota/get":                  s.quotaGet,
+		"/cgi-bin/openapi/rid/get":                    s.ridGet,
 	}
 }
 
@@ -129,7 +143,7 @@ func (s *Sandbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if strings.HasPrefix(r.URL.Path, "/cgi-bin/") {
-		s.answer(w, refuse(codeURL, "the sandbox does not have "+r.URL.Path))
+		s.answer(w, r, refuse(codeURL, "the sandbox does not have "+r.URL.Path))
 		return
 	}
 	s.notFound(w, r)

@@ -92,7 +92,7 @@ func writeHuge(w http.ResponseWriter) {
 }
 
 // redirected is where redirects lead: a client that comes here has sent its Token and access_token where it was told.
-func (s *Sandbox) redirected(w http.ResponseWriter, _ *http.Request) {
+func (s *Sandbox) redirected(w http.ResponseWriter, r *http.Request) {
 	s.ledger.redirected()
-	s.answer(w, nil)
+	s.answer(w, r, nil)
 }

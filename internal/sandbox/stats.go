@@ -19,6 +19,7 @@ type Stats struct {
 	Forced        uint64            `json:"forced"` // Those of them that asked for force_refresh, granted or not.
 	TokenErrors   map[int]uint64    `json:"token_errcodes"`
 	TokenFaults   map[string]uint64 `json:"token_faults"`
+	Trace         map[string]uint64 `json:"trace"`      // Nodes that show otherwise than they were pushed, by fault.
 	Redirected    uint64            `json:"redirected"` // Requests that followed a redirect.
 	Escaped       uint64            `json:"escaped"`    // Applied ones whose body held \u escapes.
 	Callbacks     CallbackStats     `json:"callbacks"`  // WeChat's own pushes to the carriers.
@@ -33,6 +34,7 @@ func (s *Sandbox) Stats() Stats {
 	out.Waybills, out.InFlight = len(l.waybills.queue), l.inFlight
 	out.Errcodes, out.Faults = maps.Clone(out.Errcodes), maps.Clone(out.Faults)
 	out.TokenErrors, out.TokenFaults = maps.Clone(out.TokenErrors), maps.Clone(out.TokenFaults)
+	out.Trace = maps.Clone(out.Trace)
 	out.Callbacks = s.callbacks.counts()
 	return out
 }

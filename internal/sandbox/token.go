@@ -231,6 +231,16 @@ func (t *tokens) check(value string, now time.Time) (App, *refusal) {
 	return g.app, g.usable(now)
 }
 
+// owner is the appid that a token was given to, usable or not; "" if that is not known.
+func (t *tokens) owner(value string) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g, ok := t.grants[value]; ok {
+		return g.app.AppID
+	}
+	return ""
+}
+
 // wellFormed tells whether upstream could have made such a token.
 func wellFormed(v string) bool {
 	if len(v) < minTokenChars || len(v) > maxTokenChars {

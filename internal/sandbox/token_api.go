@@ -79,7 +79,7 @@ func (s *Sandbox) serveToken(w http.ResponseWriter, r *http.Request, fetch func(
 	case hit.fault.spoils():
 		s.spoil(w, hit.fault)
 	case no != nil:
-		s.answer(w, no)
+		s.answer(w, r, no)
 	default:
 		write(w, contentType, encode(struct {
 			AccessToken string `json:"access_token"`

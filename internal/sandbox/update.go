@@ -32,8 +32,12 @@ type update struct {
 	at        int64 // Unix seconds
 	action    int64
 	message   string
-	escaped   bool // The body holds \u escapes, which upstream's pages advise against.
+	escaped   bool  // The body holds \u escapes, which upstream's pages advise against.
+	trace     fault // How it shows otherwise than it was pushed; none: as it is.
 }
+
+// updateCall is the path of updatePath, as quotas name it too.
+const updateCall = "/cgi-bin/express/delivery/path/update"
 
 // updatePath is POST /cgi-bin/express/delivery/path/update.
 func (s *Sandbox) updatePath(w http.ResponseWriter, r *http.Request) {
@@ -51,7 +55,7 @@ func (s *Sandbox) updatePath(w http.ResponseWriter, r *http.Request) {
 	case v.fault.spoils():
 		s.spoil(w, v.fault)
 	default:
-		s.answer(w, v.no)
+		s.answer(w, r, v.no)
 	}
 }
 
@@ -80,6 +84,7 @@ func (s *Sandbox) judge(r *http.Request) (v verdict) {
 	case v.code != codeOK:
 		v.no = v.hit.refusal()
 	case v.no == nil && !v.fault.before():
+		v.up.trace = v.hit.trace
 		v.n, v.no = s.ledger.apply(v.app, &v.up, now)
 		v.applied = v.no == nil
 	}
@@ -95,7 +100,7 @@ func (s *Sandbox) read(r *http.Request, v *verdict, now time.Time) (no *refusal)
 	if no != nil {
 		return no
 	}
-	if no = s.faults.takeQuota(v.app.AppID, now); no != nil {
+	if no = s.usage.takePush(v.app.AppID, s.faults, now); no != nil {
 		return no
 	}
 	v.up, no = parseUpdate(body, s.opts.MaxMessageBytes)
@@ -104,12 +109,17 @@ func (s *Sandbox) read(r *http.Request, v *verdict, now time.Time) (no *refusal)
 
 // authorize finds the app that a push's access_token is of.
 func (s *Sandbox) authorize(r *http.Request, now time.Time) (App, *refusal) {
+	if s.faults.expires() {
+		s.tokens.expire(accessToken(r.URL.RawQuery), now)
+	}
+	return s.identify(r, now)
+}
+
+// identify finds the app that a request's access_token is of; in the cloud, without one, it is the zero app.
+func (s *Sandbox) identify(r *http.Request, now time.Time) (App, *refusal) {
 	token := accessToken(r.URL.RawQuery)
 	if token == "" && s.opts.Cloud {
 		return App{}, nil
-	}
-	if s.faults.expires() {
-		s.tokens.expire(token, now)
 	}
 	return s.tokens.check(token, now)
 }
@@ -123,7 +133,7 @@ func accessToken(query string) string {
 	return values.Get("access_token")
 }
 
-// readPost reads the body of a POST.
+// readPost reads the body of a POST, and leaves it in r for the rid of a refusal.
 func readPost(r *http.Request) ([]byte, *refusal) {
 	if r.Method != http.MethodPost {
 		return nil, refuse(codeWantsPost, "")
@@ -141,6 +151,7 @@ func readPost(r *http.Request) ([]byte, *refusal) {
 	case n == 0:
 		return nil, refuse(codeEmptyBody, "")
 	}
+	r.Body = &readBody{buf.Bytes(), time.Now()}
 	return buf.Bytes(), nil
 }
 
