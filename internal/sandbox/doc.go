@@ -12,12 +12,11 @@
 //	                                        add_express_path after it  expresspath.go
 //	/cgi-bin/express/business/order/add     a merchant orders          orderadd.go, orderform.go, merchantorders.go
 //	/cgi-bin/express/business/order/cancel  and cancels                ordercancel.go
-//	/cgi-bin/express/business/path/get      reads the trace            traceget.go, business.go
-//	/cgi-bin/express/business/order/get     its order                  orderget.go
-//	/cgi-bin/express/business/order/batchget and up to 100 at once
-//	/cgi-bin/express/business/test_update_order  nodes of its tests    testorder.go
+//	.../business/path/get                   reads its trace            pathget.go, business.go
+//	.../business/order/get, batchget        its orders                 orderget.go
+//	.../business/test_update_order          nodes of its tests         testorder.go
 //	/cgi-bin/openapi/quota/get              what is used of a quota    usage.go
-//	/cgi-bin/openapi/rid/get                what a refusal was         rid.go
+//	/cgi-bin/openapi/rid/get                what a refusal was about   rid.go
 //	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
 //	/_sandbox/nodes                         what arrived               nodes_api.go, nodes.go, stats.go, ledger.go
 //	/_sandbox/orders                        makes waybills known       orders_api.go, waybill.go
@@ -67,8 +66,9 @@
 // # Memory
 //
 // Everything kept is bounded: the last [Options.MaxNodes] nodes, [Options.MaxWaybills] waybills and as many orders,
-// [Options.MaxCallbacks] callbacks, the access_tokens of the last hours, and the last 1,000 refusals for rid/get. Of an order only names and numbers are
-// kept, but callbacks show what was sent, addresses among it. Counters are kept for ever.
+// [Options.MaxCallbacks] callbacks, the access_tokens of the last hours, and the last 1,000 refusals, for rid/get, with
+// the beginnings of their bodies. Of an order only names and numbers are kept, but callbacks show what was sent,
+// addresses among it. Counters are kept for ever.
 //
 // [Raw] is no simulator: it is the cheapest thing that answers, for measuring clients.
 package sandbox

@@ -66,18 +66,15 @@ func (c *Caller) BatchGetOrder(ctx context.Context, orders []OrderRef) ([]OrderR
 }
 
 // getOrders is one call.
-func (c *Caller) getOrders(ctx context.Context, orders []OrderRef) (results []OrderResult, err error) {
+func (c *Caller) getOrders(ctx context.Context, orders []OrderRef) ([]OrderResult, error) {
 	q := OrderListQuery{orders}
-	err = c.ask(ctx, &batchGetOrder, q.appendJSON(nil), func(o object) {
-		results = inOrder(orders, list(o, "order_list", readOrderResult))
+	return ask(ctx, c, &batchGetOrder, q.appendJSON(nil), func(o object) []OrderResult {
+		results := inOrder(orders, list(o, "order_list", readOrderResult))
 		if len(results) != len(orders) && *o.bad == nil {
 			*o.bad = fmt.Errorf("%d orders were asked about, and the answer is about %d", len(orders), len(results))
 		}
+		return results
 	})
-	if err != nil {
-		return nil, err
-	}
-	return results, nil
 }
 
 // inOrder puts results into the order of what was asked: that upstream keeps it is said nowhere. What names none of

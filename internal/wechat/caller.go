@@ -62,7 +62,16 @@ type question struct {
 	answerBytes int
 }
 
-// ask puts a question and has read take the fields of the answer. It may be called more than once, each time anew.
+// ask puts a question and has read make what it can of the answer's fields; on an error the result is the zero value.
+func ask[T any](ctx context.Context, c *Caller, q *question, payload []byte, read func(object) T) (T, error) {
+	var got, none T
+	if err := c.ask(ctx, q, payload, func(o object) { got = read(o) }); err != nil {
+		return none, err
+	}
+	return got, nil
+}
+
+// ask has read take the fields of the answer, once for each host that gives one.
 func (c *Caller) ask(ctx context.Context, q *question, payload []byte, read func(object)) error {
 	for again := false; ; again = true {
 		accessToken, err := c.tokens.Get(ctx)

@@ -37,7 +37,7 @@ const (
 var ErrTimeout = errors.New("no answer in time")
 
 // CallError says that a call brought no answer that means anything. All but KindCanceled speak of upstream's health
-// ([ScopeUpstream]).
+// ([ScopeUpstream]), or, KindCloudToken, of the cloud container's, which passes likewise.
 //
 // Neither its text nor what it wraps holds the query of a URL, an access_token, a secret or a Token.
 type CallError struct {

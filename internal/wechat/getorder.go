@@ -63,9 +63,7 @@ func (o *Order) HTML() ([]byte, error) {
 
 // GetOrder reads an order.
 func (c *Caller) GetOrder(ctx context.Context, q OrderQuery) (Order, error) {
-	var order Order
-	err := c.ask(ctx, &getOrder, q.appendJSON(nil), func(o object) { order = readOrder(o) })
-	return order, err
+	return ask(ctx, c, &getOrder, q.appendJSON(nil), readOrder)
 }
 
 func (q *OrderQuery) appendJSON(b []byte) []byte {

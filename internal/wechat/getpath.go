@@ -35,9 +35,7 @@ type PathItem struct {
 
 // GetPath reads a waybill's trace.
 func (c *Caller) GetPath(ctx context.Context, q PathQuery) (Path, error) {
-	var p Path
-	err := c.ask(ctx, &getPath, q.appendJSON(nil), func(o object) { p = readPath(o) })
-	return p, err
+	return ask(ctx, c, &getPath, q.appendJSON(nil), readPath)
 }
 
 func (q *PathQuery) appendJSON(b []byte) []byte {

@@ -31,10 +31,7 @@ type RateQuota struct {
 // GetQuota reads the quota of a call, by its path as in "/cgi-bin/express/delivery/path/update". Asking uses none of
 // it.
 func (c *Caller) GetQuota(ctx context.Context, cgiPath string) (Quota, error) {
-	var q Quota
-	payload := append(appendMember([]byte{'{'}, "cgi_path", cgiPath), '}')
-	err := c.ask(ctx, &quotaGet, payload, func(o object) { q = readQuota(o) })
-	return q, err
+	return ask(ctx, c, &quotaGet, append(appendMember([]byte{'{'}, "cgi_path", cgiPath), '}'), readQuota)
 }
 
 // UnmarshalJSON reads a quota as tolerantly as an answer of upstream.

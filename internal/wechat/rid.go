@@ -21,13 +21,11 @@ type RequestInfo struct {
 // GetRID reads what upstream kept of a call, by the rid in its errmsg: for 7 days, and for the mini program that made
 // the call alone.
 func (c *Caller) GetRID(ctx context.Context, rid string) (RequestInfo, error) {
-	var info RequestInfo
-	payload := append(appendMember([]byte{'{'}, "rid", rid), '}')
-	err := c.ask(ctx, &ridGet, payload, func(o object) { info = readRequestInfo(o.object("request")) })
-	return info, err
+	return ask(ctx, c, &ridGet, append(appendMember([]byte{'{'}, "rid", rid), '}'), readRequestInfo)
 }
 
 func readRequestInfo(o object) RequestInfo {
+	o = o.object("request")
 	return RequestInfo{
 		InvokeTime: o.integer("invoke_time"), CostInMs: o.integer("cost_in_ms"), RequestURL: RedactURL(o.text("request_url")),
 		RequestBody: redactText(o.text("request_body")), ResponseBody: redactText(o.text("response_body")), ClientIP: o.text("client_ip"),
