@@ -29,8 +29,8 @@
 // One request meets at most one of the faults that are given as shares. Which of them leave the node applied:
 //
 //	applied      resets, hang, half_json, huge             the answer got lost on its way back
-//	not applied  busy, errcodes, waybills, http_500,       refused, or the push never got behind the gateway
-//	             html, redirect, resets_before, outage
+//	not applied  busy, errcodes, http_500, html,           refused, or the push never got behind the gateway
+//	             redirect, resets_before, outage
 //	not applied  empty, no_errcode                         so that a client that takes them for success loses a node
 //
 // A push is applied before its latency is waited for: a client that stops waiting has been heard.

@@ -47,16 +47,14 @@ func (os *placedOrders) ofWaybill(appID string, f orderRef) (placed, *refusal) {
 	if f.orderID != "" {
 		return os.find(appID, f)
 	}
-	os.mu.Lock()
-	defer os.mu.Unlock()
-	o := os.numbers[[2]string{f.deliveryID, f.waybillID}]
+	o, ok := os.of(f.deliveryID, f.waybillID)
 	switch {
-	case o == nil:
+	case !ok:
 		return placed{}, nil
 	case o.ShopAppID != appID:
 		return placed{}, refuse(codeNoWaybill, "it is another merchant's")
 	}
-	return *o, o.isOf(f.openID)
+	return o, o.isOf(f.openID)
 }
 
 // find is an order of a merchant whose names are all right.
