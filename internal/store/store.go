@@ -44,7 +44,8 @@ type Result struct {
 // kept, with any other error the outcome is unknown and the same call may be made again.
 type Store interface {
 	// Apply decides events and keeps them with all their effects, in the order given. One event has one Result.
-	// Events must be valid (package ingest sees to that). An event with a Token registers it first.
+	// Events must be valid (package ingest sees to that). An event with a Token registers it first. A Trace that is no
+	// W3C traceparent of version 00 is not kept; it is no part of the content that tells a duplicate from a conflict.
 	Apply(ctx context.Context, events []state.Event) ([]Result, error)
 
 	// PutToken keeps the newest Token of a waybill. A Token that is new lets pushes go that wait for one, unparks

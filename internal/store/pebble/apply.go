@@ -53,8 +53,11 @@ func (s *Store) newApply(events []state.Event) *applyOp {
 // prepare fills p in; scratch is room to work in, and is given back.
 func (p *prepared) prepare(seed maphash.Seed, e *state.Event, scratch []byte) []byte {
 	p.event, p.id = *e, eventID(e)
+	if _, ok := packTrace(e.Trace); !ok {
+		p.event.Trace = ""
+	}
 	p.idHash = maphash.String(seed, p.id)
-	p.body = encodeBody(make([]byte, 0, len(e.Msg)+len(e.WaybillID)+len(p.id)+32), e)
+	p.body = encodeBody(make([]byte, 0, len(e.Msg)+len(e.WaybillID)+len(p.id)+traceBytes+32), &p.event)
 	scratch = slices.Grow(scratch[:0], len(p.body)+len(e.Token)+8)
 	p.content, p.msgHash = hashContent(scratch, e), hashMsg(scratch, e.Msg)
 	return scratch
@@ -179,6 +182,9 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []st
 	if v.Cause != 0 || v.Allowed != nil {
 		rec.flags |= flagWhy
 		rec.from, rec.cause, rec.allowed = v.From, v.Cause, v.Allowed
+	}
+	if p.event.Trace != "" {
+		rec.flags |= flagTraced
 	}
 	if e.Verdict == state.Accepted {
 		e.Ord = seq

@@ -12,6 +12,9 @@ import (
 	"carrier/internal/store"
 )
 
+// traceparent is a trace as events have it (the example of W3C Trace Context).
+const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
 // options are those of a small store on a file system in memory.
 func options(t testing.TB, fs vfs.FS) Options {
 	return Options{

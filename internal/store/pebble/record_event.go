@@ -17,6 +17,7 @@ const (
 	flagNatural  // Accepted as it came, with the waybill's Token known: a natural push.
 	flagWhy      // The record says why the event was rejected or ignored.
 	flagExpunged // Its text was forgotten.
+	flagTraced   // Its body ends in a trace.
 )
 
 // eventRecord is a row of l.
@@ -33,7 +34,8 @@ type eventRecord struct {
 	allowed []state.ActionType
 }
 
-// encodeEvent appends what the sender gave: the part of the record that needs no decision.
+// encodeBody appends what the sender gave: the part of the record that needs no decision. The Trace of an event must be
+// a traceparent, or empty.
 func encodeBody(b []byte, e *state.Event) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Type))
 	b = binary.AppendVarint(b, e.Time)
@@ -41,7 +43,11 @@ func encodeBody(b []byte, e *state.Event) []byte {
 	b = putString(b, e.WaybillID)
 	b = putString(b, e.Source)
 	b = putString(b, e.ID)
-	return putString(b, e.Msg)
+	b = putString(b, e.Msg)
+	if e.Trace != "" {
+		b = putTrace(b, e.Trace)
+	}
+	return b
 }
 
 // encodeEvent appends the row of an event whose body is encoded already.
@@ -93,6 +99,9 @@ func decodeEvent(value []byte) (eventRecord, error) {
 	e.Time = r.int()
 	e.DeliveryID, e.WaybillID = r.string(), r.string()
 	e.Source, e.ID, e.Msg = r.string(), r.string(), r.string()
+	if rec.flags&flagTraced != 0 {
+		e.Trace = r.trace()
+	}
 	if rec.flags&flagWhy != 0 {
 		rec.decodeWhy(&r)
 	}

@@ -39,6 +39,9 @@ func TestRecordsComeBack(t *testing.T) {
 			event: drawEvent(t), receivedAt: rapid.Int64().Draw(t, "received"), first: state.Held,
 			reason: state.BehindHeld, flags: rapid.Byte().Draw(t, "flags"),
 		}
+		if e.flags&flagTraced != 0 {
+			e.event.Trace = traceparent
+		}
 		if e.flags&flagWhy != 0 {
 			e.from, e.cause = state.InTransit, rapid.Uint64().Draw(t, "cause")
 			e.allowed = rapid.SliceOfN(rapid.SampledFrom(state.ActionTypes[:]), 0, len(state.ActionTypes)).Draw(t, "allowed")
@@ -77,8 +80,8 @@ func TestRecordsComeBack(t *testing.T) {
 // TestEveryBitCounts sees that no altered event is taken for a whole one.
 func TestEveryBitCounts(t *testing.T) {
 	e := scanOf("1", 0)
-	e.Token = ""
-	rec := eventRecord{event: e, receivedAt: 1_800_000_000_000, first: state.Accepted, flags: flagNatural}
+	e.Token, e.Trace = "", traceparent
+	rec := eventRecord{event: e, receivedAt: 1_800_000_000_000, first: state.Accepted, flags: flagNatural | flagTraced}
 	whole := encodeEvent(nil, &rec, encodeBody(nil, &e))
 	for i := range len(whole) * 8 {
 		b := bytes.Clone(whole)

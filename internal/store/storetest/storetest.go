@@ -44,7 +44,7 @@ func Run(t *testing.T, open Opener) {
 		{"waiting", waitingTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
 		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
 		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests},
-		{"shown", shownTests},
+		{"shown", shownTests}, {"trace", traceTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
