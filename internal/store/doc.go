@@ -13,4 +13,5 @@
 //	ord    an event's place in the order of acceptance; the order in which a waybill's pushes are sent.
 //	       It equals seq for an event accepted as it came, and is larger for one that was held first.
 //	open   a push that is pending: not delivered, failed or discarded
+//	end    a push that becomes one of these, or an event that becomes rejected; dispatch systems are told of ends
 package store

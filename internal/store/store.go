@@ -65,6 +65,7 @@ type Store interface {
 	ByHand
 	Replays
 	Orders
+	Notices
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)
@@ -209,6 +210,10 @@ type Stats struct {
 	// Oldest is when the oldest open push of an account was received; absent if none is open. It may lag by a
 	// few seconds.
 	Oldest map[string]time.Time
+
+	// Notices is how many wait to be told, and OldestNotice when the end was that waits longest; zero: none waits.
+	Notices      int64
+	OldestNotice time.Time
 
 	Commits    uint64        // Since the start.
 	CommitTime time.Duration // Total from batch to durable.

@@ -197,9 +197,12 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []st
 
 	var opened []store.Push
 	if e.Verdict == state.Accepted {
-		if push, ok := x.openPush(w, seq, seq, &rec, true); ok {
+		if push, ok := x.openPush(w, &e, &rec, true); ok {
 			opened = append(opened, push)
 		}
+	}
+	if e.Verdict == state.Rejected {
+		x.noticeRejected(&e)
 	}
 	if v.after == nil {
 		w.head = v.head

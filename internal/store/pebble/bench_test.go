@@ -28,14 +28,18 @@ var (
 // benchOpen opens a store on the disk, with what a production store has.
 func benchOpen(b *testing.B, dir string) *Store {
 	b.Helper()
-	o := options(b, vfs.Default)
-	o.spanRows = 0
-	o.Waybills, o.CacheBytes, o.MemtableBytes = 0, *benchCache<<20, *benchMemtable<<20
-	s, err := Open(dir, o)
+	s, err := Open(dir, benchOptions(b))
 	if err != nil {
 		b.Fatalf("Open: %v", err)
 	}
 	return s
+}
+
+func benchOptions(b *testing.B) Options {
+	o := options(b, vfs.Default)
+	o.spanRows = 0
+	o.Waybills, o.CacheBytes, o.MemtableBytes = 0, *benchCache<<20, *benchMemtable<<20
+	return o
 }
 
 // benchEvent is the n-th event of traffic in which every waybill has eight scans, and 1,000 waybills take turns.
@@ -166,8 +170,38 @@ func BenchmarkApplyCold(b *testing.B) {
 }
 
 func BenchmarkSettle(b *testing.B) {
-	s := benchOpen(b, b.TempDir())
-	defer s.Close()
+	b.Run("notices=off", func(b *testing.B) { settleAll(b, mustOpen(b, b.TempDir(), benchOptions(b))) })
+	b.Run("notices=on", func(b *testing.B) {
+		o := benchOptions(b)
+		o.Notify = func() {}
+		settleAll(b, mustOpen(b, b.TempDir(), o))
+	})
+}
+
+// BenchmarkTell reads notices and tells them, a page at a time.
+func BenchmarkTell(b *testing.B) {
+	o := benchOptions(b)
+	o.Notify = func() {}
+	s := mustOpen(b, b.TempDir(), o)
+	settleAll(b, s)
+	b.ResetTimer()
+	startCPU()
+	for n := 0; n < b.N; {
+		page, err := s.Notices(b.Context(), 0, store.MaxLimit)
+		if err != nil || len(page) == 0 {
+			b.Fatalf("Notices: %d, %v", len(page), err)
+		}
+		if err := s.Told(b.Context(), page[len(page)-1].Number); err != nil {
+			b.Fatal(err)
+		}
+		n += len(page)
+	}
+	reportEvents(b, b.N)
+}
+
+// settleAll applies events and then delivers their pushes, which is what it measures.
+func settleAll(b *testing.B, s *Store) {
+	b.Helper()
 	callers(b, s, b.N, 8, 100)
 	var wg sync.WaitGroup
 	wg.Add(b.N)

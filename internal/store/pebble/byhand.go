@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"carrier/internal/state"
 	"carrier/internal/store"
 )
 
@@ -95,23 +94,10 @@ func (x *tx) discardByHand(o *actOp) error {
 	if reason == "" {
 		reason = store.ReasonOperator
 	}
-	x.discard(w.name, o.seq, &rec, reason)
+	x.end(w.name, o.seq, &rec, store.Discarded, reason)
 	o.done(x, &event, &rec, 0)
 	x.feedReload(w)
 	return nil
-}
-
-// discard ends a push that is pending or failed.
-func (x *tx) discard(w state.Waybill, seq uint64, rec *pushRecord, reason string) {
-	if rec.status == store.Pending {
-		x.end(w, seq, rec, store.Discarded, reason)
-	} else {
-		x.unlist(seq, rec)
-		x.replayEnded(rec.replay, rec.status, store.Discarded)
-		x.delta.move(w.DeliveryID, rec.status, store.Discarded)
-		rec.status, rec.reason, rec.doneAt = store.Discarded, reason, x.now
-	}
-	x.savePush(seq, *rec)
 }
 
 func (x *tx) retryNow(o *actOp) error {

@@ -137,7 +137,7 @@ func (x *tx) cancelWith(w *waybill, p *prepared, v verdict, open []numbered) err
 	}
 	for _, o := range open {
 		if o.rec.unsent() {
-			x.discard(w.name, o.seq, &o.rec, store.ReasonCancelled)
+			x.end(w.name, o.seq, &o.rec, store.Discarded, store.ReasonCancelled)
 		}
 	}
 	x.feedReload(w)

@@ -82,6 +82,7 @@ func check(ctx context.Context, db cdb.Reader, rows uint64, keys seals) (store.R
 	}
 	c.replays()
 	c.numbered()
+	c.notices()
 	return c.report, c.counters()
 }
 

@@ -17,12 +17,13 @@ import (
 	"carrier/internal/store"
 )
 
-// unsafeDisk is a disk that says that it synced and did not, or that it failed.
+// unsafeDisk is a disk that says that it synced and did not, or that it failed, or that takes its time.
 type unsafeDisk struct {
 	vfs.FS
 	lies      atomic.Bool // Sync of the log does nothing.
 	failWrite atomic.Bool // Writes of the log fail, and nothing is written.
 	failSync  atomic.Bool // Sync of the log works, and reports a failure.
+	slow      sync.Mutex  // Sync of the log waits for it.
 }
 
 var errDisk = errors.New("input/output error")
@@ -60,6 +61,10 @@ func (f *unsafeFile) Write(b []byte) (int, error) {
 func (f *unsafeFile) sync(do func() error) error {
 	if f.log && f.disk.lies.Load() {
 		return nil
+	}
+	if f.log {
+		f.disk.slow.Lock()
+		defer f.disk.slow.Unlock()
 	}
 	err := do()
 	if f.log && f.disk.failSync.Load() {

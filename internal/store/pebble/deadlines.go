@@ -198,6 +198,5 @@ func (x *tx) expireNoToken(d due) error {
 		return nil
 	}
 	x.end(d.waybill, d.seq, &rec, store.Failed, store.ReasonNoToken)
-	x.savePush(d.seq, rec)
 	return nil
 }

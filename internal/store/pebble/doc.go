@@ -33,10 +33,11 @@
 //	x delivery                what outlives a restart of an account
 //	a number                  what people did, as JSON
 //	j number                  replays and how far they are, as JSON
+//	n number                  ends that are to be told: of which event, and what its own rows may not say any more by then
 //	g number                  messages that can't be read, with their bytes, as JSON
 //	c name                    counters, written in the batch that changes them
-//	m name                    format, instance, next number, when a push last ended, low-water mark, first span that is
-//	                          not in b
+//	m name                    format, instance, next number, when anything last ended, low-water mark, first span that is
+//	                          not in b, notice up to which all are told
 //
 // # Which pushes are open
 //
@@ -47,6 +48,17 @@
 //
 // With Options.DiscardUnknown, an event whose waybill has no Token is accepted with a row in r that says discarded, and
 // none in t: nothing waits, and no deadline is carried out. A Token reads the waybill's timeline and reopens them.
+//
+// # Notices
+//
+// With Options.Notify, each end has a row in n, written in its commit. The numbers have no gaps, and nothing else is kept
+// of which are told than the number up to which all are: those rows are gone, by one deletion of a range. How often an
+// event ended is in the row of its push, where it is not what the status says anyway, so an event's first end costs its
+// row in n and no more.
+//
+// An event stays as long as a notice of it may wait. That needs no list: notices are in the order of time, so those of a
+// waybill of which nothing happened since the oldest that waits are told. Without Notify nobody will be told, so what is
+// left in n is forgotten once it is older than the retention.
 //
 // # What is forgotten
 //

@@ -144,7 +144,7 @@ func (x *tx) expungePush(name state.Waybill, r *row) (discarded bool) {
 	}
 	switch {
 	case rec.status == store.Pending || rec.status == store.Failed:
-		x.discard(name, r.seq, &rec, store.ReasonExpunged)
+		x.end(name, r.seq, &rec, store.Discarded, store.ReasonExpunged)
 		return true
 	case rec.endedForToken():
 		rec.reason = store.ReasonExpunged

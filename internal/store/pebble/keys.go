@@ -31,6 +31,7 @@ const (
 	tableUses     = 'u'
 	tableUnwashed = 'e'
 	tableShown    = 's'
+	tableNotices  = 'n'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.
@@ -109,7 +110,8 @@ var (
 	metaFormat   = metaKey("format")
 	metaInstance = metaKey("instance")
 	metaNext     = metaKey("next")
-	metaClock    = metaKey("clock") // The time of the latest end of a push or start of a replay (Unix ms).
+	metaClock    = metaKey("clock") // The time of the latest end, or start of a replay (Unix ms).
 	metaLow      = metaKey("low")
 	metaSpans    = metaKey("spans") // The first span that b does not have.
+	metaTold     = metaKey("told")  // The notice up to which all are told.
 )

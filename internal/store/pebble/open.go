@@ -157,8 +157,10 @@ func (s *Store) loadNumbered() (err error) {
 	if s.w.letters, err = lastOf(s.db, tableLetters); err != nil {
 		return err
 	}
-	s.w.replays.last, err = lastOf(s.db, tableReplays)
-	return err
+	if s.w.replays.last, err = lastOf(s.db, tableReplays); err != nil {
+		return err
+	}
+	return s.loadOutbox()
 }
 
 // readNumber reads a row that is one number.

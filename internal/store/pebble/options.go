@@ -27,11 +27,15 @@ type Options struct {
 	// written.
 	TokenKeys [][]byte
 	// Feed hears of pushes that became open; nil: nobody does.
-	Feed   store.Feed
+	Feed store.Feed
+	// Notify says that notices of ends are to be kept (store.Notices), and hears of every commit that made some, once
+	// it is durable. It is called by the engine's own goroutine and must not block or call the store. nil: no notices
+	// are made; those from before can be read until they are older than Retention.
+	Notify func()
 	Logger *slog.Logger
 	// MinFreeBytes is how much of the disk must be free for events to be taken; 0: it is not watched.
 	MinFreeBytes uint64
-	// Retention is how long what is settled is kept; 0: for ever.
+	// Retention is how long what is settled is kept, and told where Notify is given; 0: for ever.
 	Retention time.Duration
 	// Fatal is called once when a write or an fsync failed: memory may be ahead of the disk then, and the process
 	// must end. By default it logs and exits with status 1. If it returns, the store refuses everything.

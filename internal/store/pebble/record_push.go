@@ -16,6 +16,7 @@ const (
 	pushOpened   byte = 1 << 4 // Became pending at another time than its event came.
 	pushReplayed byte = 1 << 5 // Became pending by a replay the last time.
 	pushBulk     byte = 1 << 6 // By one of many pushes.
+	pushEnds     byte = 1 << 7 // Its event did not end as often as the status alone says.
 )
 
 // Flags of an attempt.
@@ -39,6 +40,7 @@ type pushRecord struct {
 	used       time.Duration
 	nextAt     int64 // Unix ms; 0: at once.
 	doneAt     int64 // Unix ms.
+	ends       int   // How often the event ended, whether as a push or by being rejected; see store.Notices.
 	reason     string
 	attempts   []store.Attempt
 }
@@ -73,6 +75,14 @@ func (r *pushRecord) errcode() *int {
 	return r.attempts[len(r.attempts)-1].Errcode
 }
 
+// lastErrcode is that of the last attempt; 0 if there was none, or no answer.
+func (r *pushRecord) lastErrcode() int {
+	if code := r.errcode(); code != nil {
+		return *code
+	}
+	return 0
+}
+
 // encodePush appends a row of r.
 func encodePush(b []byte, r *pushRecord) []byte {
 	var flags byte
@@ -91,6 +101,9 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	if r.bulk {
 		flags |= pushBulk
 	}
+	if r.ends != endsSaid(r.status) {
+		flags |= pushEnds
+	}
 	b = append(b, pushVersion, byte(r.status), flags)
 	if r.tokenUntil != 0 {
 		b = binary.AppendVarint(b, r.tokenUntil)
@@ -101,6 +114,9 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	}
 	if r.replay != 0 {
 		b = binary.AppendUvarint(b, r.replay)
+	}
+	if flags&pushEnds != 0 {
+		b = binary.AppendUvarint(b, uint64(r.ends))
 	}
 	b = binary.AppendUvarint(b, uint64(r.tries))
 	b = binary.AppendUvarint(b, uint64(r.refusals))
@@ -158,6 +174,9 @@ func decodePush(value []byte) (pushRecord, error) {
 		rec.replay = r.uint()
 	}
 	rec.bulk = flags&pushBulk != 0
+	if rec.ends = endsSaid(rec.status); flags&pushEnds != 0 {
+		rec.ends = int(r.uint())
+	}
 	rec.tries, rec.refusals = int(r.uint()), int(r.uint())
 	rec.used = time.Duration(r.int())
 	rec.nextAt, rec.doneAt = r.int(), r.int()
@@ -184,6 +203,16 @@ func decodeAttempt(r *reader, a *store.Attempt) {
 	if flags&attemptReplayed != 0 {
 		a.Replay = r.uint()
 	}
+}
+
+// endsSaid is how often the event of a push ended, if nothing else is said: so it is for nearly all. Before format 4
+// nothing else was said of any.
+func endsSaid(s store.Status) int {
+	switch s {
+	case store.Delivered, store.Failed, store.Discarded:
+		return 1
+	}
+	return 0
 }
 
 // pushState reads only what tells whether a push is open, and where it is listed: what scans need of a row of r.

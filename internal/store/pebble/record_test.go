@@ -63,6 +63,7 @@ func TestRecordsComeBack(t *testing.T) {
 			ord: entry.Ord, tries: rapid.IntMin(0).Draw(t, "tries"), refusals: rapid.IntMin(0).Draw(t, "refusals"),
 			used: time.Duration(rapid.Int64().Draw(t, "used")), nextAt: rapid.Int64().Draw(t, "next"),
 			doneAt: rapid.Int64().Draw(t, "done"), reason: rapid.String().Draw(t, "reason"),
+			ends: rapid.IntRange(0, 3).Draw(t, "ends"),
 		}
 		if rapid.Bool().Draw(t, "replayed") {
 			p.openedAt, p.replay, p.bulk = 1, rapid.Uint64Min(1).Draw(t, "replay"), rapid.Bool().Draw(t, "bulk")
@@ -74,7 +75,45 @@ func TestRecordsComeBack(t *testing.T) {
 		if err != nil || !reflect.DeepEqual(got, p) {
 			t.Fatalf("push: %+v, %v; want %+v", got, err, p)
 		}
+		n := noticeRecord{
+			at: p.doneAt, seq: entry.Seq, status: p.status, nth: p.ends, tries: p.tries, errcode: rapid.Int().Draw(t, "errcode"),
+			replay: p.replay, reason: p.reason,
+		}
+		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
+			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
+		}
 	})
+}
+
+// TestRecordsOfFormat3 reads rows as they were written before format 4, and sees that rows that have nothing new in them
+// are still written so.
+func TestRecordsOfFormat3(t *testing.T) {
+	const event = "\x01\x01\x00\x04\x02\xa1\x8d\x06\x04\x02SF\x011\x03app\x011\x01m\x00\x00\x00\x00"
+	row := seal([]byte(event[:len(event)-4]), 0)
+	rec, err := decodeEvent(row)
+	if err != nil || rec.event.Msg != "m" || rec.event.Trace != "" || rec.flags != flagNatural {
+		t.Errorf("event: %+v, %v", rec, err)
+	}
+	if got := encodeEvent(nil, &rec, encodeBody(nil, &rec.event)); !bytes.Equal(got, row) {
+		t.Errorf("event: %q is written as %q", row, got)
+	}
+	for _, c := range []struct {
+		name, row string
+		ends      int
+	}{
+		{"pending", "\x01\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00", 0},
+		{"delivered", "\x01\x02\x00\x01\x01\x00\x00\x00\x02\x00\x00", 1},
+		{"failed", "\x01\x03\x00\x01\x01\x00\x00\x00\x02\x01x\x00", 1},
+		{"discarded after a replay", "\x01\x04\x30\x01\x02\x01\x01\x00\x00\x00\x02\x00\x00", 1},
+	} {
+		rec, err := decodePush([]byte(c.row))
+		if err != nil || rec.ends != c.ends {
+			t.Errorf("%s: %+v, %v; want %d ends", c.name, rec, err, c.ends)
+		}
+		if got := encodePush(nil, &rec); string(got) != c.row {
+			t.Errorf("%s: %q is written as %q", c.name, c.row, got)
+		}
+	}
 }
 
 // TestEveryBitCounts sees that no altered event is taken for a whole one.
@@ -129,6 +168,9 @@ func TestContentHash(t *testing.T) {
 func FuzzRecords(f *testing.F) {
 	e := scanOf("1", 0)
 	f.Add(encodeEvent(nil, &eventRecord{event: e}, encodeBody(nil, &e)))
+	e.Trace = traceparent
+	f.Add(encodeEvent(nil, &eventRecord{event: e, flags: flagTraced}, encodeBody(nil, &e)))
+	f.Add(encodeNotice(nil, &noticeRecord{at: 1, seq: 1, nth: 1, reason: store.ReasonRefused}))
 	f.Add(encodePush(nil, &pushRecord{status: store.Failed, attempts: []store.Attempt{{Errcode: new(1)}}}))
 	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
 	keys := mustSeals(f, 1)
@@ -154,6 +196,7 @@ func FuzzRecords(f *testing.F) {
 			}
 		}
 		_, _ = decodeEntry(1, b)
+		_, _ = decodeNotice(b)
 		_, _ = decodeTokens(b)
 		_, _ = keys.openTokens([]byte("kSF\x001"), b)
 		_, _ = tokensAt(b)

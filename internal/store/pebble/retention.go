@@ -26,13 +26,16 @@ func (s *Store) pruneEvery() int {
 	return int(min(max(s.opts.Retention/10, time.Minute), time.Hour).Seconds())
 }
 
-// prune deletes waybills of which everything is older than the retention and settled: no push is open or failed, and
-// nothing is held. A waybill goes as a whole, so that a late scan never meets half a timeline.
+// prune deletes waybills of which everything is older than the retention and settled: no push is open or failed, nothing
+// is held, and nothing is to be told. A waybill goes as a whole, so that a late scan never meets half a timeline.
 func (s *Store) prune(ctx context.Context) error {
 	if s.opts.Retention <= 0 {
 		return nil
 	}
 	horizon := s.opts.Now().Add(-s.opts.Retention).UnixMilli()
+	if err := s.pruneNotices(ctx, horizon); err != nil {
+		return err
+	}
 	for from := uint64(0); from != math.MaxUint64; {
 		old, next, err := s.oldWaybills(from, horizon)
 		if err != nil {
@@ -143,6 +146,9 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 			return nil, nil
 		}
 		rows, deleted = append(rows, r), append(deleted, r.seq)
+	}
+	if x.mayBeTold(rows) {
+		return nil, nil
 	}
 	kept, err := readBlock(x.s.db, name)
 	if err != nil || kept.is(flagFrozen) {

@@ -70,10 +70,11 @@ func (x *tx) settle(o *store.Outcome) error {
 	}
 	rec.tries, rec.refusals, rec.used = o.Tries, o.Refusals, o.Used
 	rec.nextAt = millis(o.NextAt)
-	if o.Status != store.Pending {
+	if o.Status == store.Pending {
+		x.savePush(o.Seq, rec)
+	} else {
 		x.end(o.Waybill, o.Seq, &rec, o.Status, o.Reason)
 	}
-	x.savePush(o.Seq, rec)
 	if parked != nil {
 		x.park(parked)
 	}
@@ -85,19 +86,17 @@ func (x *tx) settleEnded(o *store.Outcome, rec pushRecord) error {
 	switch {
 	case o.Attempt != nil && o.Status == store.Delivered && rec.status == store.Discarded:
 		// It was in flight when it was discarded: what upstream has taken is delivered.
-		x.replayEnded(rec.replay, rec.status, store.Delivered)
-		x.delta.move(o.Waybill.DeliveryID, rec.status, store.Delivered)
 		rec.note(*o.Attempt)
-		rec.status, rec.reason, rec.doneAt, rec.tries = store.Delivered, "", x.now, o.Tries
+		rec.tries = o.Tries
+		x.end(o.Waybill, o.Seq, &rec, store.Delivered, "")
 	case o.Attempt != nil:
 		rec.note(*o.Attempt)
+		x.savePush(o.Seq, rec)
 	case o.Status == store.Discarded && rec.status == store.Failed:
-		x.discard(o.Waybill, o.Seq, &rec, o.Reason)
-		return nil
+		x.end(o.Waybill, o.Seq, &rec, store.Discarded, o.Reason)
 	default:
 		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
 	}
-	x.savePush(o.Seq, rec)
 	return nil
 }
 

@@ -61,8 +61,9 @@ type Store struct {
 	reportedMu sync.Mutex
 	reported   map[string]bool // Damaged rows that were logged.
 
-	mu      sync.Mutex // Guards what Stats reads.
+	mu      sync.Mutex // Guards what Stats reads: all of it as it is on disk, but for totals.
 	totals  counters
+	outbox  outbox
 	oldest  map[string]time.Time
 	commits uint64
 	waited  time.Duration

@@ -28,7 +28,7 @@ func TestSuite(t *testing.T) {
 		}
 		s, err := Open(home, Options{
 			Machine: o.Machine, NoTokenWait: o.NoTokenWait, Retention: o.Retention, Feed: o.Feed, Now: o.Now, FS: fs,
-			DiscardUnknown: o.DiscardUnknown, TokenKeys: o.TokenKeys,
+			DiscardUnknown: o.DiscardUnknown, TokenKeys: o.TokenKeys, Notify: o.Notify,
 			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Waybills: 64,
 			CacheBytes: 1 << 20, MemtableBytes: 1 << 20, maxNatural: 500, spanRows: 64,
 		})

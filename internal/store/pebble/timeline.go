@@ -14,12 +14,14 @@ func (x *tx) settleTimeline(
 ) (opened []store.Push) {
 	for i := range changed {
 		e := find(after, changed[i].Seq)
-		if e.Verdict != state.Accepted {
-			continue
-		}
-		e.Ord = x.take()
-		if p, ok := x.openPush(w, e.Seq, e.Ord, &events[i], false); ok {
-			opened = append(opened, p)
+		switch e.Verdict {
+		case state.Rejected:
+			x.noticeRejected(e)
+		case state.Accepted:
+			e.Ord = x.take()
+			if p, ok := x.openPush(w, e, &events[i], false); ok {
+				opened = append(opened, p)
+			}
 		}
 	}
 	for i := range after {
@@ -80,32 +82,31 @@ func (x *tx) expect(at int64) {
 
 // openPush makes the push of an event that was accepted just now pending. natural says that it was accepted as it came:
 // then the event's own row lists it, if it need not wait for a Token. ok is false if the push was discarded instead.
-func (x *tx) openPush(w *waybill, seq, ord uint64, rec *eventRecord, natural bool) (p store.Push, ok bool) {
+func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool) (p store.Push, ok bool) {
+	born := pushRecord{ord: e.Ord}
+	if e.Override {
+		born.ends = 1 // Its event was rejected before.
+	}
 	switch {
 	case rec.expunged():
-		x.bornDiscarded(w, seq, ord, store.ReasonExpunged)
+		x.end(w.name, e.Seq, &born, store.Discarded, store.ReasonExpunged)
 		return p, false
 	case x.s.opts.DiscardUnknown && w.lacksToken():
-		x.bornDiscarded(w, seq, ord, store.ReasonUnknown)
+		x.end(w.name, e.Seq, &born, store.Discarded, store.ReasonUnknown)
 		return p, false
 	}
 	if w.lacksToken() || !natural {
-		x.list(w, seq, pushRecord{status: store.Pending, ord: ord}, x.now)
+		born.status = store.Pending
+		x.list(w, e.Seq, born, x.now)
 	} else {
-		x.w.untried.add(seq, w.name)
+		x.w.untried.add(e.Seq, w.name)
 	}
-	x.indexOpened(w, seq)
+	x.indexOpened(w, e.Seq)
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
-	p = rec.push(seq, ord)
+	p = rec.push(e.Seq, e.Ord)
 	p.OpenedAt = fromMillis(x.now)
 	return p, true
-}
-
-// bornDiscarded makes the push of an event that was accepted just now, which nothing is to come of.
-func (x *tx) bornDiscarded(w *waybill, seq, ord uint64, reason string) {
-	x.delta.move(w.name.DeliveryID, store.NoPush, store.Discarded)
-	x.savePush(seq, pushRecord{status: store.Discarded, ord: ord, reason: reason, doneAt: x.now})
 }
 
 // list writes an open push with a row in q, or in t as long as its waybill has no Token. It is pending, and waits for a
@@ -144,20 +145,29 @@ func (x *tx) reopen(w *waybill, seq uint64, rec pushRecord, replay uint64, bulk 
 	w.open++
 	x.indexCrowd(w.name)
 	x.list(w, seq, pushRecord{
-		status: store.Pending, ord: rec.ord, attempts: rec.attempts, replay: replay, bulk: bulk,
+		status: store.Pending, ord: rec.ord, ends: rec.ends, attempts: rec.attempts, replay: replay, bulk: bulk,
 	}, x.now)
 }
 
-// end makes a pending push final.
+// end makes a push final and writes it. Whatever ends a push does it here: one that is pending, one that is not to be
+// sent at all (it has no status yet), and one that ended in another way before.
 func (x *tx) end(w state.Waybill, seq uint64, rec *pushRecord, to store.Status, reason string) {
-	x.replayEnded(rec.replay, store.NoPush, to)
+	was := rec.status
+	x.replayEnded(rec.replay, was, to)
 	x.unlist(seq, rec)
-	x.delta.move(w.DeliveryID, rec.status, to)
+	x.delta.move(w.DeliveryID, was, to)
 	rec.status, rec.reason, rec.doneAt, rec.nextAt = to, reason, x.now, 0
-	if cached := x.w.cache.get(w); cached != nil {
-		cached.open--
-		x.indexEnded(cached)
+	if was != to { // Else only the reason changed.
+		rec.ends++
+		x.noticeEnd(seq, rec)
 	}
+	if was == store.Pending {
+		if cached := x.w.cache.get(w); cached != nil { // Else whoever needs it counts its open pushes.
+			cached.open--
+			x.indexEnded(cached)
+		}
+	}
+	x.savePush(seq, *rec)
 }
 
 // feedOpened tells the lanes of pushes that became open; before is how many the waybill had.

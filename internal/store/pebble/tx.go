@@ -36,10 +36,12 @@ type tx struct {
 
 	index    changes
 	changes  []store.Change
-	numbered bool  // Numbers were taken.
-	dated    bool  // Something was written that must not be later than what comes next: the end of a push, or a replay.
-	full     bool  // Nothing more may be added.
-	deadline int64 // The earliest deadline set; 0: none.
+	outbox   outbox // As this commit leaves it.
+	numbered bool   // Numbers were taken.
+	noticed  bool   // Notices were made.
+	dated    bool   // Something was written that must not be later than what comes next: an end, or a replay.
+	full     bool   // Nothing more may be added.
+	deadline int64  // The earliest deadline set; 0: none.
 
 	last  uint64 // The highest number given so far.
 	wrote bool
@@ -126,7 +128,7 @@ func (x *tx) do(op operation) {
 // finishBatch adds what every commit writes: the next number and the counters that changed.
 func (x *tx) finishBatch() {
 	x.resolveCrowds()
-	x.last = x.w.next - 1
+	x.last, x.outbox = x.w.next-1, x.w.outbox
 	if x.numbered {
 		x.set(metaNext, binary.BigEndian.AppendUint64(nil, x.w.next))
 	}

@@ -55,6 +55,7 @@ type writer struct {
 	audits, letters serial
 	uses            map[useHash]use
 	replays         replays
+	outbox          outbox
 }
 
 func (s *Store) startWriter() {
@@ -156,6 +157,9 @@ func (s *Store) acknowledge(x *tx) {
 		if len(x.changes) > 0 {
 			s.opts.Feed(x.changes)
 		}
+		if x.noticed {
+			s.opts.Notify()
+		}
 	}
 	for _, op := range x.ops {
 		op.finish(err)
@@ -171,4 +175,5 @@ func (s *Store) count(x *tx) {
 	s.commits++
 	s.waited += time.Since(x.begun)
 	s.rows += uint64(x.rows)
+	s.outbox = x.outbox
 }

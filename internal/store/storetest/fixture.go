@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,11 +48,15 @@ type fixture struct {
 	mu      sync.Mutex
 	changes []store.Change
 	ids     int
+
+	notified atomic.Int64             // Calls of Notify.
+	heard    map[uint64]*store.Notice // The last one of each event that was told.
+	untold   bool                     // The test itself reads notices and tells them.
 }
 
 func newFixture(t *testing.T, open Opener) *fixture {
 	t.Helper()
-	f := &fixture{T: t, open: open, clock: &clock{now: time.UnixMilli(1_800_000_000_000)}}
+	f := &fixture{T: t, open: open, clock: &clock{now: time.UnixMilli(1_800_000_000_000)}, heard: map[uint64]*store.Notice{}}
 	f.opts = Options{
 		Machine: state.Machine{ReorderWindow: window}, NoTokenWait: noTokenWait, Now: f.clock.Now,
 		Feed: func(c []store.Change) {
@@ -59,6 +64,7 @@ func newFixture(t *testing.T, open Opener) *fixture {
 			defer f.mu.Unlock()
 			f.changes = append(f.changes, c...)
 		},
+		Notify: func() { f.notified.Add(1) },
 	}
 	f.store = open(t, "store", f.opts)
 	t.Cleanup(func() {
@@ -81,15 +87,18 @@ func (f *fixture) reopen() {
 // pass moves the clock and lets the engine do what is due.
 func (f *fixture) pass(d time.Duration) {
 	f.Helper()
+	f.hear()
 	f.clock.advance(d)
 	if err := f.store.Tick(f.Context()); err != nil {
 		f.Fatalf("Tick: %v", err)
 	}
 }
 
-// check sees that all that is kept twice agrees.
+// check sees that all that is kept twice agrees, and that every end was told.
 func (f *fixture) check() {
 	f.Helper()
+	f.hear()
+	f.checkHeard()
 	report, err := f.store.Check(f.Context())
 	if err != nil {
 		f.Errorf("Check: %v", err)

@@ -45,6 +45,8 @@ func runModel(t *testing.T, open Opener) {
 			"show":     m.putShown,
 			"expunge":  m.expunge,
 			"use":      m.firstUse,
+			"tell":     m.tell,
+			"mute":     m.switchNotices,
 			"unknown":  m.switchUnknown,
 			"rotate":   m.rotate,
 			"pass":     m.pass,
@@ -60,6 +62,7 @@ func runModel(t *testing.T, open Opener) {
 
 // modelPush is what the model knows of a push.
 type modelPush struct {
+	seq        uint64
 	waybill    state.Waybill
 	ord        int // The model's own count of acceptance.
 	status     store.Status
@@ -105,19 +108,24 @@ type model struct {
 	expunged    map[uint64]bool
 	uses        map[string]modelUse
 	shown       map[state.Waybill]modelShown
+
+	ends  map[uint64]int           // Of events: how often each has ended.
+	queue map[uint64][]modelNotice // Of events: what is to be told.
+	told  uint64                   // The number up to which all were told.
 }
 
 func newModel(t *testing.T, open Opener, home string) *model {
 	c := &clock{now: time.UnixMilli(1_800_000_000_000)}
 	m := &model{
 		t: t, open: open, home: home, clock: c,
-		opts:      Options{Machine: state.Machine{ReorderWindow: window}, NoTokenWait: noTokenWait, Now: c.Now},
+		opts:      Options{Machine: state.Machine{ReorderWindow: window}, NoTokenWait: noTokenWait, Now: c.Now, Notify: func() {}},
 		timelines: map[state.Waybill]state.Timeline{}, tokens: map[state.Waybill]string{},
 		parked: map[state.Waybill]bool{}, frozen: map[state.Waybill]bool{},
 		pushes: map[uint64]*modelPush{}, verdicts: map[state.Verdict]int64{},
 		orders: map[store.OrderKey]*store.Order{}, newestOrder: map[state.Waybill]*store.Order{},
 		cancelled: map[string]state.Verdict{}, expunged: map[uint64]bool{}, uses: map[string]modelUse{},
 		shown: map[state.Waybill]modelShown{},
+		ends:  map[uint64]int{}, queue: map[uint64][]modelNotice{},
 	}
 	m.store = open(t, home, m.opts)
 	return m
@@ -147,6 +155,7 @@ func (m *model) draw(t *rapid.T) state.Event {
 		Time:   rapid.Int64Range(1, 12).Draw(t, "time"),
 		Msg:    rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "msg"),
 		Token:  rapid.SampledFrom([]string{"", "", "", "A", "B"}).Draw(t, "token"),
+		Trace:  rapid.SampledFrom([]string{"", traceparent}).Draw(t, "trace"),
 	}
 }
 
@@ -188,20 +197,23 @@ func (m *model) expect(t *rapid.T, s *sent, r store.Result) {
 	m.accept(w, append([]state.Entry{d.Entry}, d.Changed...))
 }
 
-// accept makes pushes of what was accepted, in that order.
+// accept makes pushes of what was accepted, in that order, and notices of what was rejected.
 func (m *model) accept(w state.Waybill, entries []state.Entry) {
 	for _, e := range entries {
+		if e.Verdict == state.Rejected {
+			m.notice(e.Seq, modelNotice{reason: e.Reason.String()})
+		}
 		if e.Verdict != state.Accepted {
 			continue
 		}
 		m.accepted++
-		p := &modelPush{waybill: w, ord: m.accepted}
+		p := &modelPush{seq: e.Seq, waybill: w, ord: m.accepted}
 		m.pushes[e.Seq] = p
 		switch {
 		case m.expunged[e.Seq]:
-			*p = modelPush{waybill: w, ord: p.ord, status: store.Discarded, reason: store.ReasonExpunged, doneAt: m.clock.Now()}
+			m.ended(p, store.Discarded, store.ReasonExpunged)
 		case m.opts.DiscardUnknown && m.tokens[w] == "":
-			*p = modelPush{waybill: w, ord: p.ord, status: store.Discarded, reason: store.ReasonUnknown, doneAt: m.clock.Now()}
+			m.ended(p, store.Discarded, store.ReasonUnknown)
 		default:
 			m.opened(p, 0, false)
 		}
@@ -210,7 +222,9 @@ func (m *model) accept(w state.Waybill, entries []state.Entry) {
 
 // opened makes a push pending, for a replay or for none.
 func (m *model) opened(p *modelPush, replay uint64, bulk bool) {
-	*p = modelPush{waybill: p.waybill, ord: p.ord, status: store.Pending, attempts: p.attempts, replay: replay, bulk: bulk}
+	*p = modelPush{
+		seq: p.seq, waybill: p.waybill, ord: p.ord, status: store.Pending, attempts: p.attempts, replay: replay, bulk: bulk,
+	}
 	if m.tokens[p.waybill] == "" {
 		p.tokenUntil = m.clock.Now().Add(noTokenWait)
 	}
@@ -221,7 +235,11 @@ func (m *model) ended(p *modelPush, to store.Status, reason string) {
 	if p.replay != 0 {
 		m.replays[p.replay-1].count(p.status, to)
 	}
+	was := p.status
 	p.status, p.reason, p.doneAt = to, reason, m.clock.Now()
+	if was != to {
+		m.notice(p.seq, modelNotice{status: to, reason: reason, replay: p.replay})
+	}
 	p.tokenUntil, p.nextAt = time.Time{}, time.Time{}
 }
 
@@ -450,6 +468,7 @@ func (m *model) compareAll() {
 	m.compareAudit()
 	m.compareOrders()
 	m.compareShown()
+	m.compareNotices(m.readNotices(store.MaxLimit))
 	for w, timeline := range m.timelines {
 		m.compareLane(w)
 		story, err := m.store.Waybill(context.Background(), w)

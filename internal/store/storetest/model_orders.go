@@ -90,8 +90,8 @@ func (m *model) expectCancel(t *rapid.T, order *store.Order, event state.Event) 
 	m.verdicts[d.Entry.Verdict]++
 	m.cancelled[event.ID] = d.Entry.Verdict
 	m.sent = append(m.sent, sent{event: event, seq: seq, verdict: d.Entry.Verdict})
+	m.accept(w, append([]state.Entry{d.Entry}, changed...))
 	if d.Entry.Verdict == state.Accepted {
-		m.accept(w, append([]state.Entry{d.Entry}, changed...))
 		for _, p := range m.pushes {
 			if p.waybill == w && (p.status == store.Pending || p.lacksToken()) {
 				m.ended(p, store.Discarded, store.ReasonCancelled)

@@ -20,6 +20,7 @@ type Options struct {
 	TokenKeys      [][]byte // Under which Tokens are kept, newest first.
 	Retention      time.Duration
 	Feed           store.Feed
+	Notify         func()           // Hears of notices; nil: none are kept.
 	Now            func() time.Time // The only clock that the engine may tell time by.
 }
 
@@ -43,7 +44,7 @@ func Run(t *testing.T, open Opener) {
 		{"replay", replayTests}, {"replays", replaysTests}, {"byhand", byHandTests}, {"audit", auditTests},
 		{"waiting", waitingTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
 		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
-		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests},
+		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests}, {"notices", noticeTests},
 		{"shown", shownTests}, {"trace", traceTests},
 	} {
 		for name, test := range group.tests {

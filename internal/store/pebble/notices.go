@@ -1,0 +1,185 @@
+package pebble
+
+import (
+	"context"
+	"encoding/binary"
+
+	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// outbox is where the table n stands. Its numbers have no gaps: all behind told up to last are there.
+type outbox struct {
+	last   uint64 // The highest number that was given.
+	told   uint64 // All up to here are told and deleted.
+	oldest int64  // When the end was that is told next (Unix ms); 0: none waits.
+}
+
+func (o *outbox) waiting() uint64 { return o.last - o.told }
+
+// noticeEnd keeps a notice of a push that has just ended.
+func (x *tx) noticeEnd(seq uint64, rec *pushRecord) {
+	n := noticeRecord{seq: seq, status: rec.status, nth: rec.ends, tries: rec.tries, replay: rec.replay}
+	if rec.status != store.Delivered {
+		n.errcode, n.reason = rec.lastErrcode(), rec.reason
+	}
+	x.notice(&n)
+}
+
+// noticeRejected keeps a notice of an event that has just become rejected: its first end.
+func (x *tx) noticeRejected(e *state.Entry) {
+	x.notice(&noticeRecord{seq: e.Seq, nth: 1, reason: e.Reason.String()})
+}
+
+// notice keeps a notice, in the commit of the end, if anybody is to be told.
+func (x *tx) notice(n *noticeRecord) {
+	if x.s.opts.Notify == nil {
+		return
+	}
+	n.at = x.now
+	box := &x.w.outbox
+	if box.waiting() == 0 {
+		box.oldest = x.now
+	}
+	box.last++
+	x.noticed, x.dated = true, true
+	x.key = seqKey(x.key[:0], tableNotices, box.last)
+	x.value = encodeNotice(x.value[:0], n)
+	x.set(x.key, x.value)
+}
+
+// Notices reads the oldest ends that are to be told.
+func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []store.Notice, err error) {
+	box := s.durableOutbox() // What a snapshot shows may be ahead of the disk: a crash would undo an end that was told.
+	after, limit = max(after, box.told), min(max(limit, 1), store.MaxLimit)
+	if after >= box.last {
+		return nil, nil
+	}
+	err = s.view(func(db cdb.Reader) error {
+		return scanRange(db, noticeKey(after+1), noticeKey(box.last+1), func(key, value []byte) (bool, error) {
+			n, err := readNotice(db, key, value)
+			if err != nil {
+				s.reportDamage(err)
+				return true, nil
+			}
+			list = append(list, n)
+			return len(list) < limit, context.Cause(ctx)
+		})
+	})
+	return list, err
+}
+
+func noticeKey(number uint64) []byte { return seqKey(nil, tableNotices, number) }
+
+// durableOutbox is where the table n stands on disk.
+func (s *Store) durableOutbox() outbox {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.outbox
+}
+
+// readNotice makes a notice of a row of n and what it points to.
+func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
+	rec, err := decodeNotice(value)
+	if err != nil {
+		return n, damaged(key, err)
+	}
+	event, found, err := readEvent(db, rec.seq)
+	if err == nil && !found {
+		err = damaged(seqKey(nil, tableEvents, rec.seq), errRecord)
+	}
+	if err != nil {
+		return n, err
+	}
+	n = store.Notice{
+		Number: keySeq(key), Seq: rec.seq, Nth: rec.nth, At: fromMillis(rec.at), Status: rec.status, Event: event.event,
+		ReceivedAt: fromMillis(event.receivedAt), Tries: rec.tries, Errcode: rec.errcode, Reason: rec.reason, Replay: rec.replay,
+	}
+	n.Event.Msg = ""
+	switch {
+	case rec.status == store.NoPush && event.first == state.Rejected:
+		n.From, n.Allowed, n.Cause = event.from, event.allowed, event.cause
+	case rec.status == store.Failed || rec.status == store.Discarded:
+		err = recall(db, &n)
+	}
+	return n, err
+}
+
+// recall adds to a notice what only the push itself says, if it still stands where the notice says.
+func recall(db cdb.Reader, n *store.Notice) error {
+	push, err := readPush(db, n.Seq, 0)
+	if err != nil || push.status != n.Status || push.ends != n.Nth {
+		return err
+	}
+	n.Reason = push.reason
+	if push.lastErrcode() == n.Errcode && len(push.attempts) > 0 {
+		n.Errmsg = push.attempts[len(push.attempts)-1].Errmsg
+	}
+	return nil
+}
+
+// Told forgets all notices up to and including a number.
+func (s *Store) Told(ctx context.Context, number uint64) error {
+	op := &toldOp{number: min(number, s.durableOutbox().last)}
+	return s.write(ctx, op, &op.waiter)
+}
+
+type toldOp struct {
+	waiter
+	number uint64 // Of a notice that is on disk.
+}
+
+func (o *toldOp) rows() int { return 1 }
+
+func (o *toldOp) run(x *tx) {
+	box := &x.w.outbox
+	if o.number <= box.told {
+		return
+	}
+	// Not from the table's beginning: what was deleted before need not be hidden again.
+	x.must(x.b.DeleteRange(noticeKey(box.told+1), noticeKey(o.number+1), nil))
+	box.told = o.number
+	x.set(metaTold, binary.BigEndian.AppendUint64(nil, box.told))
+	box.oldest = x.s.oldestNotice(box, x.now)
+}
+
+// oldestNotice is when the end was that is told next (Unix ms; 0: none waits, or none can be read). made is the time of
+// the commit, whose own notices are not in the database yet.
+func (s *Store) oldestNotice(box *outbox, made int64) (at int64) {
+	if box.waiting() == 0 {
+		return 0
+	}
+	at = made
+	err := scanRange(s.db, noticeKey(box.told+1), noticeKey(box.last+1), func(key, value []byte) (bool, error) {
+		rec, err := decodeNotice(value)
+		if err != nil {
+			s.reportDamage(damaged(key, err))
+			return true, nil
+		}
+		at = rec.at
+		return false, nil
+	})
+	if err != nil {
+		s.reportDamage(err)
+		return box.oldest // Retention leaves too much then, and not too little.
+	}
+	return at
+}
+
+// loadOutbox reads where the table n stands.
+func (s *Store) loadOutbox() error {
+	last, err := lastOf(s.db, tableNotices)
+	if err != nil {
+		return err
+	}
+	box := &s.w.outbox
+	if box.told, err = readNumber(s.db, metaTold, 0); err != nil {
+		return err
+	}
+	box.last = max(uint64(last), box.told)
+	box.oldest = s.oldestNotice(box, 0)
+	s.outbox = *box
+	return nil
+}

@@ -1,0 +1,41 @@
+package pebble
+
+import (
+	"encoding/binary"
+
+	"carrier/internal/store"
+)
+
+const noticeVersion = 1
+
+// noticeRecord is a row of n: what an event's own rows may not say any more when it is told.
+type noticeRecord struct {
+	at      int64 // Unix ms; never smaller than that of the row before.
+	seq     uint64
+	status  store.Status // NoPush: the event was rejected.
+	nth     int
+	tries   int
+	errcode int
+	replay  uint64
+	reason  string
+}
+
+// encodeNotice appends a row of n.
+func encodeNotice(b []byte, r *noticeRecord) []byte {
+	b = append(b, noticeVersion, byte(r.status))
+	b = binary.AppendVarint(b, r.at)
+	b = binary.AppendUvarint(b, r.seq)
+	b = binary.AppendUvarint(b, uint64(r.nth))
+	b = binary.AppendUvarint(b, uint64(r.tries))
+	b = binary.AppendVarint(b, int64(r.errcode))
+	b = binary.AppendUvarint(b, r.replay)
+	return putString(b, r.reason)
+}
+
+// decodeNotice reads a row of n.
+func decodeNotice(value []byte) (noticeRecord, error) {
+	r := open(value, noticeVersion)
+	rec := noticeRecord{status: store.Status(r.byte()), at: r.int(), seq: r.uint(), nth: int(r.uint()), tries: int(r.uint())}
+	rec.errcode, rec.replay, rec.reason = int(r.int()), r.uint(), r.string()
+	return rec, r.end()
+}
