@@ -1,0 +1,52 @@
+package bus
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// trouble is what does not work at present of one part, for /readyz and the log. Its zero value needs a log.
+type trouble struct {
+	log  *slog.Logger
+	part string // What does not work, as a sentence begins.
+
+	mu    sync.Mutex
+	text  string // Empty: all is well.
+	since time.Time
+}
+
+// set says what is wrong. It is logged when it is news.
+func (t *trouble) set(text string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if text == t.text {
+		return
+	}
+	if t.text == "" {
+		t.since = time.Now()
+	}
+	t.text = text
+	t.log.Warn(t.part+" is in trouble; it is tried again and again", "err", text)
+}
+
+// over says that all is well.
+func (t *trouble) over() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.text == "" {
+		return
+	}
+	t.log.Info(t.part+" works again", "after", time.Since(t.since).Round(time.Millisecond), "was", t.text)
+	t.text = ""
+}
+
+// say is one line for /readyz, empty if all is well.
+func (t *trouble) say() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.text == "" {
+		return ""
+	}
+	return t.part + " since " + t.since.UTC().Format(time.RFC3339) + ": " + t.text
+}
