@@ -26,7 +26,7 @@ const (
 
 	firstRetry  = 200 * time.Millisecond
 	maxRetry    = 5 * time.Second
-	maxStoreGap = 30 * time.Second // Between two looks whether the store takes events again.
+	maxStoreGap = 2 * time.Second // Between two looks whether the store takes events again.
 )
 
 // intake takes the messages of the stream. It goes through sessions: each looks whether stream and consumer are there,

@@ -72,6 +72,41 @@ var (
 		en:      "How long an HTTP request took to answer.",
 		zh:      "应答 HTTP 请求的耗时。",
 	}
+	natsConnected = metric{
+		name: "carrier_nats_connected", kind: gauge,
+		en: "1 while there is a connection to NATS, else 0; absent while NATS is off.",
+		zh: "与 NATS 连接正常时为 1，否则为 0；未启用 NATS 时不输出。",
+	}
+	natsReconnects = metric{
+		name: "carrier_nats_reconnects_total", kind: counter,
+		en: "How often a connection to NATS that was lost was made again; absent while NATS is off.",
+		zh: "与 NATS 断线后重新连接成功的次数；未启用 NATS 时不输出。",
+	}
+	natsMessages = metric{
+		name: "carrier_nats_messages_total", kind: counter, labels: []string{"outcome"},
+		en: "Messages taken from the stream CARRIER_EVENTS, by what became of them: acked (durable here), returned (given back, to come again), dead (can never be taken; kept as a dead letter).",
+		zh: "从 CARRIER_EVENTS 流取出的消息数，按处理结果统计：acked（已落盘）、returned（退回，稍后重投）、dead（永远无法处理，存为死信）。",
+	}
+	natsRedelivered = metric{
+		name: "carrier_nats_redelivered_total", kind: counter,
+		en: "Messages of the stream CARRIER_EVENTS that had been delivered before; absent while NATS is off.",
+		zh: "CARRIER_EVENTS 流中重复投递的消息数；未启用 NATS 时不输出。",
+	}
+	natsTakenAt = metric{
+		name: "carrier_nats_last_taken_timestamp_seconds", kind: gauge,
+		en: "When a message of the stream CARRIER_EVENTS last became durable here, Unix time; absent before the first.",
+		zh: "最近一次将 CARRIER_EVENTS 流的消息落盘的时间（Unix 时间）；尚无时不输出。",
+	}
+	natsWaiting = metric{
+		name: "carrier_nats_waiting_messages", kind: gauge,
+		en: "Messages in the stream CARRIER_EVENTS that no node has fetched yet, as of the latest look (every 15 s); absent before the first.",
+		zh: "CARRIER_EVENTS 流中尚未被任何节点取走的消息数，每 15 秒更新；首次更新前不输出。",
+	}
+	natsUnacked = metric{
+		name: "carrier_nats_unacked_messages", kind: gauge,
+		en: "Messages of the stream CARRIER_EVENTS that nodes have fetched and not answered yet, as of the latest look (every 15 s); absent before the first.",
+		zh: "CARRIER_EVENTS 流中已被取走但尚未应答的消息数，每 15 秒更新；首次更新前不输出。",
+	}
 
 	pushes = metric{
 		name: "carrier_pushes", kind: gauge, labels: []string{"delivery_id", "status"},
@@ -144,6 +179,7 @@ var (
 var (
 	counted = []*metric{
 		&eventsTotal, &callbacksTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds,
+		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
 	}
 	sampled = []*metric{
 		&pushes, &oldestPending, &heldEvents, &breakerState, &tokenExpires, &accountPaused, &guardTripped, &inFlight, &storeCommits,
@@ -155,6 +191,12 @@ func (m *metric) desc() *prometheus.Desc { return prometheus.NewDesc(m.name, m.e
 
 func (m *metric) counterVec(r prometheus.Registerer) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{Name: m.name, Help: m.en}, m.labels)
+	r.MustRegister(v)
+	return v
+}
+
+func (m *metric) gaugeVec(r prometheus.Registerer) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: m.name, Help: m.en}, m.labels)
 	r.MustRegister(v)
 	return v
 }

@@ -27,6 +27,7 @@ type Metrics struct {
 
 	events, callbacks, attempts, ended, requests *prometheus.CounterVec
 	attemptSeconds, delaySeconds, httpTook       *prometheus.HistogramVec
+	nats                                         natsMetrics
 }
 
 // NewMetrics makes the metrics of one service, in a registry of their own. What is sampled appears once Collect
@@ -45,6 +46,7 @@ func NewMetrics(b Build) *Metrics {
 		delaySeconds:   delaySeconds.histogramVec(r),
 		requests:       requestsTotal.counterVec(r),
 		httpTook:       requestSeconds.histogramVec(r),
+		nats:           newNATSMetrics(r),
 	}
 	r.MustRegister(m.sampler, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

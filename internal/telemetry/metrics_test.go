@@ -119,6 +119,12 @@ func busy() *Metrics {
 	m.Ended("SF", "failed", time.Hour)
 	m.HTTPRequest("/v1/events", 202, 3*time.Millisecond)
 	m.HTTPRequest("", 404, time.Millisecond)
+	m.NATSConnected(true)
+	m.NATSReconnected()
+	m.NATSMessages("acked", 5)
+	m.NATSMessages("dead", 1)
+	m.NATSRedelivered(2)
+	m.NATSBacklog(7, 3)
 	return m
 }
 
@@ -303,6 +309,11 @@ func TestNilMetricsDoNothing(t *testing.T) {
 	m.Attempt("SF", "ok", 1)
 	m.Ended("SF", "delivered", 1)
 	m.HTTPRequest("/", 200, 1)
+	m.NATSConnected(true)
+	m.NATSReconnected()
+	m.NATSMessages("acked", 1)
+	m.NATSRedelivered(1)
+	m.NATSBacklog(1, 1)
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if rec.Code != http.StatusNotFound {
