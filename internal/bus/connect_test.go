@@ -47,6 +47,7 @@ func works(t *testing.T, o Options) {
 }
 
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	o := Options{URL: EmbeddedURL, Embedded: Embedded{Listen: "127.0.0.1:0", StoreDir: t.TempDir()}}
 	r := start(t, newDesk(t), o)
 	o.URL = r.bus.ClientURL()
@@ -63,6 +64,7 @@ func TestEmbedded(t *testing.T) {
 }
 
 func TestNKey(t *testing.T) {
+	t.Parallel()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -113,6 +115,7 @@ func TestUser(t *testing.T) {
 
 // TestTLS connects to a server that wants a certificate of its clients.
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	files := writeCertificate(t)
 	pair, err := tls.LoadX509KeyPair(files.CertFile, files.KeyFile)
 	if err != nil {
@@ -167,6 +170,7 @@ func writeCertificate(t *testing.T) TLS {
 
 // TestNothingIsBuffered fails if what is published while there is no connection seems to be sent.
 func TestNothingIsBuffered(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	nc, err := Connect(t.Context(), Options{URL: s.URL()})
 	if err != nil {

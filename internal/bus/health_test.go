@@ -32,6 +32,7 @@ func (r *rig) says(words ...string) {
 
 // TestDriftIsLeftAlone fails if the intake changes what an operator has set, or does not work with what works.
 func TestDriftIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	p := newPublisher(t, s.Connect())
 	setUp(t, p.js, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
@@ -52,6 +53,7 @@ func TestDriftIsLeftAlone(t *testing.T) {
 // TestHarm fails if the intake goes on with a consumer that loses messages, does not say so, or does not notice that it
 // was put right.
 func TestHarm(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	p := newPublisher(t, s.Connect())
 	limits := func(c *jetstream.StreamConfig) { c.Retention = jetstream.LimitsPolicy }
@@ -73,6 +75,7 @@ func TestHarm(t *testing.T) {
 
 // TestHarmWhileAtWork fails if messages lose their bodies because somebody edits the consumer of an intake at work.
 func TestHarmWhileAtWork(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	r := start(t, newDesk(t), Options{URL: s.URL()})
 	p := newPublisher(t, s.Connect())
@@ -99,6 +102,7 @@ func TestHarmWhileAtWork(t *testing.T) {
 
 // TestOverlapIsExplained fails if it isn't said why there is no intake, or the intake does not begin once there can be.
 func TestOverlapIsExplained(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	js := streams(t, s.Connect())
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "OTHER", Subjects: []string{"carrier.events.>"}}); err != nil {
@@ -115,6 +119,7 @@ func TestOverlapIsExplained(t *testing.T) {
 
 // TestWithoutJetStream fails if it is not said what to do about a server that has none.
 func TestWithoutJetStream(t *testing.T) {
+	t.Parallel()
 	r := start(t, newDesk(t), Options{URL: natsServerWithoutJetStream(t).URL()})
 	r.says("the intake of carrier.events.*", "JetStream")
 	r.says("the stream of outcomes", "JetStream")
@@ -123,6 +128,7 @@ func TestWithoutJetStream(t *testing.T) {
 // TestNoServer fails if Open waits for a server that is away, Degraded does not say so, or the server is not found when
 // it comes.
 func TestNoServer(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	s.Down()
 	began := time.Now()
@@ -145,6 +151,7 @@ func TestNoServer(t *testing.T) {
 
 // TestRefusedLogin fails if a wrong password ends the tries, or gets into what others read.
 func TestRefusedLogin(t *testing.T) {
+	t.Parallel()
 	const password = "S3cret%Pass"
 	s := natstest.Start(t, func(o *server.Options) { o.Username, o.Password = "ops", "another" })
 	host := strings.TrimPrefix(s.URL(), "nats://")
@@ -177,6 +184,7 @@ func TestRefusedLogin(t *testing.T) {
 
 // TestMissingPermission fails if a user who may not ask JetStream learns of nothing but a time-out.
 func TestMissingPermission(t *testing.T) {
+	t.Parallel()
 	s := natstest.Start(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "ops", Password: "pw", Permissions: &server.Permissions{
 			Publish: &server.SubjectPermission{Allow: []string{"carrier.>"}},

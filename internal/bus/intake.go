@@ -19,6 +19,7 @@ const (
 	maxBatchBytes = 8 << 20 // And of their bodies.
 
 	pullFor   = 30 * time.Second // How long the server keeps a request for messages that are not there yet.
+	minPull   = time.Second      // The least of it that the client library takes.
 	heartbeat = 2 * time.Second  // How often the server says meanwhile that it does. Two in a row that are missing end a session.
 	// steadyFor is how long a session must last without a message to count as working: longer than it takes to miss
 	// two heartbeats.
@@ -148,7 +149,7 @@ func pull(c *jetstream.ConsumerConfig, nc *nats.Conn) []jetstream.PullConsumeOpt
 	bytes := max(maxBatchBytes, 2*int(nc.MaxPayload()))
 	expiry := pullFor
 	if c.MaxRequestExpires > 0 {
-		expiry = max(time.Second, min(expiry, c.MaxRequestExpires))
+		expiry = min(expiry, c.MaxRequestExpires)
 	}
 	return []jetstream.PullConsumeOpt{
 		jetstream.PullMaxMessagesWithBytesLimit(

@@ -92,7 +92,8 @@ func (s *session) receive(message jetstream.Msg) {
 	s.works()
 	select {
 	case s.fetched <- message:
-	case <-s.drained: // It was too late; it comes again when ack_wait is over.
+	case <-s.drained: // Too late.
+		s.giveBack([]jetstream.Msg{message}, s.delay())
 	}
 }
 
@@ -150,20 +151,12 @@ func (s *session) gather(batches chan<- []jetstream.Msg) {
 // outlast is ctx, but ends so much later: what has begun by then may come to its end.
 func outlast(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
 	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	var later *time.Timer
-	var mu sync.Mutex
 	stop := context.AfterFunc(ctx, func() {
-		mu.Lock()
-		defer mu.Unlock()
-		later = time.AfterFunc(grace, cancel)
+		_ = pause(longer, grace)
+		cancel()
 	})
 	return longer, func() {
 		stop()
-		mu.Lock()
-		defer mu.Unlock()
-		if later != nil {
-			later.Stop()
-		}
 		cancel()
 	}
 }

@@ -18,6 +18,7 @@ import (
 )
 
 func TestIntake(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	r := start(t, newDesk(t), Options{URL: s.URL()})
 	p := newPublisher(t, s.Connect())
@@ -36,6 +37,7 @@ func TestIntake(t *testing.T) {
 
 // TestIntakeCommitsTogether fails if messages that wait go to the store one by one, or too many at once.
 func TestIntakeCommitsTogether(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	d := newDesk(t)
 	d.hold = make(chan struct{})
@@ -71,6 +73,7 @@ func TestIntakeCommitsTogether(t *testing.T) {
 }
 
 func TestDeadLetters(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	d := newDesk(t)
 	d.lettersFail = 2
@@ -110,6 +113,7 @@ func TestDeadLetters(t *testing.T) {
 
 // TestStoreAway fails if an outage of the store loses messages, changes their order, or makes the intake spin.
 func TestStoreAway(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	d := newDesk(t)
 	r := start(t, d, Options{URL: s.URL()})
@@ -138,6 +142,7 @@ func TestStoreAway(t *testing.T) {
 
 // TestOneSpoilsAll fails if a message that the store can't decide keeps others out, or is lost.
 func TestOneSpoilsAll(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	d := newDesk(t)
 	d.cursed = "cursed"
@@ -249,6 +254,7 @@ func TestFaults(t *testing.T) {
 
 // TestClusterWithoutLeader fails if the intake does not go on when the leader of its stream is gone.
 func TestClusterWithoutLeader(t *testing.T) {
+	t.Parallel()
 	c := natstest.StartCluster(t)
 	r := start(t, newDesk(t), Options{URL: c.URLs(), Replicas: 3})
 	p := newPublisher(t, c.Connect())
@@ -279,6 +285,7 @@ func TestClusterWithoutLeader(t *testing.T) {
 // TestStopGivesBack fails if a service that stops keeps messages from the others until ack_wait is over, or cuts off what
 // is with the store.
 func TestStopGivesBack(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	first := newDesk(t)
 	first.hold = make(chan struct{})
@@ -316,6 +323,7 @@ func TestStopGivesBack(t *testing.T) {
 
 // TestOtherSubjects fails if a message that a widened stream brings is taken for a source's, or is in the way for ever.
 func TestOtherSubjects(t *testing.T) {
+	t.Parallel()
 	s := natsServer(t)
 	js := streams(t, s.Connect())
 	wide := wantedEvents(&Options{})

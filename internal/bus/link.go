@@ -45,6 +45,7 @@ func dial(o *Options, extra ...nats.Option) (*link, error) {
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { l.failed(err) }),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) { l.asyncError(s, err) }),
 		nats.ClosedHandler(func(*nats.Conn) { close(l.closed) }))
+	l.observe.Connected(false)
 	nc, err := nats.Connect(o.serverList(), append(options, extra...)...)
 	if err != nil {
 		return nil, l.secrets.clean(err)
