@@ -36,7 +36,7 @@ func BenchmarkIntake(b *testing.B) {
 	ended := make(chan error, 1)
 	b.ResetTimer()
 	go func() { ended <- bus.Run(ctx) }()
-	eventually(b, "all is taken", func() bool { return d.total() == b.N })
+	until(b, "all is taken", func() bool { return d.total() == b.N })
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	cancel()

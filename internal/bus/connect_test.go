@@ -178,12 +178,12 @@ func TestNothingIsBuffered(t *testing.T) {
 	}
 	defer nc.Close()
 	s.Down()
-	eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
+	until(t, "the connection is lost", func() bool { return !nc.IsConnected() })
 	if err := nc.Publish("x", nil); !errors.Is(err, nats.ErrReconnectBufExceeded) {
 		t.Errorf("%v", err)
 	}
 	s.Up()
-	eventually(t, "the connection comes back", nc.IsConnected)
+	until(t, "the connection comes back", nc.IsConnected)
 }
 
 func TestRedialDelay(t *testing.T) {

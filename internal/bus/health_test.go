@@ -69,7 +69,7 @@ func TestHarm(t *testing.T) {
 	if err := p.js.DeleteConsumer(t.Context(), eventsStream, eventsConsumer); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all is taken", func() bool { return r.desk.total() == 50 })
+	until(t, "all is taken", func() bool { return r.desk.total() == 50 })
 	r.steady()
 }
 
@@ -142,7 +142,7 @@ func TestNoServer(t *testing.T) {
 	p.publish(t.Context(), 10)
 	r.empty(p.js)
 	r.steady()
-	eventually(t, "the observer hears of it", func() bool {
+	until(t, "the observer hears of it", func() bool {
 		r.seen.mu.Lock()
 		defer r.seen.mu.Unlock()
 		return r.seen.up && r.seen.looks > 0
@@ -167,7 +167,7 @@ func TestRefusedLogin(t *testing.T) {
 			r := start(t, newDesk(t), test.o)
 			r.says("no connection to "+s.URL(), "Authorization Violation", "nats.user")
 			began := time.Now()
-			eventually(t, "several tries", func() bool { return time.Since(began) > time.Second })
+			until(t, "several tries", func() bool { return time.Since(began) > time.Second })
 			r.says("no connection to "+s.URL(), "Authorization Violation")
 			_, err := Connect(t.Context(), test.o)
 			if err == nil || !strings.Contains(err.Error(), "Authorization Violation") {

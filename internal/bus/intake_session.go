@@ -76,7 +76,7 @@ func (s *session) pipe(ctx context.Context, consuming jetstream.ConsumeContext) 
 	}
 	parts.Wait()
 	if s.link.nc.IsConnected() { // What was answered is on its way before the next session asks for more.
-		_ = s.link.nc.FlushTimeout(flushWithin)
+		_ = s.link.nc.FlushTimeout(sendWithin)
 	}
 }
 

@@ -53,7 +53,7 @@ func TestIntakeCommitsTogether(t *testing.T) {
 			<-p.js.PublishAsyncComplete()
 		}
 	}
-	eventually(t, "enough is fetched ahead", func() bool {
+	until(t, "enough is fetched ahead", func() bool {
 		c, err := p.js.Consumer(t.Context(), eventsStream, eventsConsumer)
 		return err == nil && c.CachedInfo().NumAckPending >= maxBatch+maxBatch/2
 	})
@@ -125,7 +125,7 @@ func TestStoreAway(t *testing.T) {
 		d.set(func() { d.closed = store.ErrDiskLow })
 		p.publish(t.Context(), 500)
 		began := time.Now()
-		eventually(t, "an outage of two seconds", func() bool { return time.Since(began) > 2*time.Second })
+		until(t, "an outage of two seconds", func() bool { return time.Since(began) > 2*time.Second })
 		d.set(func() { d.closed = nil })
 		r.empty(p.js)
 	}
@@ -154,7 +154,7 @@ func TestOneSpoilsAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.publish(t.Context(), 50)
-	eventually(t, "all others are taken", func() bool { return d.total() == 100 })
+	until(t, "all others are taken", func() bool { return d.total() == 100 })
 	d.set(func() { d.cursed = "" })
 	r.empty(p.js)
 	d.mu.Lock()
@@ -231,7 +231,7 @@ func TestFaults(t *testing.T) {
 				publishing.Wait()
 			}
 			want := p.published()
-			eventually(t, "all is taken", func() bool {
+			until(t, "all is taken", func() bool {
 				for _, bodies := range want {
 					for _, body := range bodies {
 						r.desk.mu.Lock()
@@ -258,7 +258,7 @@ func TestClusterWithoutLeader(t *testing.T) {
 	c := natstest.StartCluster(t)
 	r := start(t, newDesk(t), Options{URL: c.URLs(), Replicas: 3})
 	p := newPublisher(t, c.Connect())
-	eventually(t, "streams and consumer are made", func() bool {
+	until(t, "streams and consumer are made", func() bool {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		left, err := Plan(ctx, p.js, Options{Replicas: 3})
@@ -269,7 +269,7 @@ func TestClusterWithoutLeader(t *testing.T) {
 	leader.Down()
 	stopped := time.Now()
 	p.publish(t.Context(), 50)
-	eventually(t, "all is taken", func() bool { return r.desk.total() == 100 })
+	until(t, "all is taken", func() bool { return r.desk.total() == 100 })
 	took := time.Since(stopped)
 	t.Logf("the intake went on within %s", took)
 	if took > 30*time.Second {
@@ -277,7 +277,7 @@ func TestClusterWithoutLeader(t *testing.T) {
 	}
 	leader.Up()
 	p.publish(t.Context(), 50)
-	eventually(t, "all is taken", func() bool { return r.desk.total() == 150 })
+	until(t, "all is taken", func() bool { return r.desk.total() == 150 })
 	r.desk.wantAll(p.published(), false)
 	r.steady()
 }
@@ -293,7 +293,7 @@ func TestStopGivesBack(t *testing.T) {
 	p := newPublisher(t, s.Connect())
 	r.made(p.js)
 	p.publish(t.Context(), 400)
-	eventually(t, "all is fetched", func() bool {
+	until(t, "all is fetched", func() bool {
 		c, err := p.js.Consumer(t.Context(), eventsStream, eventsConsumer)
 		return err == nil && c.CachedInfo().NumAckPending == 400
 	})

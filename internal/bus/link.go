@@ -148,13 +148,13 @@ func (l *link) missingPermission() error {
 	return l.refused
 }
 
-// flushWithin is how long close waits for what was published to be on its way.
-const flushWithin = 2 * time.Second
+// sendWithin is how long close waits for what was published to be on its way.
+const sendWithin = 2 * time.Second
 
 // close ends the connection, once what was published is sent.
 func (l *link) close() {
 	if l.nc.IsConnected() {
-		_ = l.nc.FlushTimeout(flushWithin) // What is not acknowledged comes again.
+		_ = l.nc.FlushTimeout(sendWithin) // What is not acknowledged comes again.
 	}
 	l.nc.Close()
 	<-l.closed

@@ -27,8 +27,8 @@ import (
 // patience is how long tests wait for what must happen; the machine may be slow.
 const patience = 40 * time.Second
 
-// eventually waits until done.
-func eventually(t testing.TB, what string, done func() bool) {
+// until waits until done.
+func until(t testing.TB, what string, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -312,7 +312,7 @@ func (p *publisher) count() (n int) {
 // empty waits until the stream holds nothing more: all of it was acknowledged.
 func (r *rig) empty(js jetstream.JetStream) {
 	r.Helper()
-	eventually(r, "the stream is empty", func() bool {
+	until(r, "the stream is empty", func() bool {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
 		stream, err := js.Stream(ctx, eventsStream)
@@ -323,13 +323,13 @@ func (r *rig) empty(js jetstream.JetStream) {
 // steady waits until nothing is degraded.
 func (r *rig) steady() {
 	r.Helper()
-	eventually(r, "nothing is degraded", func() bool { return len(r.bus.Degraded()) == 0 })
+	until(r, "nothing is degraded", func() bool { return len(r.bus.Degraded()) == 0 })
 }
 
 // made waits until the bus has made its stream and consumer.
 func (r *rig) made(js jetstream.JetStream) {
 	r.Helper()
-	eventually(r, "streams and consumer are made", func() bool {
+	until(r, "streams and consumer are made", func() bool {
 		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
 		defer cancel()
 		left, err := Plan(ctx, js, Options{})
