@@ -1,14 +1,13 @@
 package bus
 
 import (
-	"log/slog"
 	"sync"
 	"time"
 )
 
-// trouble is what does not work at present of one part, for /readyz and the log. Its zero value needs a log.
+// trouble is what does not work at present of one part, for /readyz and the log.
 type trouble struct {
-	log  *slog.Logger
+	calm *calm
 	part string // What does not work, as a sentence begins.
 
 	mu    sync.Mutex
@@ -16,7 +15,7 @@ type trouble struct {
 	since time.Time
 }
 
-// set says what is wrong. It is logged when it is news.
+// set says what is wrong. It is logged when it is news, and not too often.
 func (t *trouble) set(text string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -27,7 +26,7 @@ func (t *trouble) set(text string) {
 		t.since = time.Now()
 	}
 	t.text = text
-	t.log.Warn(t.part+" is in trouble; it is tried again and again", "err", text)
+	t.calm.warn(t.part+" is in trouble; it is tried again and again", "err", text)
 }
 
 // over says that all is well.
@@ -37,7 +36,7 @@ func (t *trouble) over() {
 	if t.text == "" {
 		return
 	}
-	t.log.Info(t.part+" works again", "after", time.Since(t.since).Round(time.Millisecond), "was", t.text)
+	t.calm.info(t.part+" works again", "after", time.Since(t.since).Round(time.Millisecond), "was", t.text)
 	t.text = ""
 }
 

@@ -232,3 +232,16 @@ func TestConnectSays(t *testing.T) {
 		})
 	}
 }
+
+// TestOutcomesStreamComesBack fails if the stream of outcomes is not made again.
+func TestOutcomesStreamComesBack(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	r := start(t, newDesk(t), Options{URL: s.URL()})
+	js := streams(t, s.Connect())
+	r.made(js)
+	if err := js.DeleteStream(t.Context(), outcomesStream); err != nil {
+		t.Fatal(err)
+	}
+	r.made(js)
+}

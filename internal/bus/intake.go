@@ -53,7 +53,7 @@ func newIntake(l *link, js jetstream.JetStream, o *Options) *intake {
 	return &intake{
 		link: l, js: js, events: o.Events, store: o.Store, log: log, calm: newCalm(log), observe: &o.Observe,
 		steps:   []step{&streamStep{js: js, want: wantedEvents(o)}, &consumerStep{js: js, want: wantedConsumer()}},
-		trouble: trouble{log: log, part: "the intake of " + eventsSubject},
+		trouble: trouble{calm: newCalm(log), part: "the intake of " + eventsSubject},
 		began:   make(chan struct{}, 1),
 	}
 }

@@ -51,8 +51,8 @@ type item struct {
 
 // take hands a batch to the store and answers its messages.
 func (s *session) take(ctx context.Context, batch []jetstream.Msg) {
-	items, bodiless := s.items(batch)
-	if bodiless {
+	items, ok := s.whole(ctx, s.items(batch))
+	if !ok {
 		s.end(errRecheck)
 		s.giveBack(batch, 0)
 		return
@@ -67,30 +67,53 @@ func (s *session) take(ctx context.Context, batch []jetstream.Msg) {
 	}
 }
 
-// items reads a batch. bodiless tells that a message has lost its body on the way: somebody has just set the consumer
-// to headers_only. One that still comes so after another look at the consumer was sent so.
-func (s *session) items(batch []jetstream.Msg) (items []*item, bodiless bool) {
-	var again int
-	for _, message := range batch {
+// items reads a batch.
+func (s *session) items(batch []jetstream.Msg) []*item {
+	items, again := make([]*item, len(batch)), 0
+	for n, message := range batch {
+		it := &item{message: message, event: ingest.Message{Header: message.Headers(), Body: message.Data()}}
 		// A stream that an operator widened may bring other subjects. They name no source, and end as dead letters.
-		source, ok := strings.CutPrefix(message.Subject(), eventsPrefix)
-		if !ok {
-			source = ""
+		if source, ok := strings.CutPrefix(message.Subject(), eventsPrefix); ok {
+			it.event.Source = source
 		}
-		it := &item{message: message, event: ingest.Message{Source: source, Header: message.Headers(), Body: message.Data()}}
 		if meta, err := message.Metadata(); err == nil && meta.NumDelivered > 1 {
 			it.again = meta.NumDelivered - 1
 			again++
 		}
-		if len(it.event.Body) == 0 && it.again == 0 && len(it.event.Header["Nats-Msg-Size"]) > 0 {
-			return nil, true
-		}
-		items = append(items, it)
+		items[n] = it
 	}
 	if again > 0 {
 		s.observe.Redelivered(again)
 	}
-	return items, false
+	return items
+}
+
+// whole sees to messages that have lost their bodies on the way, because somebody has just set the consumer to
+// headers_only: taken so, they would end as dead letters without a content. ok is false if the consumer is so. Otherwise
+// such a message is given back once; one that is still so when it comes again was sent so, and is returned.
+func (s *session) whole(ctx context.Context, items []*item) (kept []*item, ok bool) {
+	if !slices.ContainsFunc(items, (*item).bodiless) {
+		return items, true
+	}
+	ctx, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	consumer, err := s.js.Consumer(ctx, eventsStream, eventsConsumer)
+	if err != nil || consumer.CachedInfo().Config.HeadersOnly {
+		return nil, false
+	}
+	for _, it := range items {
+		if it.bodiless() && it.again == 0 {
+			s.giveBack([]jetstream.Msg{it.message}, 0)
+		} else {
+			kept = append(kept, it)
+		}
+	}
+	return kept, true
+}
+
+// bodiless tells whether the server has left the body out, or the sender pretends that it did.
+func (it *item) bodiless() bool {
+	return len(it.event.Body) == 0 && len(it.event.Header["Nats-Msg-Size"]) > 0
 }
 
 // apply fills the replies in.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"carrier/internal/bus/natstest"
@@ -351,4 +352,42 @@ func TestOtherSubjects(t *testing.T) {
 	if got := r.desk.taken["app"]; len(got) != 1 || !strings.HasPrefix(got[0], "x ") {
 		t.Errorf("taken: %v", got)
 	}
+}
+
+// TestNodesShare fails if two nodes take the same messages, or leave any to each other.
+func TestNodesShare(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	a, b := start(t, newDesk(t), Options{URL: s.URL()}), start(t, newDesk(t), Options{URL: s.URL()})
+	p := newPublisher(t, s.Connect())
+	a.made(p.js)
+	p.publish(t.Context(), 300)
+	a.empty(p.js)
+	if n := a.desk.total() + b.desk.total(); n != 300 || a.desk.repeats()+b.desk.repeats() != 0 {
+		t.Errorf("%d + %d of 300 were taken", a.desk.total(), b.desk.total())
+	}
+	a.steady()
+	b.steady()
+}
+
+// TestPretendedLoss fails if a sender who pretends that the server left a body out stops the intake, or is not dealt with.
+func TestPretendedLoss(t *testing.T) {
+	t.Parallel()
+	s := natsServer(t)
+	r := start(t, newDesk(t), Options{URL: s.URL()})
+	p := newPublisher(t, s.Connect())
+	r.made(p.js)
+	message := &nats.Msg{Subject: eventsPrefix + "s0", Header: nats.Header{"Nats-Msg-Size": {"10"}}}
+	for range 3 {
+		if _, err := p.js.PublishMsg(t.Context(), message); err != nil {
+			t.Fatal(err)
+		}
+		p.publish(t.Context(), 20)
+	}
+	r.empty(p.js)
+	r.desk.wantAll(p.published(), false)
+	if n := len(r.desk.letters); n != 3 {
+		t.Errorf("%d dead letters, want 3", n)
+	}
+	r.steady()
 }

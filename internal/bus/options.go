@@ -60,6 +60,7 @@ type Store interface {
 	PutToken(ctx context.Context, w state.Waybill, token string, act store.Act) (changed bool, err error)
 	PutDeadLetter(ctx context.Context, d store.DeadLetter) error
 	Ready() error
+	store.Notices
 }
 
 // Outcome is what became of a message of the stream, for metrics.

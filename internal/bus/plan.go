@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -199,7 +200,7 @@ func (s *consumerStep) differences(info *jetstream.ConsumerInfo) []Difference {
 	found := compare(s.object(), &info.Config, &s.want, consumerFields)
 	if info.Paused {
 		found = append(found, Difference{
-			Object: s.object(), Field: fieldPause, Want: "none", Found: "for another " + info.PauseRemaining.String(), Harm: true, Fixable: true,
+			Object: s.object(), Field: fieldPause, Want: "none", Found: pausedUntil(info), Harm: true, Fixable: true,
 			How: "it delivers nothing until then; carrier nats apply resumes it",
 		})
 	}
@@ -209,6 +210,14 @@ func (s *consumerStep) differences(info *jetstream.ConsumerInfo) []Difference {
 // isMissing tells whether the object has to be made.
 func isMissing(differences []Difference) bool {
 	return len(differences) == 1 && differences[0].Found == missing
+}
+
+// pausedUntil says until when a consumer is paused.
+func pausedUntil(info *jetstream.ConsumerInfo) string {
+	if info.Config.PauseUntil == nil {
+		return "set"
+	}
+	return info.Config.PauseUntil.UTC().Format(time.RFC3339)
 }
 
 // fieldPause is the one field that is not set like the others.

@@ -83,7 +83,7 @@ func (d *desk) Take(ctx context.Context, messages []ingest.Message) []ingest.Rep
 	}
 	for i, m := range messages {
 		switch body := string(m.Body); {
-		case m.Source == "" || strings.HasPrefix(body, "bad"):
+		case m.Source == "" || body == "" || strings.HasPrefix(body, "bad"):
 			replies[i] = ingest.Reply{Verdict: state.Invalid, Problem: problem.New(problem.MalformedJSON)}
 		case all != nil:
 			replies[i] = ingest.Reply{Problem: all}
@@ -104,6 +104,10 @@ func (d *desk) TakeBatch(context.Context, ingest.Message) ([]byte, *problem.Prob
 func (d *desk) PutToken(context.Context, state.Waybill, string, store.Act) (bool, error) {
 	panic("not used")
 }
+
+func (d *desk) Notices(context.Context, uint64, int) ([]store.Notice, error) { return nil, nil }
+
+func (d *desk) Told(context.Context, uint64) error { return nil }
 
 func (d *desk) PutDeadLetter(_ context.Context, letter store.DeadLetter) error {
 	d.mu.Lock()
