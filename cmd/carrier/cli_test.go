@@ -109,7 +109,6 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"a variable that is not set", "log: {level: \"${CARRIER_NO_SUCH_VARIABLE_HERE}\"}\n", []string{`carrier\.yaml:1: .*CARRIER_NO_SUCH_VARIABLE_HERE`}},
 		{"the same key twice", "log: {level: info}\nlog: {level: warn}\n", []string{`carrier\.yaml:2(:\d+)?: .*log`}},
 		{"postgres", "store: {url: \"postgres://u:p@h/db\"}\n", []string{`carrier\.yaml:1: store\.url: `}},
-		{"nats", "nats: {url: embedded}\n", []string{`carrier\.yaml:1: nats\.url: `}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

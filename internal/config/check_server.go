@@ -17,7 +17,7 @@ func (k *checker) server() {
 	if collide(s.Listen, s.AdminListen) {
 		k.bad("server.admin_listen", "is the same address as server.listen; give it a port of its own")
 	}
-	if open && len(k.c.Sources) == 0 {
+	if open && len(k.c.Sources) == 0 && !k.c.NATS.On() { // With NATS on, it may be open for WeChat's callbacks alone.
 		k.bad("server.listen", "%q is open to the network, but no source is configured; add one to sources, or listen on 127.0.0.1", s.Listen)
 	}
 	if adminOpen && len(k.c.Admin.Tokens) == 0 {
@@ -96,50 +96,13 @@ func validPostgres(raw string) bool {
 	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && u.Host != "" && len(u.Path) > 1
 }
 
-// readable checks that a file which the service opens later can be opened now.
-func (k *checker) readable(key, path string) {
+// readable checks that a file which the service opens later can be opened now, and tells whether it can.
+func (k *checker) readable(key, path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
 		k.bad(key, "%s: %s", path, reason(err))
-		return
+		return false
 	}
 	_ = f.Close()
-}
-
-// nats checks the form of NATS's keys, used or not.
-func (k *checker) nats() {
-	n := k.c.NATS
-	switch n.URL {
-	case "":
-	case "embedded":
-		if collide(n.Embedded.Listen, k.c.Server.Listen) || collide(n.Embedded.Listen, k.c.Server.AdminListen) {
-			k.bad("nats.embedded.listen", "is an address of server's; give it a port of its own")
-		}
-		if n.Embedded.StoreDir == "" {
-			k.bad("nats.embedded.store_dir", "is empty; name a folder for the streams")
-		}
-	default:
-		if !validNATS(n.URL.Reveal()) {
-			k.bad("nats.url", "must be empty, embedded, or nats://host:4222 (several separated by commas)")
-		}
-	}
-	k.listen("nats.embedded.listen", n.Embedded.Listen)
-	if n.CredsFile != "" {
-		k.readable("nats.creds_file", n.CredsFile)
-	}
-}
-
-func validNATS(raw string) bool {
-	for server := range strings.SplitSeq(raw, ",") {
-		u, err := url.Parse(strings.TrimSpace(server))
-		if err != nil || u.Host == "" {
-			return false
-		}
-		switch u.Scheme {
-		case "nats", "tls", "ws", "wss":
-		default:
-			return false
-		}
-	}
 	return true
 }

@@ -165,7 +165,7 @@ func TestCheckRefuses(t *testing.T) {
 				"c.yaml:3: accounts[0].orders.secret: is missing beside url; write a whsec_ secret that both sides know",
 			}},
 
-		// Merchants and NATS.
+		// Merchants.
 		{name: "merchants", yaml: "merchants:\n- {name: shop, appid: wx1, secret: s}\n- {name: shop, token_mode: x, base_url: http://a.example}\n",
 			want: []string{
 				"c.yaml:1: merchants: not available in this version; remove it",
@@ -175,22 +175,6 @@ func TestCheckRefuses(t *testing.T) {
 				"c.yaml:3: merchants[1].secret: is missing; give secret or secret_file, or set token_mode: none in WeChat's cloud",
 				`c.yaml:3: merchants[1].base_url: sends credentials over http to "a.example", which is no private host; use https`,
 			}},
-		{name: "nats", yaml: "nats:\n  url: nats://u:" + canary + "@host:4222,tls://b:4222\n",
-			want: []string{"c.yaml:2: nats.url: not available in this version; remove it"}},
-		{name: "nats of another kind", yaml: "nats:\n  url: http://u:" + canary + "@host\n  creds_file: creds\n",
-			want: []string{
-				"c.yaml:2: nats.url: not available in this version; remove it",
-				"c.yaml:2: nats.url: must be empty, embedded, or nats://host:4222 (several separated by commas)",
-				"c.yaml:3: nats.creds_file: creds: there is no such file; check the path",
-			}},
-		{name: "embedded nats on a port in use", yaml: "nats:\n  url: embedded\n  embedded: {listen: 127.0.0.1:8080, store_dir: \"\"}\n",
-			want: []string{
-				"c.yaml:2: nats.url: not available in this version; remove it",
-				"c.yaml:3: nats.embedded.listen: is an address of server's; give it a port of its own",
-				"c.yaml:3: nats.embedded.store_dir: is empty; name a folder for the streams",
-			}},
-		{name: "embedded nats nowhere", yaml: "nats:\n  embedded: {listen: x}\n",
-			want: []string{`c.yaml:2: nats.embedded.listen: "x" is no address to listen on; write host:port, for example 127.0.0.1:8080`}},
 
 		// State and push.
 		{name: "negative times", yaml: "state:\n  reorder_window: -1s\n  max_future: -1s\n  max_age: -1s\n",

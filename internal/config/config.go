@@ -62,16 +62,38 @@ type Store struct {
 
 // NATS is the connection to NATS, or the server inside this process.
 type NATS struct {
-	URL       DSN          `yaml:"url"`        // Empty: off. "embedded", or server URLs separated by commas.
-	CredsFile string       `yaml:"creds_file"` // A path ready to open; empty: none.
-	Embedded  NATSEmbedded `yaml:"embedded"`   // Only if URL is "embedded".
+	URL       DSN          `yaml:"url"`        // Empty: off. NATSEmbeddedURL, or server URLs separated by commas.
+	CredsFile string       `yaml:"creds_file"` // A path ready to open; empty: none. As are the files below.
+	NKeyFile  string       `yaml:"nkey_file"`  // Holds a user's seed.
+	User      string       `yaml:"user"`
+	Password  Secret       `yaml:"password"`
+	TLS       NATSTLS      `yaml:"tls"`
+	Replicas  int          `yaml:"replicas"` // Of the streams that the service makes.
+	Embedded  NATSEmbedded `yaml:"embedded"` // Only if URL is NATSEmbeddedURL.
+}
+
+// NATSEmbeddedURL is the nats.url that asks for a server inside this process.
+const NATSEmbeddedURL = "embedded"
+
+// NATSTLS is what TLS to the server needs beyond the system's own certificates. Any of it asks for TLS, whatever the
+// URL says.
+type NATSTLS struct {
+	CAFile   string `yaml:"ca_file"`   // PEM; empty: the system's authorities.
+	CertFile string `yaml:"cert_file"` // PEM, of this client; empty: none.
+	KeyFile  string `yaml:"key_file"`  // PEM, of CertFile.
 }
 
 // NATSEmbedded is the NATS server inside this process.
 type NATSEmbedded struct {
-	Listen   string `yaml:"listen"`
-	StoreDir string `yaml:"store_dir"`
+	Listen   string `yaml:"listen"`    // host:port, loopback only: the server asks for no credentials.
+	StoreDir string `yaml:"store_dir"` // Of its streams.
 }
+
+// On tells whether the service is connected to NATS.
+func (n NATS) On() bool { return n.URL != "" }
+
+// IsEmbedded tells whether the server runs inside this process.
+func (n NATS) IsEmbedded() bool { return n.URL == NATSEmbeddedURL }
 
 // Source is someone who may send events over HTTP.
 type Source struct {

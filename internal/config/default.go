@@ -10,7 +10,7 @@ func Default() *Config {
 	return &Config{
 		Server: Server{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: MiB},
 		Store:  Store{URL: "file:carrier-data", Retention: Duration(720 * time.Hour), MinFree: 256 * MiB},
-		NATS:   NATS{Embedded: NATSEmbedded{Listen: "127.0.0.1:4222", StoreDir: "nats"}},
+		NATS:   NATS{Replicas: 1, Embedded: NATSEmbedded{Listen: "127.0.0.1:4222", StoreDir: "nats"}},
 		State: State{
 			ReorderWindow: Duration(2 * time.Minute),
 			MaxFuture:     Duration(10 * time.Minute),

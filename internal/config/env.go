@@ -12,7 +12,8 @@ import (
 const envPrefix = "CARRIER_"
 
 // commandVariables are the command line's own; they are no keys.
-var commandVariables = []string{"CARRIER_API_KEY", "CARRIER_SIGNING_SECRET", "CARRIER_ADMIN_URL", "CARRIER_ADMIN_TOKEN"}
+var commandVariables = []string{"CARRIER_API_KEY", "CARRIER_SIGNING_SECRET", "CARRIER_ADMIN_URL", "CARRIER_ADMIN_TOKEN",
+	"CARRIER_NATS_CREDS"}
 
 // Kubernetes puts the addresses of services into every pod, in variables that begin with the service's name; one
 // that is called carrier, or carrier-nats, must not stop us. (Kubernetes, "Discovering services")

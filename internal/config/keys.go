@@ -76,6 +76,9 @@ const (
 	// maxTimeout leaves the stop, which ends within 30 s, time to record what became of the last request.
 	maxTimeout = 25 * time.Second
 
+	// maxReplicas is JetStream's own limit.
+	maxReplicas = 5
+
 	minAPIKey     = 16
 	minAdminToken = 32
 	minSigning    = 24 // Bytes. Standard Webhooks: a secret has 24 to 64.
@@ -89,6 +92,7 @@ var sections = map[string]about{
 	"server":              {en: "The two listeners.", zh: "两个监听端口。"},
 	"store":               {en: "Where events are kept.", zh: "事件存储。"},
 	"nats":                {en: "NATS, as a second way in for events and a way out for outcomes.", zh: "NATS：事件的另一入口，也发布推送结果。"},
+	"nats.tls":            {en: "TLS to the NATS server. Any of these keys asks for it, whatever the URL says.", zh: "与 NATS 服务器的 TLS 连接。设置其中任一项即启用，不论 URL 如何。"},
 	"nats.embedded":       {en: "The NATS server inside this process, if url is embedded.", zh: "进程内置的 NATS 服务器（url 为 embedded 时）。"},
 	"sources[]":           {en: "A sender of events.", zh: "一个事件来源。"},
 	"accounts[]":          {en: "A delivery company and its mini program.", zh: "一家快递公司及其小程序。"},
@@ -108,8 +112,8 @@ var sections = map[string]about{
 // keys describes every key that holds a value. A test holds it equal to the structs.
 var keys = map[string]about{
 	"server.listen": {
-		en: "Address for events and WeChat callbacks: the side that may face the network. Anything but loopback needs at least one source.",
-		zh: "事件与微信回调的监听地址，可面向网络。非本机回环地址时至少要有一个来源（sources）。",
+		en: "Address for events and WeChat callbacks: the side that may face the network. Anything but loopback needs at least one source, or NATS.",
+		zh: "事件与微信回调的监听地址，可面向网络。非本机回环地址时至少要有一个来源（sources），或启用 NATS。",
 	},
 	"server.admin_listen": {
 		en: "Address for the admin API, console, metrics and health. Keep it private; anything but loopback needs admin tokens.",
@@ -143,24 +147,53 @@ var keys = map[string]about{
 		zh: "运单 Token 落盘加密用的 AES 密钥文件：每行一个 32 字节密钥（base64 或十六进制），新密钥在前，旧密钥只用于读取；相对于本配置文件。留空则不加密。",
 	},
 	"nats.url": {
-		en: "Empty: off. embedded: a server inside this process. Or nats://host:4222, several separated by commas.",
-		zh: "留空为关闭；embedded 为进程内置服务器；或 nats://host:4222，多个以逗号分隔。",
+		en: "Empty: off. embedded: a server inside this process. Or nats://host:4222 (tls:// for TLS), several of one cluster separated by commas.",
+		zh: "留空为关闭；embedded 为进程内置服务器；或 nats://host:4222（TLS 用 tls://），同一集群的多个地址以逗号分隔。",
 	},
 	"nats.creds_file": {
-		en: "NATS credentials file. Relative to this file.",
-		zh: "NATS 凭据文件，相对于本配置文件。",
+		en: "NATS credentials file. Relative to this file. Only one of creds_file, nkey_file and user.",
+		zh: "NATS 凭据文件，相对于本配置文件。creds_file、nkey_file、user 只能选一。",
+	},
+	"nats.nkey_file": {
+		en: "File with a user's NKey seed (SU...). Relative to this file.",
+		zh: "NKey 用户种子文件（SU...），相对于本配置文件。",
+	},
+	"nats.user": {
+		en: "User name.",
+		zh: "用户名。",
+	},
+	"nats.password": {
+		en: "The user's password.",
+		zh: "该用户的密码。",
+	},
+	"nats.tls.ca_file": {
+		en: "Certificates (PEM) of the authorities that sign the server's. Relative to this file. Empty: the system's.",
+		zh: "签发服务器证书的 CA 证书（PEM），相对于本配置文件。留空则使用系统自带的。",
+	},
+	"nats.tls.cert_file": {
+		en: "Certificate (PEM) that the service shows. Relative to this file. Empty: none.",
+		zh: "本服务出示的客户端证书（PEM），相对于本配置文件。留空为不出示。",
+	},
+	"nats.tls.key_file": {
+		en: "Private key (PEM) of cert_file. Relative to this file.",
+		zh: "cert_file 的私钥（PEM），相对于本配置文件。",
+	},
+	"nats.replicas": {
+		en:    "Copies of the streams that the service makes: 1, or 3 or 5 in a cluster of at least as many servers.",
+		zh:    "服务所建流的副本数：1；集群中可为 3 或 5，不超过服务器数量。",
+		limit: between(1, maxReplicas),
 	},
 	"nats.embedded.listen": {
-		en: "Address of the embedded server.",
-		zh: "内置 NATS 服务器的监听地址。",
+		en: "Address of the embedded server, loopback only, since it asks for no credentials.",
+		zh: "内置 NATS 服务器的监听地址。它不做身份验证，只能监听本机回环地址。",
 	},
 	"nats.embedded.store_dir": {
 		en: "Folder of the embedded server's streams, relative to the working directory.",
 		zh: "内置 NATS 服务器的数据目录（相对于工作目录）。",
 	},
 	"sources": {
-		en: "Who may send events over HTTP.",
-		zh: "允许通过 HTTP 发送事件的来源。",
+		en: "Who may send events over HTTP. Over NATS, its own permissions decide who may publish; a name that is listed here is held to its delivery_ids there too.",
+		zh: "允许通过 HTTP 发送事件的来源。经 NATS 发送由 NATS 自身的权限控制；若名称在此列出，其 delivery_ids 限制同样有效。",
 	},
 	"sources[].name": {
 		required: true,

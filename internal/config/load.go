@@ -86,10 +86,22 @@ func readableByAll(path string) bool {
 
 // finish settles what one key leaves to another.
 func (c *Config) finish(d *decoder) {
-	if c.Store.KeyFile = d.path(c.Store.KeyFile); c.Store.KeyFile != "" && readableByAll(c.Store.KeyFile) {
-		d.warn("store.key_file: %s: is readable by everyone; chmod 640 it", c.Store.KeyFile)
+	for _, file := range []struct {
+		key    string
+		path   *string
+		secret bool
+	}{
+		{"store.key_file", &c.Store.KeyFile, true},
+		{"nats.creds_file", &c.NATS.CredsFile, true},
+		{"nats.nkey_file", &c.NATS.NKeyFile, true},
+		{"nats.tls.ca_file", &c.NATS.TLS.CAFile, false},
+		{"nats.tls.cert_file", &c.NATS.TLS.CertFile, false},
+		{"nats.tls.key_file", &c.NATS.TLS.KeyFile, true},
+	} {
+		if *file.path = d.path(*file.path); *file.path != "" && file.secret && readableByAll(*file.path) {
+			d.warn("%s: %s: is readable by everyone; chmod 640 it", file.key, *file.path)
+		}
 	}
-	c.NATS.CredsFile = d.path(c.NATS.CredsFile)
 	for i := range c.Accounts {
 		a := &c.Accounts[i]
 		a.BaseURL = strings.TrimRight(a.BaseURL, "/")

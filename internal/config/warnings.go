@@ -18,7 +18,8 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	add(len(c.Accounts) == 0, "accounts: there is none, so nothing is pushed")
-	add(len(c.Sources) == 0, "sources: there is none, so only this machine can reach server.listen")
+	add(len(c.Sources) == 0 && !c.NATS.On(), "sources: there is none, so only this machine can reach server.listen")
+	add(len(c.Sources) == 0 && c.NATS.On(), "sources: there is none, so events come over NATS only")
 	add(len(c.Admin.Tokens) == 0, "admin.tokens: there is none, so only this machine can reach server.admin_listen")
 	for i, s := range c.Sources {
 		add(s.APIKey != "" && s.SigningSecret != "",
@@ -34,11 +35,36 @@ func (c *Config) Warnings() []string {
 	}
 	for i, a := range c.Accounts {
 		w = append(w, a.warnings(index("accounts", i))...)
+		add(a.Orders.URL != "" && c.NATS.On(),
+			index("accounts", i)+".orders: is not used, because nats.url is set: the dispatch system is asked on carrier.orders."+a.DeliveryID+".EVENT")
 	}
 	for _, p := range c.Server.TrustedProxies {
 		add(p.Bits() == 0, "server.trusted_proxies: "+p.String()+" believes everybody's X-Forwarded-For; name your proxies only")
 	}
-	add(c.NATS.CredsFile != "" && c.NATS.URL == "", "nats.creds_file: is not used, because nats.url is empty")
+	return append(w, c.NATS.warnings()...)
+}
+
+// warnings tells which of NATS's keys are without effect, and where passwords travel in the clear.
+func (n NATS) warnings() []string {
+	var w []string
+	why := "nats.url is empty"
+	if n.IsEmbedded() {
+		why = "the embedded server asks for none"
+	}
+	for _, file := range []struct{ key, value string }{
+		{"creds_file", n.CredsFile}, {"nkey_file", n.NKeyFile}, {"user", n.User}, {"tls.ca_file", n.TLS.CAFile}, {"tls.cert_file", n.TLS.CertFile},
+	} {
+		if file.value != "" && (!n.On() || n.IsEmbedded()) {
+			w = append(w, "nats."+file.key+": is not used, because "+why)
+		}
+	}
+	if n.On() && !n.IsEmbedded() && n.TLS == (NATSTLS{}) && (n.User != "" || natsUser(n.URL.Reveal())) {
+		for _, server := range natsServers(n.URL.Reveal()) {
+			if u, err := url.Parse(server); err == nil && u.Scheme == "nats" && !isLoopback(u.Hostname()) {
+				return append(w, "nats.url: the password travels unencrypted, unless the server insists on TLS; use tls:// if the network is shared")
+			}
+		}
+	}
 	return w
 }
 
