@@ -1,11 +1,11 @@
-// Package sender sends events from a file to the service's webhook: the other side of package ingest.
+// Package sender sends events from a file to the service: the other side of package ingest.
 //
 // A [Reader] takes events out of NDJSON or CSV, one [Item] each with the line that it stands on. A [Sender] puts them
-// into batches and posts these until they are answered:
+// into batches and posts these until they are answered, to the webhook or, over NATS, to carrier.submit.SOURCE:
 //
-//	Reader ── items ──▶ dispatcher ──┬─ lane 1: batch, batch ──▶ POST /v1/events/batch
-//	                                 ├─ lane 2                        │
-//	                                 └─ lane N                     tally ──▶ Summary
+//	Reader ── items ──▶ dispatcher ──┬─ lane 1: batch, batch ──▶ link: POST /v1/events/batch, or a request
+//	                                 ├─ lane 2                    │
+//	                                 └─ lane N                 tally ──▶ Summary
 //
 // All events of a waybill go through the same lane, and a lane posts its next batch only when the one before it is
 // answered, so that events of one waybill never overtake each other, whatever is tried again. Events of different

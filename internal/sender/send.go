@@ -45,7 +45,7 @@ func (s *Sender) Send(ctx context.Context, src *Reader) (*Summary, error) {
 
 // work delivers a lane's batches, one after the other. Once the sending is to stop, it only takes note of what is left.
 func (r *run) work(ctx context.Context, lane <-chan *batch) {
-	limit := maxBodyBytes
+	limit := r.link.limit()
 	for b := range lane {
 		rest, err := r.deliver(ctx, *b, &limit)
 		if err != nil {
@@ -56,18 +56,19 @@ func (r *run) work(ctx context.Context, lane <-chan *batch) {
 }
 
 // deliver sends b until all of it is answered, and returns what of it was not. limit is how large a body may be, as far
-// as the lane has learnt: a service set to a smaller one says so with 413.
+// as the lane has learnt: a service set to a smaller one says so with 413, and a NATS server when one connects.
 func (r *run) deliver(ctx context.Context, b batch, limit *int) (rest batch, err error) {
 	for rest = b; len(rest.entries) > 0; {
 		head, after := rest.split(*limit)
 		results, err := r.exchange(ctx, &head)
+		_, tooLarge := errors.AsType[*tooLargeError](err)
 		switch {
 		case err == nil:
 			err = r.tally.answered(&head, results)
-		case errors.Is(err, errTooLarge) && len(head.entries) > 1:
+		case tooLarge && len(head.entries) > 1:
 			*limit = len(head.body) / 2
 			continue
-		case errors.Is(err, errTooLarge):
+		case tooLarge:
 			err = r.tally.tooLarge(&head, err)
 		default:
 			return rest, err

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // MaxParallel is how many requests may be under way at once.
@@ -14,6 +15,11 @@ const MaxParallel = 64
 
 // Options is what a Sender is made of.
 type Options struct {
+	// NATS is the connection to send over; nil: over HTTP. It stays the caller's to close. Then Source is the source's
+	// name, and what follows up to SigningKey must be empty: NATS itself knows who may send.
+	NATS   *nats.Conn
+	Source string
+
 	URL string // The service's address, such as http://127.0.0.1:8080.
 
 	// Key is the source's API key. SigningKey is the key of its signing secret, for a source that has one: then
@@ -33,7 +39,7 @@ type Options struct {
 	Language  string // Accept-Language, for what the service says. "": English.
 	UserAgent string // "": carrier-send.
 
-	// Transport carries the requests. nil: net/http's own, with as many idle connections as Parallel.
+	// Transport carries the requests of HTTP. nil: net/http's own, with as many idle connections as Parallel.
 	Transport http.RoundTripper
 	// Progress hears of every answer, and of failures while they are waited out. Calls do not overlap. May be nil.
 	Progress func(Progress)
@@ -41,54 +47,47 @@ type Options struct {
 	Refused func(Refused) error
 }
 
+// contentType is what batches are, whichever way they go.
+const contentType = "application/x-ndjson"
+
 // Sender sends events. It may be used by several goroutines, but then nothing holds between what they send.
 type Sender struct {
-	o        Options
-	endpoint string
-	client   *http.Client
+	o    Options
+	link link
 }
 
 // New checks o and makes a Sender.
 func New(o Options) (*Sender, error) {
-	endpoint, err := endpointOf(o.URL)
+	s := &Sender{o: o}
+	s.o.setDefaults()
+	link, err := newLink(&s.o)
 	if err := errors.Join(err, o.check()); err != nil {
 		return nil, err
 	}
+	s.link = link
+	return s, nil
+}
+
+func newLink(o *Options) (link, error) {
+	if o.NATS != nil {
+		return newNATSLink(o)
+	}
+	return newHTTPLink(o)
+}
+
+func (o *Options) setDefaults() {
 	o.Batch = cmp.Or(o.Batch, 500)
 	o.Parallel = cmp.Or(o.Parallel, 4)
 	o.Timeout = cmp.Or(o.Timeout, time.Minute)
 	o.Linger = cmp.Or(o.Linger, 200*time.Millisecond)
 	o.Grace = cmp.Or(o.Grace, 3*time.Second)
 	o.UserAgent = cmp.Or(o.UserAgent, "carrier-send")
-	if o.Transport == nil {
-		t := http.DefaultTransport.(*http.Transport).Clone()
-		t.MaxIdleConnsPerHost = o.Parallel
-		o.Transport = t
-	}
 	if o.Progress == nil {
 		o.Progress = func(Progress) {}
 	}
 	if o.Refused == nil {
 		o.Refused = func(Refused) error { return nil }
 	}
-	client := &http.Client{
-		Transport: o.Transport,
-		// A redirect would take the key to another host, and make a GET of the POST.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	return &Sender{o: o, endpoint: endpoint, client: client}, nil
-}
-
-// endpointOf is where batches go.
-func endpointOf(address string) (string, error) {
-	u, err := url.Parse(address)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
-		return "", errors.New("the URL must be the service's address, such as http://127.0.0.1:8080")
-	case u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", errors.New("the URL must hold no user, password, ? or #; the key comes from a file or the environment")
-	}
-	return u.JoinPath("v1", "events", "batch").String(), nil
 }
 
 func (o *Options) check() error {
@@ -102,22 +101,5 @@ func (o *Options) check() error {
 	if o.RetryFor < 0 {
 		errs = append(errs, errors.New("the time to retry for must not be below 0"))
 	}
-	switch {
-	case o.Key != "" && len(o.SigningKey) > 0:
-		errs = append(errs, errors.New("a source has either an API key or a signing secret; give one of them"))
-	case o.Key == "" && len(o.SigningKey) == 0:
-		errs = append(errs, errors.New("the source's API key or signing secret is missing"))
-	case !isHeaderText(o.Key):
-		errs = append(errs, errors.New("the API key must be visible ASCII characters without spaces; is it the right file?"))
-	}
 	return errors.Join(errs...)
-}
-
-func isHeaderText(key string) bool {
-	for i := range len(key) {
-		if key[i] <= ' ' || key[i] > '~' {
-			return false
-		}
-	}
-	return true
 }
