@@ -41,6 +41,8 @@ var allowed = map[string][]string{
 	"internal/bus":          {"internal/ingest", "internal/orders", "internal/problem", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
 
+	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/wechat"},
+
 	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state"},
 	"internal/sender": {"internal/state"},
 
@@ -48,15 +50,15 @@ var allowed = map[string][]string{
 	"internal/adminclient": {},
 
 	// The one package that knows all parts, and what runs the whole of it.
-	"internal/app": {"internal/admin", "internal/callback", "internal/config", "internal/ingest", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
+	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/ingest", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
 		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
 		"internal/store", "internal/store/pebble", "internal/telemetry"},
 
-	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/config", "internal/demo", "internal/ingest", "internal/sandbox",
-		"internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/telemetry"},
+	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/bus", "internal/config", "internal/demo", "internal/doctor",
+		"internal/ingest", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/telemetry"},
 }
 
 // TestImportDirections reads the imports of every package and fails on any that is not in the table.

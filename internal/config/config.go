@@ -1,6 +1,9 @@
 package config
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+)
 
 // Hosts of WeChat's API. The fallback is its published disaster-recovery host.
 const (
@@ -50,6 +53,17 @@ type Server struct {
 	AdminListen    string         `yaml:"admin_listen"`    // host:port of admin API, console, metrics and health.
 	MaxBody        Size           `yaml:"max_body"`        // Of a request to either listener.
 	TrustedProxies []netip.Prefix `yaml:"trusted_proxies"` // Peers whose X-Forwarded-For is believed; empty: none.
+}
+
+// AdminURL is where programs on the same machine reach the admin API: a service that listens everywhere listens on
+// loopback too.
+func (s Server) AdminURL() string {
+	address := s.AdminListen
+	host, port, err := net.SplitHostPort(address)
+	if err == nil && isWildcard(host) {
+		address = net.JoinHostPort("127.0.0.1", port)
+	}
+	return "http://" + address
 }
 
 // Store is where events are kept.
