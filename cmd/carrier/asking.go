@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,14 +64,7 @@ func (a *asking) address(w *world) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	host, port, err := net.SplitHostPort(c.Server.AdminListen)
-	if err != nil {
-		return "", usageError{fmt.Errorf("server.admin_listen: %w", err)}
-	}
-	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1" // A service that listens everywhere listens here.
-	}
-	return "http://" + net.JoinHostPort(host, port), nil
+	return c.Server.AdminURL(), nil
 }
 
 func (a *asking) credential(w *world) (string, error) {
@@ -180,6 +172,17 @@ func printJSON(w io.Writer, raw json.RawMessage) error {
 	b.WriteByte('\n')
 	_, err := w.Write(escapeJSON(b.Bytes()))
 	return err
+}
+
+// encodeJSON writes a command's own document as printJSON writes the service's.
+func encodeJSON(w io.Writer, document any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false) // It is read by people, too.
+	if err := enc.Encode(document); err != nil {
+		return err
+	}
+	return printJSON(w, b.Bytes())
 }
 
 // escapeJSON writes what is hidden as \u escapes. Line feeds are between values here: inside of one, JSON has none.

@@ -52,6 +52,10 @@ func TestCommandLineMistakes(t *testing.T) {
 		{[]string{"sandbox", "--carrier", "http://127.0.0.1:8080/"}, []string{"--carrier"}},
 		{[]string{"sandbox", "--carriers", "missing.json"}, []string{"--carriers", "missing.json"}},
 		{[]string{"send"}, []string{"file"}},
+		{[]string{"nats"}, []string{"plan", "apply"}},
+		{[]string{"nats", "plan"}, []string{"nats.url", "-c"}},
+		{[]string{"nats", "apply", "-c", "missing.yaml"}, []string{"missing.yaml", "no such file"}},
+		{[]string{"doctor", "--timeout", "0s"}, []string{"--timeout"}},
 		{[]string{"send", "missing.ndjson"}, []string{"CARRIER_API_KEY"}},
 		{[]string{"bench", "--nonsense"}, []string{"--nonsense"}},
 		{[]string{"version", "--nonsense"}, []string{"--nonsense"}},
@@ -83,7 +87,7 @@ func TestHelp(t *testing.T) {
 		{"events", "list", "--help"}, {"events", "accept", "--help"}, {"waybill", "show", "--help"}, {"waybill", "freeze", "--help"}, {"waybill", "thaw", "--help"},
 		{"waybill", "skip", "--help"}, {"waybill", "retry", "--help"}, {"waybill", "token", "--help"}, {"waybill", "expunge", "--help"}, {"accounts", "list", "--help"}, {"accounts", "pause", "--help"},
 		{"accounts", "resume", "--help"}, {"accounts", "probe", "--help"}, {"replays", "list", "--help"}, {"replays", "show", "--help"}, {"replays", "follow", "--help"},
-		{"replays", "pause", "--help"}, {"replays", "resume", "--help"}, {"replays", "cancel", "--help"}, {"audit", "--help"}, {"dead-letters", "--help"}, {"stats", "--help"},
+		{"replays", "pause", "--help"}, {"replays", "resume", "--help"}, {"replays", "cancel", "--help"}, {"nats", "plan", "--help"}, {"nats", "apply", "--help"}, {"doctor", "--help"}, {"audit", "--help"}, {"dead-letters", "--help"}, {"stats", "--help"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

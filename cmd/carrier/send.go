@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"carrier/internal/bus"
 	"carrier/internal/ingest"
 	"carrier/internal/sender"
 )
@@ -19,10 +20,13 @@ import (
 type sendCommand struct {
 	File string `arg:"" help:"NDJSON (an event a line) or CSV (the first line names the fields); - is standard input."`
 
-	URL               string `name:"url" default:"http://127.0.0.1:8080" placeholder:"URL" help:"The service's address for events (${default})."`
+	URL               string `name:"url" placeholder:"URL" help:"The service's address for events; default http://127.0.0.1:8080."`
 	KeyFile           string `placeholder:"FILE" help:"Holds the source's API key; default CARRIER_API_KEY."`
 	SigningSecretFile string `placeholder:"FILE" help:"Holds the source's signing secret (whsec_...), to sign instead; default CARRIER_SIGNING_SECRET."`
-	Source            string `placeholder:"NAME" help:"The source's name. Over HTTP the key decides who sends; this is only checked for its form."`
+	NATS              string `name:"nats" placeholder:"URL" help:"Send over NATS instead; default CARRIER_NATS_URL, else nats.url of -c FILE, unless --url is given."`
+	NATSCreds         string `name:"nats-creds" placeholder:"FILE" help:"NATS credentials file; default CARRIER_NATS_CREDS, else as nats in -c FILE says."`
+	Config            string `name:"config" short:"c" placeholder:"FILE" help:"Take the connection to NATS from this configuration."`
+	Source            string `placeholder:"NAME" help:"The source's name. Over NATS it is required, as part of the subject; over HTTP the key decides who sends, and this is only checked for its form."`
 
 	Format    string        `default:"auto" enum:"auto,ndjson,csv" help:"ndjson, csv, or auto: by the extension, else by what the input begins with (${default})."`
 	Batch     int           `default:"500" help:"Events a request, 1 to 1000 (${default})."`
@@ -36,7 +40,7 @@ type sendCommand struct {
 }
 
 func (s *sendCommand) Run(ctx context.Context, w *world) (err error) {
-	o, err := s.options(w)
+	o, over, err := s.options(w)
 	if err != nil {
 		return usageError{err}
 	}
@@ -52,6 +56,12 @@ func (s *sendCommand) Run(ctx context.Context, w *world) (err error) {
 	if refused != nil {
 		defer func() { err = errors.Join(err, refused.Close()) }()
 		o.Refused = jsonLines(refused)
+	}
+	if over != nil {
+		if o.NATS, err = bus.Connect(ctx, *over); err != nil {
+			return err
+		}
+		defer o.NATS.Close()
 	}
 	show, clear := s.progress(w, in)
 	o.Progress = show
@@ -87,29 +97,41 @@ func (s *sendCommand) transmit(ctx context.Context, o sender.Options, in *input)
 // sourceName is how the configuration wants sources named.
 var sourceName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$`)
 
-// options checks the flags and reads the credentials.
-func (s *sendCommand) options(w *world) (o sender.Options, err error) {
-	switch {
-	case s.Batch < 1 || s.Batch > sender.MaxBatch:
-		return o, fmt.Errorf("--batch must be 1 to %d", sender.MaxBatch)
-	case s.Parallel < 1 || s.Parallel > sender.MaxParallel:
-		return o, fmt.Errorf("--parallel must be 1 to %d", sender.MaxParallel)
-	case s.RetryFor < 0:
-		return o, errors.New("--retry-for must not be below 0s")
-	case s.FromLine < 1:
-		return o, errors.New("--from-line must be 1 or above")
-	case s.Source != "" && !sourceName.MatchString(s.Source):
-		return o, errors.New("--source must be 1 to 64 letters, digits, - and _, beginning with a letter or digit")
+// options checks the flags and reads the credentials. over is the connection to make first, if it goes over NATS.
+func (s *sendCommand) options(w *world) (o sender.Options, over *bus.Options, err error) {
+	if err := s.check(); err != nil {
+		return o, nil, err
 	}
 	o = sender.Options{
-		URL: s.URL, Batch: s.Batch, Parallel: s.Parallel, RetryFor: s.RetryFor, Language: language(w),
-		UserAgent: "carrier-send/" + version().Version,
+		Batch: s.Batch, Parallel: s.Parallel, RetryFor: s.RetryFor, Language: language(w), UserAgent: "carrier-send/" + version().Version,
 	}
 	if s.DryRun {
-		return o, nil
+		return o, nil, nil
 	}
+	if over, err = s.overNATS(w); over != nil || err != nil {
+		o.Source = s.Source
+		return o, over, err
+	}
+	o.URL = cmp.Or(s.URL, "http://127.0.0.1:8080")
 	o.Key, o.SigningKey, err = s.credentials(w)
-	return o, err
+	return o, nil, err
+}
+
+// check checks what one flag alone can have wrong.
+func (s *sendCommand) check() error {
+	switch {
+	case s.Batch < 1 || s.Batch > sender.MaxBatch:
+		return fmt.Errorf("--batch must be 1 to %d", sender.MaxBatch)
+	case s.Parallel < 1 || s.Parallel > sender.MaxParallel:
+		return fmt.Errorf("--parallel must be 1 to %d", sender.MaxParallel)
+	case s.RetryFor < 0:
+		return errors.New("--retry-for must not be below 0s")
+	case s.FromLine < 1:
+		return errors.New("--from-line must be 1 or above")
+	case s.Source != "" && !sourceName.MatchString(s.Source):
+		return errors.New("--source must be 1 to 64 letters, digits, - and _, beginning with a letter or digit")
+	}
+	return nil
 }
 
 // credentials are the API key or the signing key: a flag's before the environment's, and of the environment's the
@@ -250,10 +272,7 @@ func (s *sendCommand) print(w *world, summary *sender.Summary) error {
 	if !s.JSON {
 		return summary.WriteText(w.stdout)
 	}
-	enc := json.NewEncoder(w.stdout)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	return enc.Encode(summary)
+	return encodeJSON(w.stdout, summary)
 }
 
 // outcome is the command's error: nil only if everything was sent and nothing refused.
