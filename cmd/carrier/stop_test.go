@@ -23,7 +23,7 @@ func TestSIGTERM(t *testing.T) {
 	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL})
 	file := settings.File(t)
 	p, c := serveCarrier(t, settings, file)
-	l := startLoad(t, seed, up, c)
+	l := startLoad(t, seed, up, c, 800)
 
 	inFlight, unanswered := 0, 0
 	for range rounds {

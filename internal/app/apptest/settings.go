@@ -21,6 +21,7 @@ type Settings struct {
 	ReorderWindow       time.Duration // Default 2m.
 	Push                string        // The section push in YAML's flow form; default QuickPush.
 	LogLevel            string        // Default info.
+	NATS                string        // The section nats in YAML's flow form; default none.
 	TrustedProxies      string        // A network in CIDR form whose X-Forwarded-For is believed; default none.
 
 	Key           string // Of the source "scanner".
@@ -78,6 +79,7 @@ func (s *Settings) YAML() string {
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
 	line("log: {level: %s, format: json}", cmp.Or(s.LogLevel, "info"))
+	line("nats: %s", cmp.Or(s.NATS, "{}"))
 	line("sources:")
 	line("  - {name: %s, api_key: %q}", Scanner, s.Key)
 	line("  - {name: %s, signing_secret: %q}", Depot, s.SigningSecret)
