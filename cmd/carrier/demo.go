@@ -19,6 +19,7 @@ type demoCommand struct {
 	Listen        string        `default:"127.0.0.1:8080" help:"Where events are taken; a free port if it is taken."`
 	AdminListen   string        `default:"127.0.0.1:8081" help:"Where the admin API is; a free port if it is taken."`
 	SandboxListen string        `default:"127.0.0.1:8090" help:"Where the upstream simulator is; a free port if it is taken."`
+	NATSListen    string        `name:"nats-listen" default:"127.0.0.1:4222" help:"Where the NATS server is; a free port if it is taken."`
 	LogLevel      string        `default:"error" enum:"debug,info,warn,error" help:"debug shows every push."`
 }
 
@@ -29,7 +30,7 @@ func (d *demoCommand) Run(ctx context.Context, w *world) error {
 	return demo.Run(ctx, demo.Options{
 		For: d.For, Faults: d.Faults, Rate: d.Rate, Out: w.stdout,
 		Log: telemetry.NewLogger(w.stderr, d.LogLevel, "text"), Version: version().Version, Command: calledAs(),
-		Listen: d.Listen, AdminListen: d.AdminListen, SandboxListen: d.SandboxListen,
+		Listen: d.Listen, AdminListen: d.AdminListen, SandboxListen: d.SandboxListen, NATSListen: d.NATSListen,
 	})
 }
 

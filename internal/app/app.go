@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"carrier/internal/admin"
+	"carrier/internal/bus"
 	"carrier/internal/config"
 	"carrier/internal/ingest"
 	"carrier/internal/orders"
@@ -43,7 +44,11 @@ type App struct {
 	pusher  *pathpush.Pusher
 	replays *replay.Runner
 	orders  *orders.Service
-	feedTo  atomic.Pointer[pathpush.Pusher] // the same; the store's goroutine reads it
+	bus     *bus.Bus // nil: NATS is off
+
+	feedTo   atomic.Pointer[pathpush.Pusher] // the same as above, for the store's goroutine
+	noticeTo atomic.Pointer[bus.Bus]
+
 	server  *server.Server
 	metrics *telemetry.Metrics
 	admin   *admin.Service
@@ -84,6 +89,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := a.newReplays(); err != nil {
 		return err
 	}
+	if err := a.newBus(ctx, webhook.Desk, o.Version); err != nil {
+		return err
+	}
 	if err := a.newOrders(o.Version); err != nil {
 		return err
 	}
@@ -113,7 +121,7 @@ func (a *App) openStore() (err error) {
 	if err != nil {
 		return fmt.Errorf("store.key_file: %w", err)
 	}
-	a.store, err = pebble.Open(folder, pebble.Options{
+	options := pebble.Options{
 		Machine:        state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)},
 		NoTokenWait:    time.Duration(a.cfg.Push.NoTokenWait),
 		DiscardUnknown: a.cfg.Push.UnknownWaybills == config.UnknownDiscard,
@@ -122,7 +130,11 @@ func (a *App) openStore() (err error) {
 		MinFreeBytes:   uint64(a.cfg.Store.MinFree),
 		Feed:           a.feed,
 		Logger:         a.log.With("part", "store"),
-	})
+	}
+	if a.cfg.NATS.On() {
+		options.Notify = a.notify
+	}
+	a.store, err = pebble.Open(folder, options)
 	return err
 }
 
@@ -192,10 +204,12 @@ func (a *App) Run(ctx context.Context) error {
 	defer stop()
 	pushing, stopPushing := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopPushing()
+	telling, stopTelling := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopTelling()
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
 
-	var intake, pushes, watch errgroup.Group
+	var intake, pushes, outcomes, watch errgroup.Group
 	failing := func(err error) error {
 		if err != nil {
 			stop()
@@ -205,6 +219,10 @@ func (a *App) Run(ctx context.Context) error {
 	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
 	pushes.Go(func() error { return failing(a.replays.Run(pushing)) })
+	if a.bus != nil {
+		intake.Go(func() error { return failing(a.bus.Run(ctx)) })
+		outcomes.Go(func() error { return failing(a.bus.RunOutcomes(telling)) })
+	}
 	watch.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
 
 	<-ctx.Done()
@@ -213,9 +231,11 @@ func (a *App) Run(ctx context.Context) error {
 	intakeErr := intake.Wait()
 	stopPushing()
 	pushErr := pushes.Wait()
+	stopTelling() // What is not told yet waits in the store for the next start.
+	outcomesErr := outcomes.Wait()
 	stopWatching()
 	adminErr := watch.Wait()
-	return errors.Join(intakeErr, pushErr, adminErr, a.Close())
+	return errors.Join(intakeErr, pushErr, outcomesErr, adminErr, a.Close())
 }
 
 // onStop has f called by Close.
@@ -254,6 +274,9 @@ func (a *App) ready() (degraded []string, err error) {
 			degraded = append(degraded, fmt.Sprintf("account %s: the breaker of %s is open since %s (%s)",
 				s.DeliveryID, s.Breakers[0].Host, s.Breakers[0].Since.UTC().Format(time.RFC3339), s.Breakers[0].OpenedBy))
 		}
+	}
+	if a.bus != nil {
+		degraded = append(degraded, a.bus.Degraded()...)
 	}
 	if a.stopping.Load() {
 		return degraded, errStopping

@@ -40,8 +40,20 @@ func (a *App) newOrders(version string) error {
 	return nil
 }
 
-// newDispatcher makes the way to an account's dispatch system; nil if it has none.
+// newDispatcher makes the way to an account's dispatch system: over NATS, and where nobody is there the hook.
 func (a *App) newDispatcher(c *config.Account, version string) (orders.Dispatcher, error) {
+	hook, err := a.newHook(c, version)
+	switch {
+	case err != nil || a.bus == nil:
+		return hook, err
+	case hook == nil:
+		return a.bus, nil
+	}
+	return orders.First{a.bus, hook}, nil
+}
+
+// newHook makes an account's HTTP hook; nil if it has none.
+func (a *App) newHook(c *config.Account, version string) (orders.Dispatcher, error) {
 	if c.Orders.URL == "" {
 		return nil, nil
 	}

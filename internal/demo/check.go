@@ -33,6 +33,8 @@ type summary struct {
 	tooLate    int
 	badOrders  []string // what is wrong about orders
 
+	told int // pushes that the dispatch system heard to be delivered
+
 	errors []error
 }
 
@@ -44,7 +46,7 @@ const drainFor = 60 * time.Second
 func (d *demo) settleAndCheck(ctx context.Context) *summary {
 	_ = d.box.SetFaults(sandbox.Faults{}) // The end must not be a matter of luck.
 	deadline := time.Now().Add(drainFor)
-	for d.open() > 0 && time.Now().Before(deadline) && sleep(ctx, 100*time.Millisecond) {
+	for !d.settled(ctx) && time.Now().Before(deadline) && sleep(ctx, 100*time.Millisecond) {
 	}
 	t := d.traffic
 	t.mu.Lock()
@@ -53,6 +55,9 @@ func (d *demo) settleAndCheck(ctx context.Context) *summary {
 		took: time.Since(t.start), sent: t.sent, verdicts: t.verdicts, errors: t.errors,
 		pushes: d.app.Store().Stats().Pushes[DeliveryID], upstream: d.box.Stats(), waybills: len(t.acked),
 		orders: len(t.ordered), tokensLate: t.tokensLate, cancelled: len(t.cancelled), tooLate: t.tooLate,
+	}
+	if s.told = d.dispatch.heard(store.Delivered.String()); s.told < int(s.pushes[store.Delivered]) {
+		s.lost = append(s.lost, fmt.Sprintf("the dispatch system heard of %d of %d delivered pushes", s.told, s.pushes[store.Delivered]))
 	}
 	for waybill, ids := range t.acked {
 		d.checkWaybill(ctx, s, waybill, ids)
@@ -103,6 +108,14 @@ func (d *demo) checkOrder(ctx context.Context, orderID, waybill string, cancelle
 		return fmt.Errorf("waybill %s is %s, and the merchant was told that it is cancelled: %t", waybill, w.Stage, cancelled)
 	}
 	return nil
+}
+
+// settled tells whether all that was published is taken, all that was taken is decided and pushed, and all that was
+// delivered is told.
+func (d *demo) settled(ctx context.Context) bool {
+	untaken, err := d.dispatch.untaken(ctx)
+	return err == nil && untaken == 0 && d.open() == 0 &&
+		d.dispatch.heard(store.Delivered.String()) >= int(d.app.Store().Stats().Pushes[DeliveryID][store.Delivered])
 }
 
 // open counts what is not decided yet: pushes pending and events held.
@@ -178,6 +191,7 @@ func (s *summary) print(w io.Writer) {
 			p("    %-18s %6d", v, n)
 		}
 	}
+	p("    %-18s %6d   (into the stream of the NATS server)", published, s.verdicts[published])
 	for _, status := range store.Statuses() {
 		text := ""
 		if status == store.Failed && s.pushes[status] > 0 {
@@ -185,6 +199,7 @@ func (s *summary) print(w io.Writer) {
 		}
 		p("  pushes %-13s %6d%s", status, s.pushes[status], text)
 	}
+	p("  outcomes told        %6d   (pushes delivered, heard over NATS)", s.told)
 	p("  requests upstream    %6d   (%d busy, %d access_tokens refused, %d cut after they were applied)", s.upstream.Pushes,
 		s.upstream.Errcodes[-1], s.upstream.Errcodes[42001]+s.upstream.Errcodes[40001]+s.upstream.Errcodes[40014],
 		s.upstream.Unanswered)

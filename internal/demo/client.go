@@ -13,6 +13,9 @@ import (
 	"carrier/internal/config"
 )
 
+// clientTimeout is how long the service may take for an answer.
+const clientTimeout = 10 * time.Second
+
 // client is a courier's backend, as far as the service sees it: HTTP with a key.
 type client struct {
 	events, admin string // base URLs
@@ -24,7 +27,7 @@ func newClient(a *app.App, c *config.Config) client {
 	return client{
 		events: "http://" + a.Addr(), admin: "http://" + a.AdminAddr(),
 		key: c.Sources[0].APIKey.Reveal(), token: c.Admin.Tokens[0].Token.Reveal(),
-		http: &http.Client{Timeout: 10 * time.Second},
+		http: &http.Client{Timeout: clientTimeout},
 	}
 }
 
@@ -45,10 +48,13 @@ type result struct {
 	Seq     uint64 `json:"seq"`
 }
 
+// published stands for the verdict of an event that the NATS server has: the service takes it from there.
+const published = "published"
+
 // acked tells whether the service promised to keep the event.
 func (r *result) acked() bool {
 	switch r.Verdict {
-	case "accepted", "held", "ignored", "duplicate":
+	case "accepted", "held", "ignored", "duplicate", published:
 		return true
 	}
 	return false

@@ -1,10 +1,11 @@
-// Package demo runs the whole product without any set-up: the upstream simulator, the service on a temporary store,
-// and sample traffic that goes the whole way: a merchant orders at WeChat, WeChat asks the service and brings the
-// waybill's Token, scans come in (some before their Token, some late, some twice, some in bulk), they are pushed, and
+// Package demo runs the whole product without any set-up: the upstream simulator, the service on a temporary store with
+// a NATS server inside, and sample traffic that goes the whole way: a merchant orders at WeChat, WeChat asks the service,
+// which asks the courier's dispatch system over NATS, and brings the waybill's Token; scans come in over HTTP and NATS
+// (some before their Token, some late, some twice, some in bulk), they are pushed, the dispatch system hears of it, and
 // the trace is read back and compared. Some orders are cancelled, in time and too late.
 //
 //	merchant.go  orders and cancels at the simulator         traffic.go, story.go  what is ordered and scanned
-//	dispatch.go  the courier's side that the service asks    check.go              what became of it
+//	dispatch.go  the courier's dispatch system, on NATS       check.go              what became of it
 package demo
 
 import (
@@ -41,7 +42,7 @@ type Options struct {
 	Version string
 	Command string // How the user calls this program, in the lines to try.
 	// Listen and AdminListen are where the service listens; a port that is taken is replaced by a free one.
-	Listen, AdminListen, SandboxListen string
+	Listen, AdminListen, SandboxListen, NATSListen string
 }
 
 // demo is one run.
@@ -81,23 +82,22 @@ func (d *demo) run(ctx context.Context, dir string) error {
 		return err
 	}
 	d.boxURL = "http://" + upstream.Addr().String()
-	d.dispatch = newDispatch()
-	asked, err := listen(ctx, "127.0.0.1:0")
-	if err != nil {
-		return errors.Join(err, upstream.Close())
-	}
-	c := d.config(dir, "http://"+asked.Addr().String())
+	c := d.config(dir)
 	a, err := d.newApp(ctx, c)
 	if err != nil {
-		return errors.Join(err, upstream.Close(), asked.Close())
+		return errors.Join(err, upstream.Close())
 	}
 	d.app = a
 	d.box = d.newSandbox(&c.Accounts[0])
 	serve(serving, &g, upstream, d.box)
-	serve(serving, &g, asked, d.dispatch)
 	appDone := make(chan error, 1)
 	g.Go(func() error { appDone <- a.Run(serving); return nil })
 
+	d.dispatch = newDispatch()
+	defer d.dispatch.close()
+	if err := d.dispatch.connect(a.NATSURL()); err != nil {
+		return errors.Join(err, stopApp(stop, appDone))
+	}
 	d.client = newClient(a, c)
 	d.merchant = newMerchant(d.boxURL)
 	defer d.merchant.http.CloseIdleConnections()
@@ -251,12 +251,13 @@ func free(addr string) string {
 }
 
 // config is a configuration for one account on the sandbox, with short waits so that one sees what happens.
-// dispatchURL is where orders are asked about.
-func (d *demo) config(dir, dispatchURL string) *config.Config {
+func (d *demo) config(dir string) *config.Config {
 	c := config.Default()
 	c.Server.Listen, c.Server.AdminListen = free(d.o.Listen), free(d.o.AdminListen)
 	c.Store.URL = config.DSN("file:" + filepath.Join(dir, "store"))
 	c.Store.MinFree = 0
+	c.NATS.URL = config.NATSEmbeddedURL
+	c.NATS.Embedded = config.NATSEmbedded{Listen: free(d.o.NATSListen), StoreDir: filepath.Join(dir, "nats")}
 	c.State.ReorderWindow = config.Duration(3 * time.Second)
 	c.Push.Retry.Initial = config.Duration(100 * time.Millisecond)
 	c.Push.Retry.Max = config.Duration(2 * time.Second)
@@ -266,7 +267,6 @@ func (d *demo) config(dir, dispatchURL string) *config.Config {
 	account.BaseURL, account.FallbackBaseURL = d.boxURL, ""
 	account.Timeout = config.Duration(5 * time.Second)
 	account.Callback = config.Callback{Token: config.Secret(rand.Text()), EncodingAESKey: config.Secret(encodingAESKey())}
-	account.Orders = config.Orders{URL: dispatchURL, Secret: config.Secret(d.dispatch.secret())}
 	c.Accounts = []config.Account{account}
 	c.Sources = []config.Source{{Name: "demo", APIKey: config.Secret(secret())}}
 	c.Admin.Tokens = []config.AdminToken{{Name: "demo", Token: config.Secret(secret()), Role: config.RoleOperator}}

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func options(out *bytes.Buffer) Options {
 	return Options{
 		For: time.Second, Rate: 20, Out: out, Log: slog.New(slog.DiscardHandler), Version: "test",
-		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0",
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", SandboxListen: "127.0.0.1:0", NATSListen: "127.0.0.1:0",
 	}
 }
 
@@ -33,7 +33,7 @@ func TestDemo(t *testing.T) {
 		if err := Run(t.Context(), o); err != nil {
 			t.Errorf("faults %t: %v\n%s", faults, err, &out)
 		}
-		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback"} {
+		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback", "outcomes told"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
 			}

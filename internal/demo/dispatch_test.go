@@ -2,44 +2,69 @@ package demo
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/base64"
-	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
+
+	"carrier/internal/bus/natstest"
 )
 
 // TestDispatch has an order scanned once, before its answer, and only if the service asks.
 func TestDispatch(t *testing.T) {
+	srv := natstest.Start(t, nil)
 	d := newDispatch()
+	if err := d.connect(srv.URL()); err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
 	scanned := ""
 	done := d.sendCourier("order-1", func(_ context.Context, waybill string) { scanned += waybill })
-	ask := func(key []byte, event string) int {
-		body := `{"event":"` + event + `","order_id":"order-1","waybill_id":"W1"}`
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte("id-1.1700000000." + body))
-		r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(body)).WithContext(t.Context())
-		r.Header.Set("webhook-id", "id-1")
-		r.Header.Set("webhook-timestamp", "1700000000")
-		r.Header.Set("webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
-		w := httptest.NewRecorder()
-		d.ServeHTTP(w, r)
-		return w.Code
+	service := srv.Connect()
+	ask := func(event string) string {
+		t.Helper()
+		reply, err := service.RequestWithContext(t.Context(), "carrier.orders.SF."+event,
+			[]byte(`{"event":"`+event+`","order_id":"order-1","waybill_id":"W1"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(reply.Data)
 	}
-	if status := ask([]byte("another"), "add_waybill"); status != http.StatusUnauthorized || scanned != "" {
-		t.Errorf("somebody else is answered %d, and %q was scanned", status, scanned)
-	}
+	const yes = `{"result_code":0,"result_msg":"ok"}`
 	for range 2 {
-		if status := ask(d.key, "add_waybill"); status != http.StatusOK {
-			t.Errorf("the service is answered %d", status)
+		if got := ask("add_waybill"); got != yes {
+			t.Errorf("the service is answered %s", got)
 		}
 	}
 	if <-done; scanned != "W1" {
 		t.Errorf("scanned %q, want W1 once", scanned)
 	}
-	if status := ask(d.key, "cancel_waybill"); status != http.StatusOK || scanned != "W1" {
-		t.Errorf("a cancellation is answered %d, and %q was scanned", status, scanned)
+	if got := ask("cancel_waybill"); got != yes || scanned != "W1" {
+		t.Errorf("a cancellation is answered %s, and %q was scanned", got, scanned)
+	}
+}
+
+// TestDispatchHears counts outcomes once each.
+func TestDispatchHears(t *testing.T) {
+	srv := natstest.Start(t, nil)
+	d := newDispatch()
+	if err := d.connect(srv.URL()); err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	service := srv.Connect()
+	for _, body := range []string{`{"seq":1,"status":"delivered"}`, `{"seq":1,"status":"delivered"}`, `no JSON`, `{"seq":2,"status":"failed"}`,
+		`{"seq":2,"status":"delivered"}`, `{"seq":3,"status":"rejected"}`} {
+		if err := service.Publish("carrier.outcomes.SF.x", []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := service.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for d.heard("rejected") == 0 && t.Context().Err() == nil {
+		if err := d.conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if delivered, failed := d.heard("delivered"), d.heard("failed"); delivered != 2 || failed != 1 {
+		t.Errorf("heard of %d delivered and %d failed pushes, want 2 and 1", delivered, failed)
 	}
 }

@@ -14,6 +14,7 @@ func (d *demo) printLines() {
 
   events   %[1]s   (webhook)
   admin    %[2]s   (API, /docs, /metrics, /readyz)
+  NATS     %[14]s   (scans in, outcomes out)
   upstream %[3]s   (simulator of WeChat; open it in a browser)
 
   export CARRIER_API_KEY=%[4]s
@@ -47,6 +48,12 @@ Lines to try 可以试试:
   %[11]s pushes replay --status failed --dry-run
   %[11]s pushes replay --status failed --because 'WeChat knows them now'
 
+  # the same over NATS: a scan into the stream, one as a request with its verdict, and what becomes of all pushes  通过 NATS
+  nats -s %[14]s pub carrier.events.try '{"id":"try-4","delivery_id":"%[6]s","waybill_id":"%[7]s","action_type":200001,"action_time":%[8]d,"action_msg":"到达深圳"}'
+  nats -s %[14]s request carrier.submit.try '{"id":"try-5","delivery_id":"%[6]s","waybill_id":"%[7]s","action_type":300002,"action_time":%[9]d,"action_msg":"正在派件"}'
+  nats -s %[14]s sub 'carrier.outcomes.>'
+  nats -s %[14]s micro stats carrier
+
   # let upstream fail, watch the breaker, and heal it  让微信侧出错，观察熔断，再恢复
   curl -s -X PUT %[3]s/_sandbox/faults -d '{"outage":true}'
   %[11]s accounts list
@@ -54,5 +61,5 @@ Lines to try 可以试试:
 
 Sample traffic is running; Ctrl-C ends it with a summary. 示例流量运行中，按 Ctrl-C 结束并输出汇总。
 `, c.events, c.admin, d.boxURL, c.key, c.token, DeliveryID, d.playground, now-60, now-30, now,
-		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder)
+		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder, d.app.NATSURL())
 }

@@ -109,6 +109,8 @@ func (t *traffic) deliver(ctx context.Context, events []event) {
 		t.inBulk(ctx, events)
 	case 1:
 		t.shuffled(ctx, events)
+	case 2:
+		t.streamed(ctx, events)
 	default:
 		t.oneByOne(ctx, events)
 	}
@@ -230,13 +232,29 @@ func (t *traffic) shuffled(ctx context.Context, events []event) {
 	t.oneByOne(ctx, events)
 }
 
+// streamed is a sorting centre, whose scans go into the stream.
+func (t *traffic) streamed(ctx context.Context, events []event) {
+	for i := range events {
+		if !sleep(ctx, time.Duration(rand.IntN(300))*time.Millisecond) {
+			return
+		}
+		if err := t.d.dispatch.publish(context.WithoutCancel(ctx), &events[i]); t.fine(err) {
+			t.keep(events[i].WaybillID, &result{ID: events[i].ID, Verdict: published})
+		}
+	}
+}
+
 // one sends an event and waits for its answer, even if time is up meanwhile: a cut request has no known outcome. It is
 // false if there is none, or if time was up before.
 func (t *traffic) one(ctx context.Context, e *event) (result, bool) {
 	if ctx.Err() != nil {
 		return result{}, false
 	}
-	r, err := t.d.client.send(context.WithoutCancel(ctx), e)
+	send := t.d.client.send
+	if last := e.WaybillID[len(e.WaybillID)-1]; last%2 == 1 { // A parcel's scans come one way.
+		send = t.d.dispatch.submit
+	}
+	r, err := send(context.WithoutCancel(ctx), e)
 	if !t.fine(err) {
 		return result{}, false
 	}

@@ -55,6 +55,19 @@ type Answer struct {
 	Quota       int64             // Of check_biz and get_quota: waybills left.
 }
 
+// First asks one dispatch system after another, until one is there.
+type First []Dispatcher
+
+// Ask asks the next one only if there is nobody at the one before: a dispatch system that was asked may have acted.
+func (f First) Ask(ctx context.Context, q Question) (Answer, error) {
+	for _, d := range f {
+		if answer, err := d.Ask(ctx, q); !errors.Is(err, ErrNobody) {
+			return answer, err
+		}
+	}
+	return Answer{}, ErrNobody
+}
+
 // nobody is the dispatch system of an account that has none.
 type nobody struct{}
 

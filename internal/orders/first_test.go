@@ -1,0 +1,48 @@
+package orders
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+// answers is a dispatch system that says what it is told to.
+type answers struct {
+	waybill string
+	err     error
+	asked   int
+}
+
+func (a *answers) Ask(context.Context, Question) (Answer, error) {
+	a.asked++
+	return Answer{WaybillID: a.waybill}, a.err
+}
+
+func TestFirst(t *testing.T) {
+	slow := errors.New("no answer in time")
+	tests := []struct {
+		name    string
+		first   answers
+		second  answers
+		want    string
+		err     error
+		further int // How often the second is asked.
+	}{
+		{"the first answers", answers{waybill: "A"}, answers{waybill: "B"}, "A", nil, 0},
+		{"nobody is there", answers{err: ErrNobody}, answers{waybill: "B"}, "B", nil, 1},
+		{"the first may have acted", answers{err: slow}, answers{waybill: "B"}, "", slow, 0},
+		{"nobody anywhere", answers{err: ErrNobody}, answers{err: ErrNobody}, "", ErrNobody, 1},
+		{"the second fails", answers{err: ErrNobody}, answers{err: slow}, "", slow, 1},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := First{&tt.first, &tt.second}.Ask(t.Context(), Question{})
+			if got.WaybillID != tt.want || !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
+				t.Errorf("got %q, %v; want %q, %v", got.WaybillID, err, tt.want, tt.err)
+			}
+			if tt.first.asked != 1 || tt.second.asked != tt.further {
+				t.Errorf("asked %d and %d times, want 1 and %d", tt.first.asked, tt.second.asked, tt.further)
+			}
+		})
+	}
+}
