@@ -13,3 +13,8 @@ var OpenAPI string
 //
 //go:embed event.schema.json
 var EventSchema string
+
+// AsyncAPI is the description of the NATS interface, AsyncAPI 3.0 in YAML. It refers to OpenAPI as openapi.yaml.
+//
+//go:embed asyncapi.yaml
+var AsyncAPI string

@@ -280,15 +280,6 @@ func isJSON(mediaType string) bool {
 	return mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
-// Validate holds a value (as jsonschema.UnmarshalJSON gives it) against the schema at a JSON Pointer.
-func (d *Document) Validate(pointer string, value any, strict bool) error {
-	s, err := d.Schema(pointer, strict)
-	if err != nil {
-		return err
-	}
-	return s.Validate(value)
-}
-
 // sameStatus compares the status that a problem tells with the answer's.
 func sameStatus(x *Exchange) error {
 	if !strings.HasPrefix(x.AnswerHead.Get("Content-Type"), "application/problem+json") {

@@ -16,4 +16,6 @@
 //
 // Not checked: that the credentials are those that the operation asks for, bodies that are no JSON (they are a string,
 // and that is all), and NDJSON line by line.
+//
+// [Async] does the same for messages and the description of the NATS interface.
 package apicheck

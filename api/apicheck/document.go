@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -15,19 +14,17 @@ import (
 	"carrier/api"
 )
 
-// Document is the description, ready to be asked. It is safe for concurrent use.
+// Document is the description of the HTTP interface, ready to be asked. It is safe for concurrent use.
 type Document struct {
+	*description
 	Kin *openapi3.T // As kin-openapi reads it.
-
-	root     map[string]any // As it was written.
-	mu       sync.Mutex     // Of the two compilers, and what they made.
-	open     *jsonschema.Compiler
-	closed   *jsonschema.Compiler // Its schemas take no member that they don't name.
-	compiled map[string]*jsonschema.Schema
 }
 
-// location names the description to the compilers.
-const location = "carrier:openapi"
+// The descriptions' addresses to the compilers. One refers to the other by the last part.
+const (
+	openapiLocation  = "https://carrier.invalid/openapi.yaml"
+	asyncapiLocation = "https://carrier.invalid/asyncapi.yaml"
+)
 
 var load = sync.OnceValues(func() (*Document, error) { return Parse(api.OpenAPI) })
 
@@ -40,11 +37,8 @@ func Parse(text string) (*Document, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the API's description: %w", err)
 	}
-	d := &Document{Kin: kin, compiled: map[string]*jsonschema.Schema{}}
-	if d.root, err = tree(text); err != nil {
-		return nil, err
-	}
-	if d.open, err = compiler(d.root); err != nil {
+	open, err := tree(text)
+	if err != nil {
 		return nil, err
 	}
 	strict, err := tree(text)
@@ -52,8 +46,11 @@ func Parse(text string) (*Document, error) {
 		return nil, err
 	}
 	closeAll(strict)
-	d.closed, err = compiler(strict)
-	return d, err
+	d, err := describe(openapiLocation, map[string]any{openapiLocation: open}, map[string]any{openapiLocation: strict})
+	if err != nil {
+		return nil, err
+	}
+	return &Document{d, kin}, nil
 }
 
 // tree is the description as plain values, numbers as they were written.
@@ -71,90 +68,6 @@ func tree(text string) (map[string]any, error) {
 		return nil, fmt.Errorf("reading the API's description: it is %T, not an object", value)
 	}
 	return root, nil
-}
-
-func compiler(root map[string]any) (*jsonschema.Compiler, error) {
-	c := jsonschema.NewCompiler()
-	c.DefaultDraft(jsonschema.Draft2020)
-	c.AssertFormat()
-	if err := c.AddResource(location, root); err != nil {
-		return nil, fmt.Errorf("reading the API's description: %w", err)
-	}
-	return c, nil
-}
-
-// Node is a place in the description.
-type Node struct {
-	Value   any
-	Pointer string // A JSON Pointer from the root.
-}
-
-// At is the node at a path of member names, with references followed.
-func (d *Document) At(path ...string) (Node, bool) {
-	n := Node{Value: d.root}
-	for _, name := range path {
-		var ok bool
-		if n, ok = d.Member(n, name); !ok {
-			return Node{}, false
-		}
-	}
-	return n, true
-}
-
-// Member is a member of an object, with a reference followed.
-func (d *Document) Member(n Node, name string) (Node, bool) {
-	object, ok := n.Value.(map[string]any)
-	if !ok {
-		return Node{}, false
-	}
-	value, ok := object[name]
-	if !ok {
-		return Node{}, false
-	}
-	found := Node{value, n.Pointer + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(name)}
-	if ref, is := member(value, "$ref").(string); is && strings.HasPrefix(ref, "#/") && !isSchema(found.Pointer) {
-		return d.At(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
-	}
-	return found, true
-}
-
-// isSchema tells schemas: a reference in one may have members beside it that count too.
-func isSchema(pointer string) bool { return strings.HasSuffix(pointer, "/schema") }
-
-// Names lists an object's members in order.
-func (n Node) Names() []string {
-	object, _ := n.Value.(map[string]any)
-	return slices.Sorted(maps.Keys(object))
-}
-
-func member(value any, name string) any {
-	object, _ := value.(map[string]any)
-	return object[name]
-}
-
-// Schema compiles the schema at a JSON Pointer. Strict says that members which it does not name are wrong.
-func (d *Document) Schema(pointer string, strict bool) (*jsonschema.Schema, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	key := fmt.Sprint(strict, pointer)
-	if s := d.compiled[key]; s != nil {
-		return s, nil
-	}
-	c := d.open
-	if strict {
-		c = d.closed
-	}
-	s, err := c.Compile(location + "#" + escape(pointer))
-	if err != nil {
-		return nil, fmt.Errorf("the schema at %s: %w", pointer, err)
-	}
-	d.compiled[key] = s
-	return s, nil
-}
-
-// escape makes a fragment of a JSON Pointer (RFC 6901, section 6).
-func escape(pointer string) string {
-	return strings.NewReplacer("%", "%25", "{", "%7B", "}", "%7D", " ", "%20").Replace(pointer)
 }
 
 // closeAll closes every schema of the description. Where a schema stands that others build upon (a component, a part of
