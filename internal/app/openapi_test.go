@@ -92,7 +92,7 @@ func TestReadsFollowTheDescription(t *testing.T) {
 	s.ask(t, 200, "POST", "/admin/v1/waybills/SF/BUSY2/freeze", `{"reason":"盘点 18666666666"}`)
 	s.ask(t, 200, "POST", "/admin/v1/accounts/ZTO/pause", `{"reason":"维护"}`)
 	s.ask(t, 202, "POST", "/admin/v1/replays", `{"filter":{"status":"failed","since":"24h"},"reason":"补推"}`)
-	paths := []string{"/livez", "/readyz", "/metrics", "/openapi.yaml", "/docs", "/docs/docs.js", "/docs/docs.css", "/docs/swagger-ui.css",
+	paths := []string{"/livez", "/readyz", "/metrics", "/openapi.yaml", "/asyncapi.yaml", "/docs", "/docs/docs.js", "/docs/docs.css", "/docs/swagger-ui.css",
 		"/docs/swagger-ui-bundle.js", "/docs/favicon-32x32.png", "/admin/v1/accounts", "/admin/v1/replays", "/admin/v1/replays/1",
 		"/admin/v1/dead-letters", "/admin/v1/audit", "/admin/v1/stats"}
 	for _, w := range []string{"DONE", "HELD", "REFUSED", "BUSY", "BUSY2", "BARE"} {

@@ -51,6 +51,7 @@ func calls(seq uint64) []call {
 		{true, "GET", "/readyz", anyone, "", 200},
 		{true, "GET", "/metrics", anyone, "", 200},
 		{true, "GET", "/openapi.yaml", anyone, "", 200},
+		{true, "GET", "/asyncapi.yaml", anyone, "", 200},
 		{true, "GET", "/docs", anyone, "", 200},
 		{true, "GET", "/docs/docs.js", anyone, "", 200},
 		{true, "GET", "/admin/v1/pushes", viewer, "", 200},

@@ -12,13 +12,11 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/swaggest/swgui/v5/static"
 
-	"carrier/api"
 	"carrier/internal/problem"
 )
 
@@ -47,20 +45,19 @@ var docsAssets = map[string]docsAsset{
 	"docs.js":              {docsFiles, "docs/docs.js", "text/javascript; charset=utf-8"},
 }
 
-// openapiTag changes with the description, so that tools which poll it are answered in a few bytes.
-var openapiTag = sync.OnceValue(func() string {
-	sum := sha256.Sum256([]byte(api.OpenAPI))
-	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
-})
-
-// openapi serves the description itself. Programs of any origin may read it: it holds no secret.
-func openapi(c echo.Context) error {
-	h := docsHeaders(c)
-	h.Set("Content-Type", "application/yaml")
-	h.Set("ETag", openapiTag())
-	h.Set("Cache-Control", "no-cache")
-	http.ServeContent(c.Response(), c.Request(), "", time.Time{}, strings.NewReader(api.OpenAPI))
-	return nil
+// description serves one of the descriptions itself. Programs of any origin may read it: it holds no secret. Its ETag
+// changes with it, so that tools which poll it are answered in a few bytes.
+func description(text string) echo.HandlerFunc {
+	sum := sha256.Sum256([]byte(text))
+	tag := `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`
+	return func(c echo.Context) error {
+		h := docsHeaders(c)
+		h.Set("Content-Type", "application/yaml")
+		h.Set("ETag", tag)
+		h.Set("Cache-Control", "no-cache")
+		http.ServeContent(c.Response(), c.Request(), "", time.Time{}, strings.NewReader(text))
+		return nil
+	}
 }
 
 // docs serves the page. Its addresses are relative, so that it works behind a proxy that adds a prefix.

@@ -12,16 +12,20 @@ import (
 	"carrier/api"
 )
 
-func TestOpenAPIIsServed(t *testing.T) {
-	r := newRig(t)
-	w := r.do("GET", "/openapi.yaml", "", "Authorization", "")
-	wantStatus(t, w, http.StatusOK)
-	if w.Header().Get("Content-Type") != "application/yaml" || w.Body.String() != api.OpenAPI {
-		t.Errorf("got %d bytes as %q", w.Body.Len(), w.Header().Get("Content-Type"))
-	}
-	tag := w.Header().Get("ETag")
-	if w := r.do("GET", "/openapi.yaml", "", "If-None-Match", tag); tag == "" || w.Code != http.StatusNotModified || w.Body.Len() != 0 {
-		t.Errorf("asked again with %s: %d with %d bytes", tag, w.Code, w.Body.Len())
+func TestDescriptionsAreServed(t *testing.T) {
+	for path, want := range map[string]string{"/openapi.yaml": api.OpenAPI, "/asyncapi.yaml": api.AsyncAPI} {
+		t.Run(path, func(t *testing.T) {
+			r := newRig(t)
+			w := r.do("GET", path, "", "Authorization", "")
+			wantStatus(t, w, http.StatusOK)
+			if w.Header().Get("Content-Type") != "application/yaml" || w.Body.String() != want {
+				t.Errorf("got %d bytes as %q", w.Body.Len(), w.Header().Get("Content-Type"))
+			}
+			tag := w.Header().Get("ETag")
+			if w := r.do("GET", path, "", "If-None-Match", tag); tag == "" || w.Code != http.StatusNotModified || w.Body.Len() != 0 {
+				t.Errorf("asked again with %s: %d with %d bytes", tag, w.Code, w.Body.Len())
+			}
+		})
 	}
 }
 

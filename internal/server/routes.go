@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"carrier/api"
 	"carrier/internal/admin"
 )
 
@@ -33,7 +34,8 @@ func adminRoutes(o *Options) []route {
 		{http.MethodGet, "/livez", anyone, livez},
 		{http.MethodGet, "/readyz", anyone, readyz(o.Ready)},
 		{http.MethodGet, "/metrics", anyone, echo.WrapHandler(o.Metrics)},
-		{http.MethodGet, "/openapi.yaml", anyone, openapi},
+		{http.MethodGet, "/openapi.yaml", anyone, description(api.OpenAPI)},
+		{http.MethodGet, "/asyncapi.yaml", anyone, description(api.AsyncAPI)},
 		{http.MethodGet, "/docs", anyone, docs},
 		{http.MethodGet, "/docs/*", anyone, docsFile},
 
