@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
 	"internal/admin": {"internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
 		"internal/wechat"},
-	"internal/bus":          {"internal/ingest", "internal/orders", "internal/problem", "internal/state", "internal/store"},
+	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/wechat"},

@@ -1,0 +1,101 @@
+package bus
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"carrier/internal/bus/natstest"
+	"carrier/internal/orders"
+	"carrier/internal/store"
+)
+
+// TestNoSecretsLeave: of all that crosses the server, only what senders send and the question to the dispatch system
+// hold a Token or an event's text; the log holds none.
+func TestNoSecretsLeave(t *testing.T) {
+	server := natstest.Start(t, nil)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	var heard sync.Map // Subject and headers and body of each message, by number.
+	var count int
+	spy := server.Connect()
+	if _, err := spy.Subscribe(">", func(m *nats.Msg) {
+		count++
+		if !strings.HasPrefix(m.Subject, "carrier.submit.") && !strings.HasPrefix(m.Subject, "carrier.token.") && !strings.HasPrefix(m.Subject, "carrier.orders.") {
+			heard.Store(count, fmt.Sprint(m.Subject, m.Header, string(m.Data)))
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := spy.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var log lockedBuffer
+	n := fullNotice()
+	n.Number = 1
+	unfit := fullNotice()
+	unfit.Number, unfit.Event.DeliveryID = 2, "S F"
+	kept := &fakeStore{t: t, notices: []store.Notice{n, unfit}}
+	o := options(t, &fakeEvents{}, kept)
+	o.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	serve(t, server, o)
+	startTeller(t, js, o)
+
+	nc := server.Connect()
+	secrets := `"action_msg":"` + secretText + `","token":"` + secretToken + `"`
+	for _, id := range []string{"a", "bad", "no", "later"} {
+		asked(t, nc, "carrier.submit.s", nil, `{"id":"`+id+`",`+secrets+`}`)
+	}
+	asked(t, nc, "carrier.submit.s", nil, `{"id":"`+secretToken)
+	for _, body := range []string{`{"waybill_id":"W1","token":"%s"}`, `{"waybill_id":"W 1","token":"%s"}`, `{"waybill_id":"W1","token":"T","x":"%s"}`, `{"%s":1}`, `"%s`} {
+		asked(t, nc, "carrier.token.SF", nil, fmt.Sprintf(body, secretToken))
+	}
+	answering(t, server.Connect(), func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result_code":0}`)} })
+	if _, err := ask(within(t), nc, orders.Question{ID: "q", DeliveryID: "SF", Event: orders.AddWaybill, Body: secretToken + secretText}); err != nil {
+		t.Error(err)
+	}
+	eventually(t, func() bool { return kept.toldUpTo() == 2 }, func() string { return "not told" })
+	if err := spy.Flush(); err != nil {
+		t.Fatal(err)
+	}
+
+	messages := 0
+	heard.Range(func(_, m any) bool {
+		messages++
+		for _, secret := range []string{secretToken, "CANARY-TEXT"} {
+			if strings.Contains(m.(string), secret) {
+				t.Errorf("%s is in %s", secret, m)
+			}
+		}
+		return true
+	})
+	if messages < 12 {
+		t.Errorf("only %d messages were heard", messages)
+	}
+	if text := log.String(); strings.Contains(text, "CANARY") || !strings.Contains(text, "passed over") {
+		t.Errorf("the log is\n%s", text)
+	}
+}
+
+// lockedBuffer is a buffer that several goroutines write to.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}

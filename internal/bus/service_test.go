@@ -1,0 +1,415 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"carrier/internal/bus/natstest"
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+func asked(t *testing.T, nc *nats.Conn, subject string, h nats.Header, body string) *nats.Msg {
+	t.Helper()
+	reply, err := nc.RequestMsgWithContext(within(t), &nats.Msg{Subject: subject, Header: h, Data: []byte(body)})
+	if err != nil {
+		t.Fatalf("%s: %v", subject, err)
+	}
+	return reply
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestSubmitAnswers: what the sender of each kind of request is told, with headers in any letter case.
+func TestSubmitAnswers(t *testing.T) {
+	server := natstest.Start(t, nil)
+	serve(t, server, options(t, &fakeEvents{}, &fakeStore{t: t}))
+	nc := server.Connect()
+	tests := []struct {
+		name   string
+		header nats.Header
+		body   string
+		code   string // Of the micro error; empty: none.
+		word   string // Its description.
+		retry  string
+		want   string // In the payload.
+	}{
+		{name: "accepted", body: `{"id":"a"}`, want: `{"id":"a","waybill_id":"W1","verdict":"accepted","stage":"created","seq":1}`},
+		{name: "invalid", body: `{"id":"bad"}`, code: "422", word: "invalid_event", want: `"code":"invalid_event"`},
+		{name: "no JSON", body: `{`, code: "400", word: "malformed_json", want: `"status":400`},
+		{name: "rejected", body: `{"id":"no"}`, code: "409", word: "rejected", want: `"title":"Event rejected"`},
+		{name: "in Chinese", header: nats.Header{"Accept-LANGUAGE": {"zh-CN"}}, body: `{"id":"no"}`, code: "409", word: "rejected", want: `事件被拒绝`},
+		{name: "store unavailable", body: `{"id":"later"}`, code: "503", word: "store_unavailable", retry: "3", want: `"code":"store_unavailable"`},
+		{name: "an array", body: ` [{"id":"a"}]`, want: `{"results":[],"counts":{}}`},
+		{name: "NDJSON", header: nats.Header{"CONTENT-type": {"Application/X-NDJSON; charset=utf-8"}}, body: "{}\n{}", want: `{"results":[],"counts":{}}`},
+		{name: "a batch of CloudEvents", header: nats.Header{"Content-Type": {"application/cloudevents-batch+json"}}, body: `[]`, want: `{"results":[],"counts":{}}`},
+		{name: "a batch, unavailable", body: `["later"]`, code: "503", word: "store_unavailable", retry: "1", want: `"detail"`},
+		{name: "an answer too large for NATS", body: `["huge"]`, code: "413", word: "batch_too_large", want: "smaller parts"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := asked(t, nc, "carrier.submit.scanner", tt.header, tt.body)
+			if got.Header.Get(micro.ErrorCodeHeader) != tt.code || got.Header.Get(micro.ErrorHeader) != tt.word {
+				t.Errorf("the error is %q %q, want %q %q", got.Header.Get(micro.ErrorCodeHeader), got.Header.Get(micro.ErrorHeader), tt.code, tt.word)
+			}
+			wantType := "application/json"
+			if tt.code != "" {
+				wantType = "application/problem+json"
+			}
+			if got.Header.Get("content-type") != wantType || got.Header.Get("retry-after") != tt.retry {
+				t.Errorf("the headers are %v", got.Header)
+			}
+			if !json.Valid(got.Data) || !strings.Contains(string(got.Data), tt.want) {
+				t.Errorf("the payload is %s, want %s", got.Data, tt.want)
+			}
+		})
+	}
+}
+
+// TestMessagesAreHandedOnWhole: the name of the source, all headers and the body.
+func TestMessagesAreHandedOnWhole(t *testing.T) {
+	server := natstest.Start(t, nil)
+	events := &fakeEvents{}
+	serve(t, server, options(t, events, &fakeStore{t: t}))
+	asked(t, server.Connect(), "carrier.submit.courier-app", nats.Header{"traceparent": {"x"}, "Nats-Msg-Id": {"m1"}}, `{"id":"a"}`)
+	got := events.calls[0][0]
+	if got.Source != "courier-app" || string(got.Body) != `{"id":"a"}` || got.Header["traceparent"][0] != "x" || got.Header["Nats-Msg-Id"][0] != "m1" {
+		t.Errorf("the message is %+v", got)
+	}
+}
+
+// TestOneCommitForAllThatWait: what arrives while a commit is under way is taken by the next one, in order of arrival;
+// nobody is answered before.
+func TestOneCommitForAllThatWait(t *testing.T) {
+	server := natstest.Start(t, nil)
+	events := &fakeEvents{gate: make(chan struct{})}
+	s := serve(t, server, options(t, events, &fakeStore{t: t}))
+	nc := server.Connect()
+	answers, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const n = 500
+	for i := range n {
+		body := fmt.Sprintf(`{"id":"%d"}`, i)
+		if i == n/2 {
+			body = `[{"id":"in a batch"}]`
+		}
+		if err := nc.PublishRequest("carrier.submit.s", answers.Subject, []byte(body)); err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "the first one is not taken" })
+		}
+	}
+	eventually(t, func() bool { return len(s.submit.queue) == n-1 }, func() string { return fmt.Sprintf("%d wait", len(s.submit.queue)) })
+	if early, _, _ := answers.Pending(); early != 0 {
+		t.Errorf("%d were answered before the commit", early)
+	}
+	close(events.gate)
+	for i := range n {
+		m, err := answers.NextMsgWithContext(within(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf(`{"id":"%d",`, i); i != n/2 && !strings.HasPrefix(string(m.Data), want) {
+			t.Fatalf("answer %d is %s", i, m.Data)
+		}
+	}
+	bodies, calls := events.taken()
+	for i, b := range bodies {
+		if want := fmt.Sprintf(`{"id":"%d"}`, i); i != n/2 && b != want {
+			t.Fatalf("message %d was %s", i, b)
+		}
+	}
+	if len(bodies) != n || calls > 4 {
+		t.Errorf("%d messages were taken in %d calls", len(bodies), calls)
+	}
+}
+
+// TestFullQueueIsAnsweredAtOnce by number and by bytes, and there is room again afterwards.
+func TestFullQueueIsAnsweredAtOnce(t *testing.T) {
+	tests := []struct {
+		name string
+		fill int
+		body string
+	}{
+		{"requests", maxWaiting, `{"id":"a"}`},
+		{"bytes", maxWaitingBytes / (1 << 19), `{"id":"` + strings.Repeat("a", 1<<19-9) + `"}`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := natstest.Start(t, nil)
+			events := &fakeEvents{gate: make(chan struct{})}
+			s := serve(t, server, options(t, events, &fakeStore{t: t}))
+			nc := server.Connect()
+			if err := nc.Publish("carrier.submit.s", []byte(`{"id":"first"}`)); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "the first one is not taken" })
+			for range tt.fill {
+				if err := nc.Publish("carrier.submit.s", []byte(tt.body)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got := asked(t, nc, "carrier.submit.s", nil, tt.body)
+			if got.Header.Get(micro.ErrorCodeHeader) != "429" || got.Header.Get(micro.ErrorHeader) != "rate_limited" || got.Header.Get("retry-after") != "1" {
+				t.Errorf("the answer is %v %s", got.Header, got.Data)
+			}
+			close(events.gate)
+			eventually(t, func() bool { return s.submit.bytes.Load() == 0 }, func() string { return fmt.Sprintf("%d bytes are left", s.submit.bytes.Load()) })
+			if got := asked(t, nc, "carrier.submit.s", nil, `{"id":"b"}`); got.Header.Get(micro.ErrorCodeHeader) != "" {
+				t.Errorf("later: %v", got.Header)
+			}
+			if d := s.submit.data(); d.Refused == 0 || d.Waiting != 0 {
+				t.Errorf("the figures are %+v", d)
+			}
+		})
+	}
+}
+
+// TestServiceSurvivesRestarts of the server, with nobody's help.
+func TestServiceSurvivesRestarts(t *testing.T) {
+	server := natstest.Start(t, nil)
+	serve(t, server, options(t, &fakeEvents{}, &fakeStore{t: t}))
+	nc := server.Connect()
+	for i := range 3 {
+		server.Restart()
+		eventually(t, func() bool {
+			_, err := nc.Request("carrier.submit.s", []byte(`{"id":"a"}`), time.Second)
+			return err == nil
+		}, func() string { return fmt.Sprintf("after restart %d it does not answer", i+1) })
+	}
+}
+
+// TestServiceBeginsWithoutServer: it is there as soon as the server is.
+func TestServiceBeginsWithoutServer(t *testing.T) {
+	server := natstest.Start(t, nil)
+	server.Down()
+	s := newService(server.Connect(), options(t, &fakeEvents{}, &fakeStore{t: t}))
+	if err := s.start(); err != nil {
+		t.Fatal(err)
+	}
+	defer s.stop(t.Context())
+	server.Up()
+	nc := server.Connect()
+	eventually(t, func() bool {
+		_, err := nc.Request("carrier.submit.s", []byte(`{"id":"a"}`), time.Second)
+		return err == nil
+	}, func() string { return "it does not answer" })
+}
+
+// TestStopAnswersWhatWasTaken: everything that reached the service gets an answer, and nothing reaches it any more.
+func TestStopAnswersWhatWasTaken(t *testing.T) {
+	tests := []struct {
+		name string
+		cut  bool // The time to stop is up before the commit ends.
+	}{{"in time", false}, {"cut off", true}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := natstest.Start(t, nil)
+			events := &fakeEvents{gate: make(chan struct{})}
+			s := serve(t, server, options(t, events, &fakeStore{t: t}))
+			nc := server.Connect()
+			answers, err := nc.SubscribeSync(nc.NewInbox())
+			if err != nil {
+				t.Fatal(err)
+			}
+			const n = 200
+			for i := range n {
+				if err := nc.PublishRequest("carrier.submit.s", answers.Subject, fmt.Appendf(nil, `{"id":"%d"}`, i)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := nc.Flush(); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "nothing is taken" })
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var stopping sync.WaitGroup
+			stopping.Go(func() { s.stop(ctx) })
+			eventually(t, func() bool {
+				_, err := nc.Request("carrier.submit.s", []byte(`{"id":"late"}`), time.Second)
+				return errors.Is(err, nats.ErrNoResponders)
+			}, func() string { return "it still listens" })
+			if tt.cut {
+				cancel()
+			} else {
+				close(events.gate)
+			}
+			stopping.Wait()
+			for i := range n {
+				m, err := answers.NextMsgWithContext(within(t))
+				if err != nil {
+					t.Fatalf("answer %d: %v", i, err)
+				}
+				if code := m.Header.Get(micro.ErrorCodeHeader); code == "" == tt.cut {
+					t.Fatalf("answer %d is %q %s", i, code, m.Data)
+				}
+			}
+			s.stop(ctx) // Twice is fine.
+		})
+	}
+}
+
+// TestStopWithoutServer does not wait for a server that is away.
+func TestStopWithoutServer(t *testing.T) {
+	server := natstest.Start(t, nil)
+	s := serve(t, server, options(t, &fakeEvents{}, &fakeStore{t: t}))
+	server.Down()
+	eventually(t, func() bool { return !s.nc.IsConnected() }, func() string { return "still connected" })
+	before := time.Now()
+	s.stop(t.Context())
+	if took := time.Since(before); took > flushWithin {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestTokens: each is registered for its waybill, and what can't be one is told why.
+func TestTokens(t *testing.T) {
+	server := natstest.Start(t, nil)
+	kept := &fakeStore{t: t}
+	serve(t, server, options(t, &fakeEvents{}, kept))
+	nc := server.Connect()
+	tests := []struct {
+		name, subject, body string
+		code, want          string
+	}{
+		{"new", "SF", `{"waybill_id":"W1","token":"T1"}`, "", `{"delivery_id":"SF","waybill_id":"W1","changed":true}`},
+		{"the same again", "SF", `{"token":"T1","waybill_id":"W1"}`, "", `{"delivery_id":"SF","waybill_id":"W1","changed":false}`},
+		{"newer", "SF", `{"waybill_id":"W1","token":"T2"}`, "", `"changed":true`},
+		{"another account", "顺丰", `{"waybill_id":"W1","token":"<&>"}`, "", `{"delivery_id":"顺丰","waybill_id":"W1","changed":true}`},
+		{"no such account", "YTO", `{"waybill_id":"W1","token":"` + secretToken + `"}`, "404", `"code":"not_found"`},
+		{"no JSON", "SF", `{"waybill_id":"` + secretToken, "400", `"code":"malformed_json"`},
+		{"empty", "SF", ``, "400", `"code":"malformed_json"`},
+		{"not UTF-8", "SF", "{\"waybill_id\":\"\xff\"}", "400", `"code":"not_utf8"`},
+		{"an array", "SF", `["` + secretToken + `"]`, "400", `must be a JSON object`},
+		{"no Token", "SF", `{"waybill_id":"W1"}`, "400", `"field":"token","code":"length"`},
+		{"no waybill", "SF", `{"token":"` + secretToken + `"}`, "400", `"field":"waybill_id","code":"required"`},
+		{"a space", "SF", `{"waybill_id":"W 1","token":"T"}`, "400", `"field":"waybill_id","code":"illegal_character"`},
+		{"65 characters", "SF", `{"waybill_id":"` + strings.Repeat("运", 65) + `","token":"T"}`, "400", `"field":"waybill_id"`},
+		{"64 characters", "SF", `{"waybill_id":"` + strings.Repeat("运", 64) + `","token":"T"}`, "", `"changed":true`},
+		{"256 bytes", "SF", `{"waybill_id":"W2","token":"` + strings.Repeat("t", 256) + `"}`, "", `"changed":true`},
+		{"257 bytes", "SF", `{"waybill_id":"W2","token":"` + strings.Repeat("t", 257) + `"}`, "400", `"field":"token","code":"length"`},
+		{"null", "SF", `{"waybill_id":"W1","token":null}`, "400", `"field":"token","code":"type"`},
+		{"a number", "SF", `{"waybill_id":1,"token":"T"}`, "400", `"field":"waybill_id","code":"type"`},
+		{"twice", "SF", `{"waybill_id":"W1","token":"T","token":"` + secretToken + `"}`, "400", `"field":"token","code":"repeated_field"`},
+		{"capitals", "SF", `{"waybill_id":"W1","Token":"` + secretToken + `"}`, "400", `"code":"unknown_field"`},
+		{"names and values mixed up", "SF", `{"` + secretToken + `":"token"}`, "400", `"code":"unknown_field"`},
+		{"too large", "SF", `{"waybill_id":"W1","token":"` + strings.Repeat("t", maxTokenBody) + `"}`, "413", `"max_bytes":65536`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got := asked(t, nc, "carrier.token."+tt.subject, nil, tt.body)
+			if code := got.Header.Get(micro.ErrorCodeHeader); code != tt.code || !strings.Contains(string(got.Data), tt.want) {
+				t.Errorf("the answer is %q %s, want %q %s", code, got.Data, tt.code, tt.want)
+			}
+			if strings.Contains(string(got.Data)+fmt.Sprint(got.Header), secretToken) {
+				t.Errorf("the answer repeats the Token: %s", got.Data)
+			}
+		})
+	}
+	if got := kept.tokens[state.Waybill{DeliveryID: "SF", WaybillID: "W1"}]; strings.Join(got, " ") != "T1 T2" {
+		t.Errorf("W1 has the Tokens %q", got)
+	}
+	for err, want := range map[error]string{store.ErrDiskLow: "store_unavailable", errors.New("torn"): "outcome_unknown"} {
+		kept.mu.Lock()
+		kept.fail = err
+		kept.mu.Unlock()
+		got := asked(t, nc, "carrier.token.SF", nil, `{"waybill_id":"W1","token":"T3"}`)
+		if got.Header.Get(micro.ErrorHeader) != want || got.Header.Get("retry-after") != "2" || got.Header.Get(micro.ErrorCodeHeader) != "503" {
+			t.Errorf("%v: %v %s", err, got.Header, got.Data)
+		}
+	}
+}
+
+// TestTokensOfOneWaybillKeepTheirOrder: the newest is the one that came last.
+func TestTokensOfOneWaybillKeepTheirOrder(t *testing.T) {
+	server := natstest.Start(t, nil)
+	kept := &fakeStore{t: t}
+	s := serve(t, server, options(t, &fakeEvents{}, kept))
+	nc := server.Connect()
+	const n = 300
+	for i := range n {
+		for _, w := range []string{"W1", "W2"} {
+			if err := nc.Publish("carrier.token.SF", fmt.Appendf(nil, `{"waybill_id":%q,"token":"%d"}`, w, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(t, func() bool { return s.token.data().Answered == 2*n }, func() string { return fmt.Sprintf("%+v", s.token.data()) })
+	for w, got := range kept.tokens {
+		for i, token := range got {
+			if token != strconv.Itoa(i) {
+				t.Fatalf("%s: Token %d is %s", w, i, token)
+			}
+		}
+		if len(got) != n {
+			t.Errorf("%s has %d Tokens", w, len(got))
+		}
+	}
+}
+
+// TestStandardSubjects: the nats tool finds the service, its schemas and its figures.
+func TestStandardSubjects(t *testing.T) {
+	server := natstest.Start(t, nil)
+	serve(t, server, options(t, &fakeEvents{}, &fakeStore{t: t}))
+	nc := server.Connect()
+	for range 3 {
+		asked(t, nc, "carrier.submit.s", nil, `{"id":"a"}`)
+	}
+	asked(t, nc, "carrier.submit.s", nil, `{"id":"bad"}`)
+	var info micro.Info
+	if err := json.Unmarshal(asked(t, nc, "$SRV.INFO.carrier", nil, "").Data, &info); err != nil {
+		t.Fatal(err)
+	}
+	if info.Name != "carrier" || info.Version != "0.0.0-carrier-test" || len(info.Endpoints) != 2 {
+		t.Errorf("the service is %+v", info)
+	}
+	for _, e := range info.Endpoints {
+		if e.Subject != "carrier."+e.Name+".*" || e.QueueGroup != "carrier" {
+			t.Errorf("an endpoint is %+v", e)
+		}
+		for _, key := range []string{"request_schema", "response_schema"} {
+			if !json.Valid([]byte(e.Metadata[key])) {
+				t.Errorf("%s: %s is %q", e.Name, key, e.Metadata[key])
+			}
+		}
+	}
+	var stats string
+	eventually(t, func() bool { // The library counts a request a moment after it was handed on.
+		stats = string(asked(t, nc, "$SRV.STATS.carrier", nil, "").Data)
+		return strings.Contains(stats, `"subject":"carrier.submit.*","queue_group":"carrier","num_requests":4,"num_errors":0`)
+	}, func() string { return "the statistics are " + stats })
+	if want := `"data":{"waiting":0,"answered":3,"problems":1,"refused":0,"unanswered":0,"overflows":0,"answer_time":`; !strings.Contains(stats, want) {
+		t.Errorf("the statistics are %s", stats)
+	}
+}
+
+func TestSemver(t *testing.T) {
+	tests := map[string]string{
+		"v1.2.3": "1.2.3", "1.2.3-rc.1+b5": "1.2.3-rc.1+b5", "": "0.0.0-carrier-", "(devel)": "0.0.0-carrier--devel-", "v1.2": "0.0.0-carrier-v1-2",
+		"v0.0.0-20261122013900-abcdefabcdef+dirty": "0.0.0-20261122013900-abcdefabcdef+dirty", "1.02.3": "0.0.0-carrier-1-02-3", "开发": "0.0.0-carrier--",
+	}
+	for version, want := range tests {
+		if got := semver(version); got != want || !semverForm.MatchString(got) {
+			t.Errorf("%q becomes %q, want %q", version, got, want)
+		}
+	}
+}

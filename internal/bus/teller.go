@@ -1,0 +1,247 @@
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carrier/internal/store"
+)
+
+// How outcomes are told.
+const (
+	maxTelling   = 512             // Outcomes published and not acknowledged yet.
+	ackWithin    = 5 * time.Second // For all of these.
+	tellFirstGap = 100 * time.Millisecond
+	tellMaxGap   = 2 * time.Second
+	tellAtLeast  = 10 * time.Second // How often it looks, woken or not.
+)
+
+// teller publishes notices as outcomes, in their order, and forgets those that the stream has acknowledged.
+//
+// Every notice is told at least once. Told again are those whose acknowledgement, or whose Told, was lost; JetStream
+// drops them by their Nats-Msg-Id as long as they come within the stream's duplicates window (2 minutes unless the
+// operator changed it). After that, and after a crash that lasted longer, subscribers may see them twice, with the same
+// ce-id.
+//
+// Messages on their way together may get lost in the middle (a leader that steps down, a connection that breaks), and
+// what comes after the gap must not be stored before it. So each says which sequence it expects to be the stream's last
+// (Nats-Expected-Last-Sequence): behind a gap nothing is taken, and the teller begins again at the gap. The first one
+// after any trouble goes alone and expects nothing; its acknowledgement says where the stream stands. All this holds for
+// a stream into which nobody else publishes. Where somebody does, every notice is told, but not always in order.
+type teller struct {
+	js    jetstream.JetStream
+	store store.Notices
+	wake  <-chan struct{}
+	log   *slog.Logger
+
+	// Owned by run.
+	after uint64 // The latest notice that was acknowledged.
+	told  uint64 // The latest that the store knows to be.
+	last  uint64 // The stream's last sequence; 0: not known.
+	batch int    // How many go at once, if last is known. It grows as long as all goes well.
+
+	wrong atomic.Pointer[string] // What is the matter; nil: nothing.
+}
+
+// newTeller makes a teller; run runs it. Whoever sends to wake tells of new notices; it should have room for one.
+func newTeller(js jetstream.JetStream, o *Options, wake <-chan struct{}) *teller {
+	return &teller{js: js, store: o.Store, wake: wake, log: o.Logger.With("part", "outcomes"), batch: 1}
+}
+
+// run tells notices until ctx ends. What is published then is waited for, so that nothing is told twice for a restart.
+func (t *teller) run(ctx context.Context) error {
+	gap := tellFirstGap
+	for ctx.Err() == nil {
+		n, err := t.round(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			t.stuck(err)
+			wait(ctx, rand.N(gap)+gap/2, nil)
+			gap = min(2*gap, tellMaxGap)
+			continue
+		case err == nil:
+			t.well()
+			gap = tellFirstGap
+		}
+		if n == 0 {
+			wait(ctx, tellAtLeast, t.wake) // Nothing depends on a wake-up that gets lost.
+		}
+	}
+	if err := t.save(context.WithoutCancel(ctx)); err != nil {
+		t.log.Warn("outcomes that were told will be told again", "err", err)
+	}
+	return nil
+}
+
+// trouble is why outcomes are not told at present, and what to do; empty if all is well.
+func (t *teller) trouble() string {
+	if s := t.wrong.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
+
+// round tells the next notices; n is how many it found.
+func (t *teller) round(ctx context.Context) (n int, err error) {
+	if !t.js.Conn().IsConnected() {
+		return 0, errNotConnected
+	}
+	notices, err := t.store.Notices(ctx, t.after, t.atOnce())
+	if err != nil {
+		return 0, fmt.Errorf("reading what is to be told: %w", err)
+	}
+	if len(notices) > 0 {
+		err = t.settle(t.publish(notices))
+	}
+	if len(notices) == 0 || err != nil || t.after-t.told >= maxTelling {
+		err = errors.Join(err, t.save(context.WithoutCancel(ctx)))
+	}
+	return len(notices), err
+}
+
+func (t *teller) atOnce() int {
+	if t.last == 0 {
+		return 1
+	}
+	return t.batch
+}
+
+// telling is a notice on its way.
+type telling struct {
+	number uint64
+	ack    jetstream.PubAckFuture // nil if it can't be told.
+	err    error                  // It did not even leave.
+}
+
+// publish sends notices in order, up to the first that does not leave.
+func (t *teller) publish(notices []store.Notice) []telling {
+	sent := make([]telling, 0, len(notices))
+	expected := t.last
+	for i := range notices {
+		msg, err := outcomeMsg(&notices[i])
+		if err != nil { // It would be in the way of all others for good.
+			t.log.Error("an outcome can't be told; it is passed over", "seq", notices[i].Seq, "err", err)
+			sent = append(sent, telling{number: notices[i].Number})
+			continue
+		}
+		if expected != 0 {
+			msg.Header.Set(jetstream.ExpectedLastSeqHeader, strconv.FormatUint(expected, 10))
+			expected++
+		}
+		// The library's own second try would come after those that follow.
+		ack, err := t.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
+		sent = append(sent, telling{notices[i].Number, ack, err})
+		if err != nil {
+			break
+		}
+	}
+	return sent
+}
+
+// settle waits for acknowledgements and moves on over those that came without a gap. An error is what stopped it.
+func (t *teller) settle(sent []telling) error {
+	timeout := time.NewTimer(ackWithin)
+	defer timeout.Stop()
+	for _, s := range sent {
+		if err := t.confirm(&s, timeout.C); err != nil {
+			t.last, t.batch = 0, 1
+			if movedOn(err) {
+				return nil
+			}
+			return err
+		}
+		t.after = s.number
+	}
+	t.batch = min(2*t.batch, maxTelling)
+	return nil
+}
+
+// confirm waits for one acknowledgement, which says where the stream stands.
+func (t *teller) confirm(s *telling, timeout <-chan time.Time) error {
+	switch {
+	case s.err != nil:
+		return tellError(s.err)
+	case s.ack == nil:
+		return nil
+	}
+	select {
+	case ack := <-s.ack.Ok():
+		t.last = ack.Sequence
+		if ack.Duplicate { // The sequence is an old one.
+			t.last = 0
+		}
+		return nil
+	case err := <-s.ack.Err():
+		return tellError(err)
+	case <-timeout:
+		return fmt.Errorf("JetStream does not acknowledge outcomes within %s; look at the stream CARRIER_OUTCOMES and its servers", ackWithin)
+	}
+}
+
+// save forgets what was acknowledged. A crash before this line tells it again.
+func (t *teller) save(ctx context.Context) error {
+	if t.after == t.told {
+		return nil
+	}
+	if err := t.store.Told(ctx, t.after); err != nil {
+		return fmt.Errorf("keeping what was told: %w", err)
+	}
+	t.told = t.after
+	return nil
+}
+
+// wait waits for d, for wake if that is not nil, or for the end.
+func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-wake:
+	case <-timer.C:
+	}
+}
+
+// stuck keeps and logs what is wrong, when that begins and when it changes.
+func (t *teller) stuck(err error) {
+	text := "outcomes are not told: " + err.Error()
+	if old := t.wrong.Swap(&text); old == nil || *old != text {
+		t.log.Warn("outcomes are not told; they are kept until they are", "err", err)
+	}
+}
+
+func (t *teller) well() {
+	if t.wrong.Load() == nil {
+		return
+	}
+	t.wrong.Store(nil)
+	t.log.Info("outcomes are told again")
+}
+
+// movedOn tells whether the stream is not where it was expected to be: there was a gap, or somebody else publishes too.
+// The next one goes alone and finds out; that is no trouble.
+func movedOn(err error) bool {
+	api, ok := errors.AsType[*jetstream.APIError](err)
+	return ok && (api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// tellError says what to do about an outcome that was not taken.
+func tellError(err error) error {
+	switch {
+	case errors.Is(err, jetstream.ErrNoStreamResponse):
+		return fmt.Errorf("no stream takes %s*.*; carrier nats plan shows what is missing: %w", outcomePrefix, err)
+	case errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrReconnectBufExceeded):
+		return errNotConnected
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fmt.Errorf("an outcome is larger than the NATS server's max_payload; raise that: %w", err)
+	}
+	return fmt.Errorf("JetStream does not take an outcome: %w", err)
+}

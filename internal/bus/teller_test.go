@@ -1,0 +1,402 @@
+package bus
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"carrier/internal/bus/natstest"
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// jetStream connects a client of JetStream that buffers nothing while the server is away, as the service's.
+func jetStream(t *testing.T, to interface {
+	Connect(...nats.Option) *nats.Conn
+}) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(to.Connect(nats.ReconnectBufSize(-1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// unsynced makes a server quick where it is stopped, and not killed.
+func unsynced(o *server.Options) { o.SyncAlways = false }
+
+func makeStream(t *testing.T, js jetstream.JetStream, edit func(*jetstream.StreamConfig)) jetstream.Stream {
+	t.Helper()
+	cfg := jetstream.StreamConfig{
+		Name: "CARRIER_OUTCOMES", Subjects: []string{"carrier.outcomes.*.*"}, MaxAge: 168 * time.Hour, Duplicates: 2 * time.Minute,
+	}
+	if edit != nil {
+		edit(&cfg)
+	}
+	s, err := js.CreateOrUpdateStream(within(t), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// noticesOf are n ends of as many waybills, delivered or failed.
+func noticesOf(n int) []store.Notice {
+	at := time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+	all := make([]store.Notice, n)
+	for i := range all {
+		all[i] = store.Notice{
+			Number: uint64(i + 1), Seq: uint64(1000 + i), Nth: 1, At: at, Status: store.Delivered, ReceivedAt: at, Tries: 1,
+			Event: state.Event{ID: fmt.Sprintf("scan-%d", i), Source: "s", DeliveryID: "SF", WaybillID: "W" + strconv.Itoa(i%97), Type: state.Transit, Time: 1767339000},
+		}
+	}
+	return all
+}
+
+// startTelling runs a teller of what a store keeps; stop ends it and waits.
+func startTelling(t *testing.T, js jetstream.JetStream, kept *fakeStore) (tell *teller, wake chan struct{}, stop func()) {
+	t.Helper()
+	return startTeller(t, js, options(t, nil, kept))
+}
+
+func startTeller(t *testing.T, js jetstream.JetStream, o *Options) (tell *teller, wake chan struct{}, stop func()) {
+	t.Helper()
+	wake = make(chan struct{}, 1)
+	tell = newTeller(js, o, wake)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := tell.run(ctx); err != nil {
+			t.Errorf("run: %v", err)
+		}
+	})
+	stop = sync.OnceFunc(func() { cancel(); running.Wait() })
+	t.Cleanup(stop)
+	return tell, wake, stop
+}
+
+// stored are the messages of the stream, oldest first.
+func stored(t *testing.T, js jetstream.JetStream) []jetstream.Msg {
+	t.Helper()
+	stream, err := js.Stream(within(t), "CARRIER_OUTCOMES")
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := stream.Info(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.State.Msgs == 0 {
+		return nil
+	}
+	all, err := js.OrderedConsumer(within(t), "CARRIER_OUTCOMES", jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var msgs []jetstream.Msg
+	for uint64(len(msgs)) < info.State.Msgs {
+		some, err := all.Fetch(int(info.State.Msgs)-len(msgs), jetstream.FetchMaxWait(soon))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for m := range some.Messages() {
+			msgs = append(msgs, m)
+		}
+		if some.Error() != nil {
+			t.Fatal(some.Error())
+		}
+	}
+	return msgs
+}
+
+// wantInOrder fails unless the stream has each notice, in order, under its own id: the first time that it is there comes
+// after the first time of the one before. repeats is how many may be there again.
+func wantInOrder(t *testing.T, msgs []jetstream.Msg, notices []store.Notice, repeats int) {
+	t.Helper()
+	next, again := 0, 0
+	seen := map[string]bool{}
+	for i, m := range msgs {
+		id := m.Headers().Get("Nats-Msg-Id")
+		var body outcome
+		if err := json.Unmarshal(m.Data(), &body); err != nil || m.Headers().Get("ce-id") != id || strconv.FormatUint(body.Seq, 10) != strings.Split(id, "-")[0] {
+			t.Fatalf("message %d has the id %q and is %s", i, id, m.Data())
+		}
+		switch {
+		case seen[id]:
+			again++
+		case next < len(notices) && id == noticeID(&notices[next]):
+			next++
+		default:
+			t.Fatalf("message %d is %s, want notice %d", i, id, next)
+		}
+		seen[id] = true
+	}
+	if next != len(notices) || again > repeats {
+		t.Errorf("%d of %d notices are there, %d again", next, len(notices), again)
+	}
+}
+
+// TestOutagesDelayAndLoseNothing: 10,000 notices, the server down twice, the cursor right at the end.
+func TestOutagesDelayAndLoseNothing(t *testing.T) {
+	server := natstest.Start(t, unsynced)
+	makeStream(t, jetStream(t, server), nil)
+	kept := &fakeStore{t: t, notices: noticesOf(10_000)}
+	tell, _, _ := startTelling(t, jetStream(t, server), kept)
+	for _, at := range []uint64{2000, 6000} {
+		eventually(t, func() bool { return kept.toldUpTo() >= at }, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) })
+		server.Down()
+		eventually(t, func() bool { return strings.Contains(tell.trouble(), "NATS can't be reached") }, func() string { return "the trouble is " + tell.trouble() })
+		server.Up()
+	}
+	eventually(t, func() bool { return kept.toldUpTo() == 10_000 }, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) })
+	eventually(t, func() bool { return tell.trouble() == "" }, func() string { return "still: " + tell.trouble() })
+	wantInOrder(t, stored(t, jetStream(t, server)), kept.notices, 0)
+}
+
+// TestLostToldIsTellingAgain: a crash between the acknowledgement and Told. Within the window the stream drops what comes
+// again; after it, it is there twice.
+func TestLostToldIsTellingAgain(t *testing.T) {
+	tests := []struct {
+		name    string
+		window  time.Duration
+		repeats int
+	}{{"within the window", 2 * time.Minute, 0}, {"after it", 100 * time.Millisecond, 1000}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			server := natstest.Start(t, unsynced)
+			js := jetStream(t, server)
+			stream := makeStream(t, js, func(c *jetstream.StreamConfig) { c.Duplicates = tt.window })
+			kept := &fakeStore{t: t, notices: noticesOf(1000), forget: true}
+			_, _, stop := startTelling(t, js, kept)
+			count := func() int {
+				info, err := stream.Info(within(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return int(info.State.Msgs)
+			}
+			eventually(t, func() bool { return count() == 1000 }, func() string { return fmt.Sprint(count()) })
+			stop()
+			kept.forget = false
+			if tt.repeats > 0 { // Let the window pass: a message with an old id is taken as new.
+				eventually(t, func() bool {
+					ack, err := js.PublishMsg(within(t), &nats.Msg{Subject: "carrier.outcomes.SF.delivered", Header: nats.Header{"Nats-Msg-Id": {"1999"}}})
+					if err != nil {
+						t.Fatal(err)
+					}
+					return !ack.Duplicate
+				}, func() string { return "the window does not pass" })
+				if err := stream.DeleteMsg(within(t), 1001); err != nil {
+					t.Fatal(err)
+				}
+			}
+			startTelling(t, js, kept)
+			eventually(t, func() bool { return kept.toldUpTo() == 1000 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+			if tt.repeats == 0 {
+				wantInOrder(t, stored(t, js), kept.notices, 0)
+				return
+			}
+			all := stored(t, js)
+			wantInOrder(t, all[:1000], kept.notices, 0)
+			wantInOrder(t, all[1000:], kept.notices[:len(all)-1000], 0)
+		})
+	}
+}
+
+// TestEveryEndIsTold: a push that failed and was then delivered, within the window: both arrive, under ids of their own.
+func TestEveryEndIsTold(t *testing.T) {
+	server := natstest.Start(t, nil)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	notices := noticesOf(3)
+	notices[0].Status, notices[0].Reason = store.Failed, store.ReasonExhausted
+	notices[2] = notices[0]
+	notices[2].Number, notices[2].Nth, notices[2].Status, notices[2].Reason = 3, 2, store.Delivered, ""
+	kept := &fakeStore{t: t, notices: notices}
+	startTelling(t, js, kept)
+	eventually(t, func() bool { return kept.toldUpTo() == 3 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	msgs := stored(t, js)
+	wantInOrder(t, msgs, notices, 0)
+	if msgs[0].Subject() != "carrier.outcomes.SF.failed" || msgs[2].Subject() != "carrier.outcomes.SF.delivered" || msgs[2].Headers().Get("ce-id") != "1000-2" {
+		t.Errorf("they came on %s and %s as %s", msgs[0].Subject(), msgs[2].Subject(), msgs[2].Headers().Get("ce-id"))
+	}
+}
+
+// TestMissingStream: it is told what is missing, and all comes once the stream is there. So does what comes after the
+// stream was deleted.
+func TestMissingStream(t *testing.T) {
+	server := natstest.Start(t, unsynced)
+	js := jetStream(t, server)
+	kept := &fakeStore{t: t, notices: noticesOf(2000)}
+	kept.notices = kept.notices[:1000]
+	tell, wake, _ := startTelling(t, jetStream(t, server), kept)
+	eventually(t, func() bool { return strings.Contains(tell.trouble(), "carrier nats plan") }, func() string { return "the trouble is " + tell.trouble() })
+	makeStream(t, js, nil)
+	eventually(t, func() bool { return kept.toldUpTo() == 1000 && tell.trouble() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	wantInOrder(t, stored(t, js), kept.notices, 0)
+
+	if err := js.DeleteStream(within(t), "CARRIER_OUTCOMES"); err != nil {
+		t.Fatal(err)
+	}
+	makeStream(t, js, nil)
+	kept.mu.Lock()
+	kept.notices = kept.notices[:2000]
+	kept.mu.Unlock()
+	wake <- struct{}{}
+	eventually(t, func() bool { return kept.toldUpTo() == 2000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	wantInOrder(t, stored(t, js), kept.notices[1000:], 0)
+}
+
+// TestSomebodyElsePublishes into the stream: the order can't be kept then, but every notice is told, and once.
+func TestSomebodyElsePublishes(t *testing.T) {
+	server := natstest.Start(t, unsynced)
+	js := jetStream(t, server)
+	makeStream(t, js, func(c *jetstream.StreamConfig) { c.Subjects = append(c.Subjects, "other") })
+	kept := &fakeStore{t: t, notices: noticesOf(500)}
+	tell, _, _ := startTelling(t, jetStream(t, server), kept)
+	for kept.toldUpTo() < 500 {
+		if _, err := js.Publish(within(t), "other", nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := tell.trouble(); got != "" {
+			t.Fatalf("the trouble is %q", got)
+		}
+	}
+	times := map[string]int{}
+	for _, m := range stored(t, js) {
+		if m.Subject() != "other" {
+			times[m.Headers().Get("ce-id")]++
+		}
+	}
+	for i := range kept.notices {
+		if id := noticeID(&kept.notices[i]); times[id] != 1 {
+			t.Errorf("notice %s is there %d times", id, times[id])
+		}
+	}
+}
+
+// TestWhatCannotBeToldIsPassedOver: it must not be in the way of the others.
+func TestWhatCannotBeToldIsPassedOver(t *testing.T) {
+	server := natstest.Start(t, nil)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	notices := noticesOf(100)
+	for _, i := range []int{0, 50, 99} {
+		notices[i].Event.DeliveryID = "S F"
+	}
+	kept := &fakeStore{t: t, notices: notices}
+	startTelling(t, js, kept)
+	eventually(t, func() bool { return kept.toldUpTo() == 100 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	var fit []store.Notice
+	for _, n := range notices {
+		if n.Event.DeliveryID == "SF" {
+			fit = append(fit, n)
+		}
+	}
+	wantInOrder(t, stored(t, js), fit, 0)
+}
+
+// TestToldFails: outcomes go on being told, once each, and Told is tried again.
+func TestToldFails(t *testing.T) {
+	server := natstest.Start(t, nil)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	kept := &fakeStore{t: t, notices: noticesOf(1500), toldErr: store.ErrDiskLow}
+	tell, _, _ := startTelling(t, js, kept)
+	eventually(t, func() bool { return strings.Contains(tell.trouble(), "disk is nearly full") }, func() string { return "the trouble is " + tell.trouble() })
+	kept.mu.Lock()
+	kept.toldErr = nil
+	kept.mu.Unlock()
+	eventually(t, func() bool { return kept.toldUpTo() == 1500 && tell.trouble() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	wantInOrder(t, stored(t, js), kept.notices, 0)
+}
+
+// TestWakeAndStop: it asks the store when woken, and not before; what was told is kept when it stops.
+func TestWakeAndStop(t *testing.T) {
+	server := natstest.Start(t, nil)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	kept := &fakeStore{t: t, notices: noticesOf(5)[:0]}
+	_, wake, stop := startTelling(t, js, kept)
+	asked := func() int { kept.mu.Lock(); defer kept.mu.Unlock(); return kept.asked }
+	eventually(t, func() bool { return asked() == 1 }, func() string { return fmt.Sprint(asked()) })
+	kept.mu.Lock()
+	kept.notices = kept.notices[:5]
+	kept.mu.Unlock()
+	wake <- struct{}{}
+	eventually(t, func() bool { return kept.toldUpTo() == 5 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	stop()
+	if n := asked(); n > 8 {
+		t.Errorf("the store was asked %d times", n)
+	}
+}
+
+// TestClusterLosesItsLeader while outcomes are told: all arrive, in order.
+func TestClusterLosesItsLeader(t *testing.T) {
+	cluster := natstest.StartCluster(t)
+	js := jetStream(t, cluster)
+	makeStream(t, js, func(c *jetstream.StreamConfig) { c.Replicas = 3 })
+	kept := &fakeStore{t: t, notices: noticesOf(5000)}
+	tell, _, _ := startTelling(t, jetStream(t, cluster), kept)
+	eventually(t, func() bool { return kept.toldUpTo() > 1000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	leader := cluster.StreamLeader("CARRIER_OUTCOMES")
+	leader.Down()
+	eventually(t, func() bool { return kept.toldUpTo() == 5000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	leader.Up()
+	wantInOrder(t, stored(t, js), kept.notices, 0)
+}
+
+// lossy drops messages, and fails to send them, at random: what a leader that steps down does.
+type lossy struct {
+	jetstream.JetStream
+	random *rand.Rand
+}
+
+var errLost = errors.New("lost")
+
+func (l *lossy) PublishMsgAsync(m *nats.Msg, opts ...jetstream.PublishOpt) (jetstream.PubAckFuture, error) {
+	switch n := l.random.IntN(300); n {
+	case 0:
+		return nil, errLost
+	case 1:
+		return lostAck{}, nil
+	case 2:
+		if _, err := l.JetStream.PublishMsgAsync(m, opts...); err != nil {
+			return nil, err
+		}
+		return lostAck{}, nil // It arrives, and its acknowledgement is lost.
+	}
+	return l.JetStream.PublishMsgAsync(m, opts...)
+}
+
+type lostAck struct{ jetstream.PubAckFuture }
+
+func (lostAck) Ok() <-chan *jetstream.PubAck { return nil }
+func (lostAck) Err() <-chan error {
+	c := make(chan error, 1)
+	c <- errLost
+	return c
+}
+
+// TestGapsInTheMiddle: of what is on its way together some is lost. Nothing that comes behind a gap is stored before it.
+func TestGapsInTheMiddle(t *testing.T) {
+	server := natstest.Start(t, unsynced)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	kept := &fakeStore{t: t, notices: noticesOf(3000)}
+	l := &lossy{JetStream: jetStream(t, server), random: rand.New(rand.NewPCG(1, 2))}
+	startTelling(t, l, kept)
+	eventually(t, func() bool { return kept.toldUpTo() == 3000 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	wantInOrder(t, stored(t, js), kept.notices, 0)
+}
