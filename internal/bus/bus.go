@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"carrier/internal/orders"
 )
 
 // Bus is the service's side of NATS. Its methods are safe for concurrent use.
@@ -18,6 +20,8 @@ type Bus struct {
 	js       jetstream.JetStream
 	intake   *intake
 	watcher  *watcher
+	teller   *teller
+	wake     chan struct{} // There are new notices. It has room for one.
 
 	closing sync.Once
 }
@@ -26,7 +30,7 @@ type Bus struct {
 // errors are of the configuration: a file that can't be read, an address that is none, a port that is taken. Close it.
 func Open(ctx context.Context, o Options) (*Bus, error) {
 	o.setDefaults()
-	b := &Bus{opts: o}
+	b := &Bus{opts: o, wake: make(chan struct{}, 1)}
 	if err := b.open(ctx); err != nil {
 		return nil, errors.Join(err, b.Close())
 	}
@@ -49,6 +53,7 @@ func (b *Bus) open(ctx context.Context) (err error) {
 	}
 	b.intake = newIntake(b.link, b.js, &b.opts)
 	b.watcher = newWatcher(b.link, b.js, &b.opts, b.intake)
+	b.teller = newTeller(b.js, &b.opts, b.wake)
 	return nil
 }
 
@@ -60,21 +65,45 @@ func (b *Bus) ClientURL() string {
 	return b.opts.String()
 }
 
-// Run takes events until ctx ends. Then it fetches no more, lets the store finish what it has, and gives the rest back.
-// It returns an error only for what no retry can cure.
+// Run takes events and requests until ctx ends. Then it takes no more, lets the store finish what it has, gives the rest
+// of the events back and answers the requests that came. It returns an error only for what no retry can cure.
 func (b *Bus) Run(ctx context.Context) error {
+	service := newService(b.link.nc, &b.opts)
+	if err := service.start(); err != nil {
+		return err
+	}
 	var parts sync.WaitGroup
 	parts.Go(func() { b.intake.run(ctx) })
 	parts.Go(func() { b.watcher.run(ctx) })
+	<-ctx.Done()
+	stopping, cancel := outlast(ctx, takeWithin)
+	defer cancel()
+	service.stop(stopping)
 	parts.Wait()
 	return nil
+}
+
+// RunOutcomes tells what became of events, until ctx ends.
+func (b *Bus) RunOutcomes(ctx context.Context) error { return b.teller.run(ctx) }
+
+// Notify says that there is something new to tell. It never blocks.
+func (b *Bus) Notify() {
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Ask puts a question to the dispatch system; see [orders.Dispatcher].
+func (b *Bus) Ask(ctx context.Context, q orders.Question) (orders.Answer, error) {
+	return ask(ctx, b.link.nc, q)
 }
 
 // Degraded says what does not work at present and what to do about it, a line each. No line: all is well. It asks
 // nobody and holds no secret.
 func (b *Bus) Degraded() []string {
 	var lines []string
-	for _, line := range []string{b.link.trouble(), b.intake.trouble.say(), b.watcher.trouble.say()} {
+	for _, line := range []string{b.link.trouble(), b.intake.trouble.say(), b.watcher.trouble.say(), b.teller.trouble()} {
 		if line != "" {
 			lines = append(lines, "NATS: "+line)
 		}
