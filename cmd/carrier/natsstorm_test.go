@@ -247,28 +247,19 @@ func (s *sorter) check(c *apptest.Client, waybills int) {
 	}
 	for n := range waybills {
 		w := s.waybill(n)
-		if got := len(arrived[w]); got != len(way) {
-			t.Errorf("waybill %s: %d of %d scans arrived", w, got, len(way))
-			continue
+		if got := len(arrived[w]); got != len(way) || !inTime(arrived[w]) {
+			t.Errorf("waybill %s: %d of %d scans arrived, in this order: %+v", w, got, len(way), arrived[w])
 		}
-		checkOrder(t, w, arrived[w])
 	}
 	t.Logf("%d events over %d waybills: %d publications made again, %d scans late by redelivery, %d pushes arrived twice",
 		waybills*len(way), waybills, s.again.Load(), late, repeats)
 }
 
-// checkOrder holds the order of arrival upstream against the order of acceptance: that of their numbers, but for scans
-// that were held for one that was missing; and against time, but for scans that came late.
-func checkOrder(t *testing.T, waybill string, arrived []apptest.StoredEvent) {
-	t.Helper()
-	inTime := slices.DeleteFunc(slices.Clone(arrived), func(e apptest.StoredEvent) bool { return e.Late })
-	if !slices.IsSortedFunc(inTime, func(a, b apptest.StoredEvent) int { return cmp.Compare(a.ActionTime, b.ActionTime) }) {
-		t.Errorf("waybill %s: scans that came in time arrived upstream out of order: %+v", waybill, arrived)
-	}
-	atOnce := slices.DeleteFunc(slices.Clone(arrived), func(e apptest.StoredEvent) bool { return e.HeldUntil != nil })
-	if !slices.IsSortedFunc(atOnce, func(a, b apptest.StoredEvent) int { return cmp.Compare(a.Seq, b.Seq) }) {
-		t.Errorf("waybill %s: scans arrived upstream in another order than that of acceptance: %+v", waybill, arrived)
-	}
+// inTime tells whether the scans of a waybill arrived upstream in order of time, but for those that came late: their
+// places were taken.
+func inTime(arrived []apptest.StoredEvent) bool {
+	punctual := slices.DeleteFunc(slices.Clone(arrived), func(e apptest.StoredEvent) bool { return e.Late })
+	return slices.IsSortedFunc(punctual, func(a, b apptest.StoredEvent) int { return cmp.Compare(a.ActionTime, b.ActionTime) })
 }
 
 // checkOutcomes finds an outcome of every event in the stream.
