@@ -157,7 +157,6 @@ func TestNATSWarnings(t *testing.T) {
 		}},
 		{"a hook beside it", "nats: {url: embedded}\naccounts:\n- {delivery_id: SF, token_mode: none, callback: {token: abc}, orders: {url: http://dispatch, secret: whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=}}\n", []string{
 			"sources: there is none, so events come over NATS only",
-			"accounts[0].orders: is not used, because nats.url is set: the dispatch system is asked on carrier.orders.SF.EVENT",
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

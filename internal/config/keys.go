@@ -97,7 +97,7 @@ var sections = map[string]about{
 	"sources[]":           {en: "A sender of events.", zh: "一个事件来源。"},
 	"accounts[]":          {en: "A delivery company and its mini program.", zh: "一家快递公司及其小程序。"},
 	"accounts[].callback": {en: "WeChat's own pushes to the service.", zh: "微信消息推送（回调）。"},
-	"accounts[].orders":   {en: "HTTP hook that is asked about WeChat's order events when NATS is off.", zh: "NATS 关闭时，用于询问微信订单事件的 HTTP 钩子。"},
+	"accounts[].orders":   {en: "HTTP hook that is asked about WeChat's order events when NATS is off, or when nobody answers on carrier.orders.", zh: "NATS 关闭，或 carrier.orders 主题无人应答时，用于询问微信订单事件的 HTTP 钩子。"},
 	"merchants[]":         {en: "A mini program of the business side.", zh: "一个商家侧小程序。"},
 	"state":               {en: "How events are judged.", zh: "事件判定规则。"},
 	"push":                {en: "How events are sent to WeChat.", zh: "向微信推送的规则。"},

@@ -35,8 +35,6 @@ func (c *Config) Warnings() []string {
 	}
 	for i, a := range c.Accounts {
 		w = append(w, a.warnings(index("accounts", i))...)
-		add(a.Orders.URL != "" && c.NATS.On(),
-			index("accounts", i)+".orders: is not used, because nats.url is set: the dispatch system is asked on carrier.orders."+a.DeliveryID+".EVENT")
 	}
 	for _, p := range c.Server.TrustedProxies {
 		add(p.Bits() == 0, "server.trusted_proxies: "+p.String()+" believes everybody's X-Forwarded-For; name your proxies only")

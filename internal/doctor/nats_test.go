@@ -60,10 +60,10 @@ func TestNATSSync(t *testing.T) {
 	}{
 		{"always", always, []string{alwaysAt}, []string{"ok nats.sync " + alwaysAt + ": ...syncs what it acknowledges"}},
 		{"with a slash", always, []string{alwaysAt + "/"}, []string{"ok nats.sync " + alwaysAt}},
-		{"not always", lazy, []string{lazyAt}, []string{"fail nats.sync " + lazyAt + ": ...syncs every 2m0s only: a power failure loses ...set sync_interval: always"}},
+		{"not always", lazy, []string{lazyAt}, []string{"warn nats.sync " + lazyAt + ": ...syncs every 2m0s only: a power failure loses ...set sync_interval: always"}},
 		{"no monitor", always, nil, []string{untold}},
 		{"another server's", lazy, []string{alwaysAt}, []string{"warn nats.sync " + alwaysAt + ": is the server ...give --nats-monitor the address of ", untold}},
-		{"several", lazy, []string{alwaysAt, lazyAt}, []string{"warn nats.sync " + alwaysAt, "fail nats.sync " + lazyAt}},
+		{"several", lazy, []string{alwaysAt, lazyAt}, []string{"warn nats.sync " + alwaysAt, "warn nats.sync " + lazyAt}},
 		{"nobody there", always, []string{"http://127.0.0.1:1"}, []string{"warn nats.sync http://127.0.0.1:1: no NATS server's monitoring: dial tcp", untold}},
 		{"something else", always, []string{junk}, []string{"warn nats.sync " + junk + ": no NATS server's monitoring: the answer is not", untold}},
 		{"no address", always, []string{"127.0.0.1:8222"}, []string{"warn nats.sync 127.0.0.1:8222: no NATS server's monitoring: ", untold}},

@@ -95,7 +95,7 @@ func (d *doctor) monitored(ctx context.Context, address, keeper string) bool {
 	if i := v.JetStream.Config.SyncInterval; i > 0 {
 		every = i.String()
 	}
-	d.fail(address, problem.Textf("%s syncs every %s only: a power failure loses what it acknowledged to publishers since, or all of %s", "%s 每 %s 才落盘一次：断电会丢失其间已向发布方确认的消息，甚至整个 %s", v.Name, every, eventsStream),
+	d.warn(address, problem.Textf("%s syncs every %s only: a power failure loses what it acknowledged to publishers since, or all of %s", "%s 每 %s 才落盘一次：断电会丢失其间已向发布方确认的消息，甚至整个 %s", v.Name, every, eventsStream),
 		text("set sync_interval: always in the jetstream block of its configuration, and restart it; or keep the stream on 3 servers (nats.replicas)",
 			"请在其配置的 jetstream 块中设置 sync_interval: always 并重启；或由 3 台服务器保存（nats.replicas）"))
 	return true

@@ -112,7 +112,7 @@ type Cluster struct {
 	Members []*Server
 }
 
-// StartCluster starts a cluster and waits until it has a leader for JetStream.
+// StartCluster starts a cluster and waits until its leader can place streams on all three.
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
 	const size = 3
@@ -136,7 +136,9 @@ func StartCluster(t testing.TB) *Cluster {
 		t.Cleanup(s.Down)
 	}
 	up.Wait()
-	c.wait("a leader", func() bool { return c.member((*server.Server).JetStreamIsLeader) != nil })
+	c.wait("a leader that knows all servers", func() bool {
+		return c.member(func(s *server.Server) bool { return s.JetStreamIsLeader() && len(s.JetStreamClusterPeers()) == size }) != nil
+	})
 	return c
 }
 
