@@ -103,7 +103,7 @@ func (b *Bus) Ask(ctx context.Context, q orders.Question) (orders.Answer, error)
 // nobody and holds no secret.
 func (b *Bus) Degraded() []string {
 	var lines []string
-	for _, line := range []string{b.link.trouble(), b.intake.trouble.say(), b.watcher.trouble.say(), b.teller.trouble()} {
+	for _, line := range []string{b.link.trouble(), b.intake.trouble.say(), b.watcher.trouble.say(), b.teller.trouble.say()} {
 		if line != "" {
 			lines = append(lines, "NATS: "+line)
 		}

@@ -16,6 +16,15 @@
 // kept twice in the same way. So every message is taken at least once and counts once. The order of the stream is kept,
 // apart from messages that come again.
 //
+// Scans and Tokens come as requests, too, to the micro service carrier (carrier.submit.SOURCE, carrier.token.DELIVERY_ID).
+// The answer comes when it is durable; what waits meanwhile shares the next commit, in order of arrival.
+//
+// # Telling and asking
+//
+// Every push that ends, and every rejected event, is told on carrier.outcomes.DELIVERY_ID.STATUS, at least once and in
+// order, from the store's notices: an outage delays, and loses none. Dispatch systems are asked about WeChat's orders on
+// carrier.orders.DELIVERY_ID.EVENT. api/asyncapi.yaml describes all subjects.
+//
 // # What is on the server
 //
 // Streams and consumer are made if they are missing. If they are there they are never changed but by [Apply]: they may

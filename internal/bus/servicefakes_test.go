@@ -139,6 +139,8 @@ type fakeStore struct {
 	forget  bool  // Told does as if, and keeps nothing: a crash right after.
 }
 
+func (f *fakeStore) Ready() error { return nil }
+
 func (f *fakeStore) PutToken(_ context.Context, w state.Waybill, token string, act store.Act) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

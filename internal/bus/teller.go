@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,12 +48,16 @@ type teller struct {
 	last  uint64 // The stream's last sequence; 0: not known.
 	batch int    // How many go at once, if last is known. It grows as long as all goes well.
 
-	wrong atomic.Pointer[string] // What is the matter; nil: nothing.
+	trouble trouble
 }
 
 // newTeller makes a teller; run runs it. Whoever sends to wake tells of new notices; it should have room for one.
 func newTeller(js jetstream.JetStream, o *Options, wake <-chan struct{}) *teller {
-	return &teller{js: js, store: o.Store, wake: wake, log: o.Logger.With("part", "outcomes"), batch: 1}
+	log := o.Logger.With("part", "outcomes")
+	return &teller{
+		js: js, store: o.Store, wake: wake, log: log, batch: 1,
+		trouble: trouble{calm: newCalm(log), part: "the telling of outcomes"},
+	}
 }
 
 // run tells notices until ctx ends. What is published then is waited for, so that nothing is told twice for a restart.
@@ -64,12 +67,12 @@ func (t *teller) run(ctx context.Context) error {
 		n, err := t.round(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:
-			t.stuck(err)
+			t.trouble.set(err.Error())
 			wait(ctx, rand.N(gap)+gap/2, nil)
 			gap = min(2*gap, tellMaxGap)
 			continue
 		case err == nil:
-			t.well()
+			t.trouble.over()
 			gap = tellFirstGap
 		}
 		if n == 0 {
@@ -80,14 +83,6 @@ func (t *teller) run(ctx context.Context) error {
 		t.log.Warn("outcomes that were told will be told again", "err", err)
 	}
 	return nil
-}
-
-// trouble is why outcomes are not told at present, and what to do; empty if all is well.
-func (t *teller) trouble() string {
-	if s := t.wrong.Load(); s != nil {
-		return *s
-	}
-	return ""
 }
 
 // round tells the next notices; n is how many it found.
@@ -208,22 +203,6 @@ func wait(ctx context.Context, d time.Duration, wake <-chan struct{}) {
 	case <-wake:
 	case <-timer.C:
 	}
-}
-
-// stuck keeps and logs what is wrong, when that begins and when it changes.
-func (t *teller) stuck(err error) {
-	text := "outcomes are not told: " + err.Error()
-	if old := t.wrong.Swap(&text); old == nil || *old != text {
-		t.log.Warn("outcomes are not told; they are kept until they are", "err", err)
-	}
-}
-
-func (t *teller) well() {
-	if t.wrong.Load() == nil {
-		return
-	}
-	t.wrong.Store(nil)
-	t.log.Info("outcomes are told again")
 }
 
 // movedOn tells whether the stream is not where it was expected to be: there was a gap, or somebody else publishes too.

@@ -158,11 +158,11 @@ func TestOutagesDelayAndLoseNothing(t *testing.T) {
 	for _, at := range []uint64{2000, 6000} {
 		eventually(t, func() bool { return kept.toldUpTo() >= at }, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) })
 		server.Down()
-		eventually(t, func() bool { return strings.Contains(tell.trouble(), "NATS can't be reached") }, func() string { return "the trouble is " + tell.trouble() })
+		eventually(t, func() bool { return strings.Contains(tell.trouble.say(), "NATS can't be reached") }, func() string { return "the trouble is " + tell.trouble.say() })
 		server.Up()
 	}
 	eventually(t, func() bool { return kept.toldUpTo() == 10_000 }, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) })
-	eventually(t, func() bool { return tell.trouble() == "" }, func() string { return "still: " + tell.trouble() })
+	eventually(t, func() bool { return tell.trouble.say() == "" }, func() string { return "still: " + tell.trouble.say() })
 	wantInOrder(t, stored(t, jetStream(t, server)), kept.notices, 0)
 }
 
@@ -243,9 +243,9 @@ func TestMissingStream(t *testing.T) {
 	kept := &fakeStore{t: t, notices: noticesOf(2000)}
 	kept.notices = kept.notices[:1000]
 	tell, wake, _ := startTelling(t, jetStream(t, server), kept)
-	eventually(t, func() bool { return strings.Contains(tell.trouble(), "carrier nats plan") }, func() string { return "the trouble is " + tell.trouble() })
+	eventually(t, func() bool { return strings.Contains(tell.trouble.say(), "carrier nats plan") }, func() string { return "the trouble is " + tell.trouble.say() })
 	makeStream(t, js, nil)
-	eventually(t, func() bool { return kept.toldUpTo() == 1000 && tell.trouble() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	eventually(t, func() bool { return kept.toldUpTo() == 1000 && tell.trouble.say() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 
 	if err := js.DeleteStream(within(t), "CARRIER_OUTCOMES"); err != nil {
@@ -256,7 +256,7 @@ func TestMissingStream(t *testing.T) {
 	kept.notices = kept.notices[:2000]
 	kept.mu.Unlock()
 	wake <- struct{}{}
-	eventually(t, func() bool { return kept.toldUpTo() == 2000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	eventually(t, func() bool { return kept.toldUpTo() == 2000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
 	wantInOrder(t, stored(t, js), kept.notices[1000:], 0)
 }
 
@@ -271,7 +271,7 @@ func TestSomebodyElsePublishes(t *testing.T) {
 		if _, err := js.Publish(within(t), "other", nil); err != nil {
 			t.Fatal(err)
 		}
-		if got := tell.trouble(); got != "" {
+		if got := tell.trouble.say(); got != "" {
 			t.Fatalf("the trouble is %q", got)
 		}
 	}
@@ -316,11 +316,11 @@ func TestToldFails(t *testing.T) {
 	makeStream(t, js, nil)
 	kept := &fakeStore{t: t, notices: noticesOf(1500), toldErr: store.ErrDiskLow}
 	tell, _, _ := startTelling(t, js, kept)
-	eventually(t, func() bool { return strings.Contains(tell.trouble(), "disk is nearly full") }, func() string { return "the trouble is " + tell.trouble() })
+	eventually(t, func() bool { return strings.Contains(tell.trouble.say(), "disk is nearly full") }, func() string { return "the trouble is " + tell.trouble.say() })
 	kept.mu.Lock()
 	kept.toldErr = nil
 	kept.mu.Unlock()
-	eventually(t, func() bool { return kept.toldUpTo() == 1500 && tell.trouble() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	eventually(t, func() bool { return kept.toldUpTo() == 1500 && tell.trouble.say() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 }
 
@@ -351,9 +351,9 @@ func TestClusterLosesItsLeader(t *testing.T) {
 	makeStream(t, js, func(c *jetstream.StreamConfig) { c.Replicas = 3 })
 	kept := &fakeStore{t: t, notices: noticesOf(5000)}
 	tell, _, _ := startTelling(t, jetStream(t, cluster), kept)
-	eventually(t, func() bool { return kept.toldUpTo() > 1000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	eventually(t, func() bool { return kept.toldUpTo() > 1000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
 	cluster.StreamLeader("CARRIER_OUTCOMES").Down()
-	eventually(t, func() bool { return kept.toldUpTo() == 5000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble()) })
+	eventually(t, func() bool { return kept.toldUpTo() == 5000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
 	eventually(t, js.Conn().IsConnected, func() string { return "not connected to another member" })
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 }
