@@ -123,6 +123,16 @@ var (
 		en: "Events held for a scan that is missing before them.",
 		zh: "因缺少前序扫描而暂存的事件数。",
 	}
+	untoldOutcomes = metric{
+		name: "carrier_nats_untold_outcomes", kind: gauge,
+		en: "Outcomes that wait in the store to be told over NATS; 0 while NATS is off.",
+		zh: "存储中等待经 NATS 通知的结果数；未启用 NATS 时为 0。",
+	}
+	oldestUntold = metric{
+		name: "carrier_nats_oldest_untold_outcome_seconds", kind: gauge,
+		en: "Age of the oldest outcome that waits to be told over NATS; 0 if none does. Events stay in the store until it is told, whatever their age.",
+		zh: "最早一条等待经 NATS 通知的结果的等待时间；没有则为 0。通知之前，其事件无论多旧都留在存储中。",
+	}
 	breakerState = metric{
 		name: "carrier_breaker_state", kind: gauge, labels: []string{"delivery_id", "host", "state"},
 		en: "1 for the state that the breaker of an upstream host is in (closed, open, half_open), else 0.",
@@ -182,7 +192,7 @@ var (
 		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
 	}
 	sampled = []*metric{
-		&pushes, &oldestPending, &heldEvents, &breakerState, &tokenExpires, &accountPaused, &guardTripped, &inFlight, &storeCommits,
+		&pushes, &oldestPending, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &accountPaused, &guardTripped, &inFlight, &storeCommits,
 		&storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
 	}
 )

@@ -95,6 +95,7 @@ func busy() *Metrics {
 					"SF": {store.Pending: 3, store.Delivered: 4}, "OLD": {store.Failed: 1},
 				},
 				Held: 2, Oldest: map[string]time.Time{"SF": time.Now().Add(-90 * time.Second)},
+				Notices: 6, OldestNotice: time.Now().Add(-90 * time.Second),
 				Commits: 10, CommitTime: 1500 * time.Millisecond, Rows: 20, FreeBytes: 1 << 30,
 			}
 		},
@@ -176,6 +177,8 @@ func TestSampled(t *testing.T) {
 			`delivery_id="SF"`: 90, `delivery_id="YTO"`: 0, `delivery_id="OLD"`: 0,
 		})
 		p.want("carrier_held_events", map[string]float64{"": 2})
+		p.want("carrier_nats_untold_outcomes", map[string]float64{"": 6})
+		p.want("carrier_nats_oldest_untold_outcome_seconds", map[string]float64{"": 90})
 		p.want("carrier_breaker_state", map[string]float64{
 			`delivery_id="SF",host="a.example",state="closed"`:    0,
 			`delivery_id="SF",host="a.example",state="open"`:      0,

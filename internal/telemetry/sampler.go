@@ -69,8 +69,9 @@ func (s *sampler) Collect(ch chan<- prometheus.Metric) {
 	}
 	if src.Stats != nil {
 		stats := src.Stats()
-		out.store(stats)
-		out.backlog(stats, accounts, time.Now())
+		now := time.Now()
+		out.store(stats, now)
+		out.backlog(stats, accounts, now)
 	}
 }
 
@@ -110,8 +111,10 @@ func (s scrape) account(a AccountSnapshot) {
 	}
 }
 
-func (s scrape) store(stats store.Stats) {
+func (s scrape) store(stats store.Stats, now time.Time) {
 	s.put(&heldEvents, float64(stats.Held))
+	s.put(&untoldOutcomes, float64(stats.Notices))
+	s.put(&oldestUntold, age(stats.OldestNotice, now))
 	s.put(&storeCommits, float64(stats.Commits))
 	s.put(&storeCommitSeconds, stats.CommitTime.Seconds())
 	s.put(&storeRows, float64(stats.Rows))
@@ -134,12 +137,16 @@ func (s scrape) backlog(stats store.Stats, accounts []AccountSnapshot, now time.
 		for _, status := range store.Statuses() {
 			s.put(&pushes, float64(stats.Pushes[id][status]), id, status.String())
 		}
-		var age time.Duration
-		if oldest, ok := stats.Oldest[id]; ok {
-			age = now.Sub(oldest)
-		}
-		s.put(&oldestPending, seconds(age), id)
+		s.put(&oldestPending, age(stats.Oldest[id], now), id)
 	}
+}
+
+// age is how long ago at was, in seconds; 0 if it is zero.
+func age(at, now time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return seconds(now.Sub(at))
 }
 
 func oneIf(b bool) float64 {
