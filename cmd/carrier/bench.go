@@ -12,7 +12,7 @@ import (
 )
 
 type benchCommand struct {
-	Only    []string      `enum:"single,batch,push,pipe,latency,replay,backlog" placeholder:"NAME" help:"Measure only that: ${enum}."`
+	Only    []string      `enum:"single,batch,nats,push,pipe,latency,replay,backlog" placeholder:"NAME" help:"Measure only that: ${enum}."`
 	Rounds  int           `default:"3" help:"How often each is measured, in turn with its ceiling; the median counts (${default})."`
 	For     time.Duration `default:"5s" help:"How long each takes (${default})."`
 	Pending int           `default:"1000000" help:"Pushes left pending when memory is measured (${default})."`

@@ -22,7 +22,7 @@ func (b *bench) backlog(ctx context.Context) error {
 		return err
 	}
 	folder := b.newStore()
-	p, err := b.startService(ctx, folder, "http://"+addr, concurrency)
+	p, err := b.startService(ctx, role{Folder: folder, Upstream: "http://" + addr, Concurrency: concurrency})
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (b *bench) restart(ctx context.Context, folder, addr string, concurrency in
 	}
 	defer func() { err = errors.Join(err, up.stop()) }()
 	start := time.Now()
-	p, err := b.startService(ctx, folder, "http://"+addr, concurrency)
+	p, err := b.startService(ctx, role{Folder: folder, Upstream: "http://" + addr, Concurrency: concurrency})
 	if err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ func measurements() []measurement {
 	return []measurement{
 		{"single", (*bench).single},
 		{"batch", (*bench).batches},
+		{"nats", (*bench).nats},
 		{"push", (*bench).pushes},
 		{"pipe", (*bench).pipe},
 		{"latency", (*bench).latency},
@@ -173,16 +174,16 @@ func (b *bench) newStore() string {
 	return filepath.Join(b.dir, fmt.Sprintf("store-%d", b.stores))
 }
 
-// startService starts the service on a store.
-func (b *bench) startService(ctx context.Context, folder, upstream string, concurrency int) (*part, error) {
-	return start(ctx, b.o.Spawn, role{
-		Kind: kindService, Folder: folder, Upstream: upstream, Concurrency: concurrency, APIKey: b.key, AdminToken: b.admin,
-	})
+// startService starts the service; r says on which store and with what around it.
+func (b *bench) startService(ctx context.Context, r role) (*part, error) {
+	r.Kind, r.APIKey, r.AdminToken = kindService, b.key, b.admin
+	return start(ctx, b.o.Spawn, r)
 }
 
 // startPaused starts the service on a new store and pauses its account: events are taken, and nothing is pushed.
-func (b *bench) startPaused(ctx context.Context, upstream string, concurrency int) (*part, error) {
-	p, err := b.startService(ctx, b.newStore(), upstream, concurrency)
+func (b *bench) startPaused(ctx context.Context, r role) (*part, error) {
+	r.Folder = b.newStore()
+	p, err := b.startService(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -197,31 +198,37 @@ func (b *bench) act(ctx context.Context, p *part, what string) error {
 	return b.post(ctx, p, "accounts/"+deliveryID+"/"+what, `{"reason":"carrier bench"}`)
 }
 
-// post asks the admin API for something.
+// post asks the admin API to do something.
 func (b *bench) post(ctx context.Context, p *part, what, body string) error {
+	_, err := b.ask(ctx, p, http.MethodPost, what, body)
+	return err
+}
+
+// ask asks the admin API for something.
+func (b *bench) ask(ctx context.Context, p *part, method, what, body string) (answer []byte, err error) {
 	url := fmt.Sprintf("http://%s/admin/v1/%s", p.Admin, what)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewBufferString(body))
+	req, err := http.NewRequestWithContext(ctx, method, url, bytes.NewBufferString(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	req.Header.Set("Authorization", "Bearer "+b.admin)
 	req.Header.Set("Content-Type", "application/json")
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return fmt.Errorf("asking for %s: %w", what, err)
+		return nil, fmt.Errorf("asking for %s: %w", what, err)
 	}
 	defer resp.Body.Close()
+	answer, err = io.ReadAll(resp.Body)
 	if resp.StatusCode >= http.StatusMultipleChoices {
-		answer, _ := io.ReadAll(io.LimitReader(resp.Body, 400)) // It only explains.
-		return fmt.Errorf("asking for %s: HTTP %d, %s", what, resp.StatusCode, answer)
+		return nil, fmt.Errorf("asking for %s: HTTP %d, %.400s", what, resp.StatusCode, answer)
 	}
-	return nil
+	return answer, err
 }
 
 // newLoad makes a load of what a part takes.
 func (b *bench) newLoad(p *part, r *roll, conns, batch int) *load {
-	return &load{addr: p.Events, key: b.key, roll: r, conns: conns, batch: batch}
+	return &load{dial: overHTTP(p.Events, b.key, batch), roll: r, conns: conns, batch: batch}
 }
 
 // span is a stretch of time in which something was counted.
@@ -275,7 +282,17 @@ func moved(ctx context.Context, count func() uint64, from uint64) bool {
 	return true
 }
 
-func (b *bench) count(ctx context.Context, p *part, label string, count func() uint64) (s span, err error) {
+func (b *bench) count(ctx context.Context, p *part, label string, count func() uint64) (span, error) {
+	return b.metered(p, label, func() (uint64, error) {
+		from := count()
+		sleep(ctx, b.o.For)
+		moved(ctx, count, from)
+		return count() - from, nil
+	})
+}
+
+// metered takes the time and the part's CPU for what work counts. label names the profile.
+func (b *bench) metered(p *part, label string, work func() (uint64, error)) (s span, err error) {
 	if b.o.Profile != "" && label != "" {
 		if err := p.profile(filepath.Join(b.o.Profile, label+".cpu")); err != nil {
 			return s, err
@@ -287,10 +304,10 @@ func (b *bench) count(ctx context.Context, p *part, label string, count func() u
 		return s, err
 	}
 	s.began = time.Now()
-	from := count()
-	sleep(ctx, b.o.For)
-	moved(ctx, count, from)
-	s.took, s.count = time.Since(s.began), count()-from
+	if s.count, err = work(); err != nil {
+		return s, err
+	}
+	s.took = time.Since(s.began)
 	after, err := p.usage()
 	s.cpu = after.CPUSeconds - before.CPUSeconds
 	return s, err

@@ -27,6 +27,7 @@ func TestRun(t *testing.T) {
 	}{
 		{"single", []string{"single-64", "single-256"}, true},
 		{"batch", []string{"batch-100"}, true},
+		{"nats", []string{"nats-synced", "nats-submit", "nats-default"}, true},
 		{"push", []string{"push-256", "push-1024"}, true},
 		{"pipe", []string{"pipe", "pipe-cpu"}, false},
 		{"latency", []string{"latency-p50", "latency-p99"}, true},
@@ -144,7 +145,7 @@ func TestLoadRefused(t *testing.T) {
 		}
 	}()
 	for _, batch := range []int{1, window} {
-		l := &load{addr: p.Events, key: "a-wrong-key-of-the-source", roll: newRoll(1000), conns: 2, batch: batch}
+		l := &load{dial: overHTTP(p.Events, "a-wrong-key-of-the-source", batch), roll: newRoll(1000), conns: 2, batch: batch}
 		if err := l.run(t.Context()); err == nil || !strings.Contains(err.Error(), "HTTP 401") {
 			t.Errorf("batches of %d: got %v, want HTTP 401", batch, err)
 		}

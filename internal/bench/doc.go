@@ -4,6 +4,9 @@
 //
 //	single     durable events/s, one a request         / the same webhook with a store that answers at once
 //	batch      durable events/s, NDJSON of 100         / the same
+//	nats       events/s through JetStream, the server  / the webhook's NDJSON of 100, same service
+//	           syncing each, and as is its default
+//	           durable events/s by request and reply   / the webhook's single events, same service
 //	push       pushes/s of a backlog, upstream 50 ms   / a bare loop of net/http against the same upstream
 //	pipe       events/s in and delivered, in order,    / the same loop
 //	           upstream 20 ms, and CPU per event
@@ -17,6 +20,7 @@
 //
 //	this process                          child
 //	load ──── HTTP/1.1, keep-alive ─────▶ service | webhook without a store
+//	load ──── NATS ─────────────────────▶ NATS server ◀──── service, in another child
 //	upstream ◀──── updatePath ─────────── service | bare client
 //	part ──── JSON on stdin, stdout ────▶ Serve
 //

@@ -42,7 +42,7 @@ func (b *bench) ingest(ctx context.Context, ways []ingestion) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, up.stop()) }()
-	full, err := b.startPaused(ctx, up.url(), 1)
+	full, err := b.startPaused(ctx, role{Upstream: up.url(), Concurrency: 1})
 	if err != nil {
 		return err
 	}
@@ -73,13 +73,7 @@ func (b *bench) ingestOne(ctx context.Context, way ingestion, full *part, rivals
 	var cpu, bareCPU, plainCPU []float64
 	measured := func(p *part, label string, cpu *[]float64) measure {
 		return func(ctx context.Context) (float64, error) {
-			l := b.newLoad(p, r, way.conns, way.batch)
-			s, err := b.during(ctx, p, label, l.accepted.Load, l.run)
-			if err != nil {
-				return 0, err
-			}
-			*cpu = append(*cpu, s.micros())
-			return s.rate(), b.quiet(ctx, p)
+			return b.flow(ctx, p, label, b.newLoad(p, r, way.conns, way.batch), cpu)
 		}
 	}
 	figure, webhook := measured(full, way.name, &cpu), measured(rivals.webhook, way.name+"-webhook", &bareCPU)
@@ -94,6 +88,16 @@ func (b *bench) ingestOne(ctx context.Context, way ingestion, full *part, rivals
 	f.note("CPU %s an event, %s of the plain handler, %s of the webhook without a store", micros(median(cpu)),
 		micros(median(plainCPU)), micros(median(bareCPU)))
 	return err
+}
+
+// flow measures how many events a second a load brings into a part.
+func (b *bench) flow(ctx context.Context, p *part, label string, l *load, cpu *[]float64) (rate float64, err error) {
+	s, err := b.during(ctx, p, label, l.accepted.Load, l.run)
+	if err != nil {
+		return 0, err
+	}
+	*cpu = append(*cpu, s.micros())
+	return s.rate(), b.quiet(ctx, p)
 }
 
 // fill has the service accept n events, as fast as it can.

@@ -1,10 +1,8 @@
 package bench
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"net/http"
+	"errors"
 	"sync/atomic"
 	"time"
 
@@ -12,18 +10,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// window is how many waybills a connection has under way.
+// window is how many waybills a line has under way.
 const window = 100
 
 // load sends events, as fast as they are answered unless it is told otherwise.
 type load struct {
-	addr, key string
-	conns     int
-	batch     int // Events a request: 1, or window.
-	roll      *roll
-	book      *book         // Notes what was accepted; nil: nobody does.
-	lead      int64         // How many events may be accepted and not arrived; 0: any number. Needs a book.
-	pace      *rate.Limiter // Events a second over all connections; nil: as many as go.
+	dial  dialer
+	conns int // Lines.
+	batch int // Events a request: 1, or window.
+	roll  *roll
+	book  *book         // Notes what was accepted; nil: nobody does.
+	lead  int64         // How many events may be accepted and not arrived; 0: any number. Needs a book.
+	pace  *rate.Limiter // Events a second over all lines; nil: as many as go.
 
 	accepted atomic.Uint64
 }
@@ -38,13 +36,13 @@ func (l *load) run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// drive is one connection.
-func (l *load) drive(ctx context.Context) error {
-	w, err := l.dial(ctx)
+// drive sends over one line.
+func (l *load) drive(ctx context.Context) (err error) {
+	to, err := l.dial(ctx)
 	if err != nil {
 		return ended(ctx, err)
 	}
-	defer w.close()
+	defer func() { err = errors.Join(err, to.close()) }()
 	var body []byte
 	for ctx.Err() == nil {
 		first, n := l.roll.take(window)
@@ -60,7 +58,7 @@ func (l *load) drive(ctx context.Context) error {
 			for k := range size {
 				body = append(l.roll.appendEvent(body, first+uint64(at+k), step), '\n')
 			}
-			if err := l.send(w, body, size); err != nil {
+			if err := to.send(body, size); err != nil {
 				return err
 			}
 			if l.book != nil {
@@ -78,13 +76,6 @@ func (l *load) part(i, n int) (step, at, size int) {
 	return i * size / n, i * size % n, size
 }
 
-func (l *load) dial(ctx context.Context) (*wire, error) {
-	if l.batch == 1 {
-		return dial(ctx, l.addr, "/v1/events", "application/json", l.key)
-	}
-	return dial(ctx, l.addr, "/v1/events/batch", "application/x-ndjson", l.key)
-}
-
 // hold waits until n more events may be sent; false if ctx ended first.
 func (l *load) hold(ctx context.Context, n int) bool {
 	if l.pace != nil && l.pace.WaitN(ctx, n) != nil {
@@ -96,21 +87,6 @@ func (l *load) hold(ctx context.Context, n int) bool {
 		}
 	}
 	return ctx.Err() == nil
-}
-
-// send sends one request and checks that all its events were accepted.
-func (l *load) send(w *wire, body []byte, n int) error {
-	status, answer, err := w.post(body)
-	if err != nil {
-		return fmt.Errorf("sending events: %w", err)
-	}
-	if l.batch == 1 && status == http.StatusAccepted && bytes.Contains(answer, []byte(`"verdict":"accepted"`)) {
-		return nil
-	}
-	if l.batch > 1 && status == http.StatusOK && bytes.Contains(answer, fmt.Appendf(nil, `"accepted":%d,`, n)) {
-		return nil
-	}
-	return fmt.Errorf("the service did not accept all of %d events: HTTP %d, %.400s", n, status, answer)
 }
 
 // sleep waits for d; false if ctx ended first.

@@ -18,22 +18,26 @@ const (
 	kindWebhook = "webhook" // Its webhook, with a store that answers at once.
 	kindHandler = "handler" // An Echo handler as one would write it first, without a store.
 	kindClient  = "client"  // A bare loop of net/http that pushes.
+	kindNATS    = "nats"    // A NATS server with JetStream.
 )
 
 // role is what a part is to be: the first line of its standard input. It holds keys, so it never is an argument.
 type role struct {
 	Kind        string `json:"kind"`
-	Folder      string `json:"folder"`      // The service's store.
+	Folder      string `json:"folder"`      // The store of the service, or of the NATS server.
 	Upstream    string `json:"upstream"`    // Base URL.
 	Concurrency int    `json:"concurrency"` // Pushes in flight.
 	APIKey      string `json:"api_key"`
 	AdminToken  string `json:"admin_token"`
+	NATS        string `json:"nats"`        // URL of the server that the service uses; "": none.
+	SyncAlways  bool   `json:"sync_always"` // The NATS server syncs each event before it acknowledges it.
 }
 
 // hello is a part's first answer.
 type hello struct {
 	Events string `json:"events,omitempty"` // host:port
 	Admin  string `json:"admin,omitempty"`
+	NATS   string `json:"nats,omitempty"` // URL
 	Error  string `json:"error,omitempty"`
 }
 
@@ -94,6 +98,8 @@ func newRunner(ctx context.Context, r role) (runner, error) {
 		return newHandler(ctx)
 	case kindClient:
 		return newClient(r), nil
+	case kindNATS:
+		return newNATSServer(r)
 	}
 	return nil, fmt.Errorf("there is no part %q", r.Kind)
 }

@@ -90,7 +90,7 @@ func (b *bench) startPipedOn(ctx context.Context, folder string, arrive func(*bo
 	if err != nil {
 		return nil, err
 	}
-	p, err := b.startService(ctx, folder, up.url(), pipeConcurrency)
+	p, err := b.startService(ctx, role{Folder: folder, Upstream: up.url(), Concurrency: pipeConcurrency})
 	if err != nil {
 		return nil, errors.Join(err, up.stop())
 	}

@@ -38,7 +38,7 @@ func (b *bench) pushes(ctx context.Context) (err error) {
 
 // pushBacklog measures the service with so many pushes pending that they outlast the measurement.
 func (b *bench) pushBacklog(ctx context.Context, label string, up *upstream, concurrency int, cpu *[]float64) (rate float64, err error) {
-	p, err := b.startPaused(ctx, up.url(), concurrency)
+	p, err := b.startPaused(ctx, role{Upstream: up.url(), Concurrency: concurrency})
 	if err != nil {
 		return 0, err
 	}

@@ -53,6 +53,7 @@ func (r role) config() *config.Config {
 	account.DeliveryID, account.AppID, account.Secret = deliveryID, "wx0000000000000000", "the upstream asks for none"
 	account.BaseURL, account.FallbackBaseURL = r.Upstream, ""
 	account.Concurrency = r.Concurrency
+	c.NATS.URL = config.DSN(r.NATS)
 	c.Accounts = []config.Account{account}
 	return c
 }
