@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -15,6 +16,10 @@ const natsUpWithin = 30 * time.Second
 type natsServer struct{ *server.Server }
 
 func newNATSServer(r role) (*natsServer, error) {
+	// The server itself would not say what is wrong with its folder, but never be ready.
+	if err := os.MkdirAll(r.Folder, 0o700); err != nil {
+		return nil, err
+	}
 	s, err := server.NewServer(&server.Options{
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, JetStream: true, StoreDir: r.Folder, SyncAlways: r.SyncAlways,
 		NoSigs: true, NoLog: true,
@@ -26,7 +31,7 @@ func newNATSServer(r role) (*natsServer, error) {
 	n := &natsServer{s}
 	if !s.ReadyForConnections(natsUpWithin) || !s.JetStreamEnabled() {
 		n.end()
-		return nil, fmt.Errorf("the NATS server was not there with JetStream within %v; see whether %s can be written", natsUpWithin, r.Folder)
+		return nil, fmt.Errorf("the NATS server was not there with JetStream within %v", natsUpWithin)
 	}
 	return n, nil
 }
