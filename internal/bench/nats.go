@@ -88,35 +88,45 @@ func (r *natsRig) ready(ctx context.Context) error {
 	}
 }
 
+// natsCost is CPU microseconds for each event, of each round.
+type natsCost struct {
+	service, server []float64 // Of events over NATS.
+	webhook         []float64 // The service's, of events over HTTP.
+}
+
+func (c *natsCost) note(f *Figure) {
+	f.note("CPU %s an event, and %s of the NATS server; %s an event that comes by the webhook",
+		micros(median(c.service)), micros(median(c.server)), micros(median(c.webhook)))
+}
+
 // stream measures events from their publication until they are durable in the service's store.
 func (r *natsRig) stream(ctx context.Context, name, title string) error {
 	f := &Figure{Name: name, Title: title, Unit: "events/s", CeilingTitle: "the webhook's NDJSON of 100, 32 connections"}
-	var cpu, serverCPU, httpCPU []float64
+	var cost natsCost
 	err := r.contest(ctx, f,
-		func(ctx context.Context) (float64, error) { return r.streamOnce(ctx, name, &cpu, &serverCPU) },
-		r.webhook(32, window, &httpCPU))
-	f.note("CPU %s an event, and %s of the NATS server; %s an event of the webhook's", micros(median(cpu)),
-		micros(median(serverCPU)), micros(median(httpCPU)))
+		func(ctx context.Context) (float64, error) { return r.streamOnce(ctx, name, &cost) },
+		r.webhook(32, window, &cost))
+	cost.note(f)
 	return err
 }
 
 // webhook measures the other way into the same service.
-func (r *natsRig) webhook(conns, batch int, cpu *[]float64) measure {
+func (r *natsRig) webhook(conns, batch int, cost *natsCost) measure {
 	return func(ctx context.Context) (float64, error) {
-		return r.flow(ctx, r.service, "", r.newLoad(r.service, r.roll, conns, batch), cpu)
+		return r.flow(ctx, r.service, "", r.newLoad(r.service, r.roll, conns, batch), &cost.webhook)
 	}
 }
 
 // streamOnce counts what is published in the time of a measurement, and what is left then is waited for, too: the
 // stream may take events faster than the service does.
-func (r *natsRig) streamOnce(ctx context.Context, label string, cpu, serverCPU *[]float64) (rate float64, err error) {
+func (r *natsRig) streamOnce(ctx context.Context, label string, cost *natsCost) (rate float64, err error) {
 	accepted, err := r.accepted(ctx)
 	if err != nil {
 		return 0, err
 	}
 	var s span
 	l := &load{dial: overStream(r.nc), conns: streamLines, batch: 1, roll: r.roll}
-	err = r.spend(l, serverCPU, func() error {
+	err = r.spend(l, cost, func() error {
 		if err := r.publish(ctx, l, r.warmUp()); err != nil {
 			return err
 		}
@@ -127,10 +137,13 @@ func (r *natsRig) streamOnce(ctx context.Context, label string, cpu, serverCPU *
 		})
 		return err
 	})
+	if err == nil && s.count == 0 {
+		err = errors.New("no event was published while it was measured; let it run longer")
+	}
 	if err != nil {
 		return 0, err
 	}
-	*cpu = append(*cpu, s.micros())
+	cost.service = append(cost.service, s.micros())
 	return s.rate(), errors.Join(r.check(ctx, accepted+l.accepted.Load()), r.quiet(ctx, r.server), r.quiet(ctx, r.service))
 }
 
@@ -169,24 +182,23 @@ func (r *natsRig) submit(ctx context.Context) error {
 		Name: "nats-submit", Unit: "events/s", Title: fmt.Sprintf("durable events by carrier.submit, %d requests outstanding", submitLines),
 		CeilingTitle: fmt.Sprintf("the webhook's single events, %d connections", submitLines),
 	}
-	var cpu, serverCPU, httpCPU []float64
+	var cost natsCost
 	err := r.contest(ctx, f,
 		func(ctx context.Context) (rate float64, err error) {
 			l := &load{dial: overSubmit(r.nc), conns: submitLines, batch: 1, roll: r.roll}
-			err = r.spend(l, &serverCPU, func() error {
-				rate, err = r.flow(ctx, r.service, f.Name, l, &cpu)
+			err = r.spend(l, &cost, func() error {
+				rate, err = r.flow(ctx, r.service, f.Name, l, &cost.service)
 				return err
 			})
 			return rate, err
 		},
-		r.webhook(submitLines, 1, &httpCPU))
-	f.note("CPU %s an event, and %s of the NATS server; %s an event of the webhook's", micros(median(cpu)),
-		micros(median(serverCPU)), micros(median(httpCPU)))
+		r.webhook(submitLines, 1, &cost))
+	cost.note(f)
 	return err
 }
 
 // spend notes the NATS server's CPU for each event that the load brings during work.
-func (r *natsRig) spend(l *load, serverCPU *[]float64, work func() error) error {
+func (r *natsRig) spend(l *load, cost *natsCost, work func() error) error {
 	before, err := r.server.usage()
 	if err != nil {
 		return err
@@ -196,7 +208,7 @@ func (r *natsRig) spend(l *load, serverCPU *[]float64, work func() error) error 
 	}
 	after, err := r.server.usage()
 	s := span{count: l.accepted.Load(), cpu: after.CPUSeconds - before.CPUSeconds}
-	*serverCPU = append(*serverCPU, s.micros())
+	cost.server = append(cost.server, s.micros())
 	return err
 }
 
