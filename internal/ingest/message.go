@@ -164,14 +164,21 @@ func canonical(sent map[string][]string) http.Header {
 		return plainHeader
 	}
 	h := make(http.Header, len(sent)+1)
+	var mixed map[string]bool // Names that came in several spellings.
 	for name, values := range sent {
 		key := http.CanonicalHeaderKey(name)
+		if len(h[key]) > 0 {
+			if mixed == nil {
+				mixed = map[string]bool{}
+			}
+			mixed[key] = true
+		}
 		for _, value := range values {
 			h[key] = append(h[key], textproto.TrimString(value))
 		}
-		if len(h[key]) > len(values) {
-			slices.Sort(h[key]) // Else their order would be that of the map, another each time.
-		}
+	}
+	for key := range mixed {
+		slices.Sort(h[key]) // Else their order would be that of the map, another each time.
 	}
 	if h[contentTypeHeader] == nil {
 		h[contentTypeHeader] = plainHeader[contentTypeHeader]

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -628,5 +630,28 @@ func TestCanonical(t *testing.T) {
 	}
 	if got := canonical(headers{"a": {"b"}}); got.Get("Content-Type") != "application/json" || len(plainHeader) != 1 {
 		t.Errorf("got %v beside %v", got, plainHeader)
+	}
+}
+
+// TestHeaderInManySpellings: a megabyte of them, which a stranger may send, must not keep the others waiting.
+func TestHeaderInManySpellings(t *testing.T) {
+	const name, n = "abcdefghijklmnop", 60_000
+	sent := make(map[string][]string, n)
+	for i := range n {
+		spelling := []byte(name)
+		for at := range spelling {
+			if i>>at&1 == 1 {
+				spelling[at] -= 'a' - 'A'
+			}
+		}
+		sent[string(spelling)] = []string{strconv.Itoa(i * 7919 % n)}
+	}
+	began := time.Now()
+	values := canonical(sent)[http.CanonicalHeaderKey(name)]
+	if took := time.Since(began); took > 5*time.Second { // It takes a twentieth of a second; a sort for each takes 20 s.
+		t.Errorf("it took %s", took)
+	}
+	if len(values) != n || !slices.IsSorted(values) {
+		t.Errorf("%d values, sorted: %v", len(values), slices.IsSorted(values))
 	}
 }
