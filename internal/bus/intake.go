@@ -16,7 +16,7 @@ import (
 // Of the intake.
 const (
 	maxBatch      = 1000    // Messages of one commit.
-	maxBatchBytes = 8 << 20 // And of their bodies.
+	maxBatchBytes = 8 << 20 // And of what they take in memory.
 
 	pullFor   = 30 * time.Second // How long the server keeps a request for messages that are not there yet.
 	minPull   = time.Second      // The least of it that the client library takes.

@@ -139,7 +139,7 @@ func (s *session) gather(batches chan<- []jetstream.Msg) {
 		}
 		select {
 		case message := <-in:
-			batch, size = append(batch, message), size+len(message.Data())
+			batch, size = append(batch, message), size+sizeOf(message.Headers(), message.Data())
 		case out <- batch:
 			batch, size = nil, 0
 		case <-drained:

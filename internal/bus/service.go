@@ -20,7 +20,7 @@ import (
 // Bounds of what waits to be taken.
 const (
 	maxWaiting      = 4096     // Requests an endpoint.
-	maxWaitingBytes = 32 << 20 // Of their bodies, an endpoint.
+	maxWaitingBytes = 32 << 20 // Of what they take in memory, an endpoint.
 	maxPending      = 65_536   // Requests that the client library holds before they are looked at.
 	maxPendingBytes = 64 << 20
 	busyFor         = time.Second // When to come again for who finds all this full.
@@ -53,7 +53,7 @@ type endpoint struct {
 	s     *service
 	name  string
 	queue chan request
-	bytes atomic.Int64 // Of the bodies in queue and with the worker.
+	bytes atomic.Int64 // Of what is in queue and with the worker.
 
 	closing sync.RWMutex // Held for reading while a request is put into queue, for writing to close it.
 	closed  bool
@@ -67,6 +67,7 @@ type request struct {
 	name   string // The last token of the subject.
 	header nats.Header
 	body   []byte
+	size   int64 // Of both in memory, in bytes.
 	came   time.Time
 }
 
@@ -146,10 +147,23 @@ func (e *endpoint) handle(r micro.Request) {
 		reply: r.Reply(), name: r.Subject()[strings.LastIndexByte(r.Subject(), '.')+1:],
 		header: nats.Header(r.Headers()), body: r.Data(), came: time.Now(),
 	}
+	q.size = int64(sizeOf(q.header, q.body))
+	if !isAnswerable(q.reply) { // Nothing is kept of what can't be answered as its sender wants.
+		e.figures.refused.Add(1)
+		e.s.log.Debug("a request was dropped whose answer would go where none belongs", "endpoint", e.name)
+		return
+	}
 	if p := e.put(q); p != nil {
 		e.figures.refused.Add(1)
 		refuse(r, &q, p)
 	}
+}
+
+// isAnswerable tells whether a request's answer may go where its sender says; nowhere is fine. NATS does not check that,
+// and we may publish what the sender may not: with one of the server's own subjects ($JS.API...) or of ours
+// (carrier.events...) for an inbox, the answer would be a command, or another's event.
+func isAnswerable(reply string) bool {
+	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, "carrier.")
 }
 
 // put lets a request wait for the worker, if there is room.
@@ -161,15 +175,14 @@ func (e *endpoint) put(q request) *problem.Problem {
 			"This node is stopping. Nothing was kept; send it again, with the same id, after the seconds in Retry-After.",
 			"本节点正在停止，未保存任何内容。请在 Retry-After 指定的秒数之后以相同的 id 重新发送。")
 	}
-	size := int64(len(q.body))
-	if e.bytes.Add(size) <= maxWaitingBytes {
+	if e.bytes.Add(q.size) <= maxWaitingBytes {
 		select {
 		case e.queue <- q:
 			return nil
 		default:
 		}
 	}
-	e.bytes.Add(-size)
+	e.bytes.Add(-q.size)
 	return problem.New(problem.RateLimited).After(busyFor).Say(
 		"More requests wait here than this service holds; nothing was kept. Send it again after the seconds in Retry-After.",
 		"等待处理的请求已达上限，未保存任何内容。请在 Retry-After 指定的秒数之后重新发送。")
@@ -209,7 +222,7 @@ func (e *endpoint) next(into []request, most int) []request {
 func (e *endpoint) done(taken []request) {
 	var size int64
 	for i := range taken {
-		size += int64(len(taken[i].body))
+		size += taken[i].size
 	}
 	e.bytes.Add(-size)
 	clear(taken)

@@ -142,15 +142,48 @@ func TestOneCommitForAllThatWait(t *testing.T) {
 	}
 }
 
+// TestAnswerIsNoCommand: what the service may publish, a sender can't have it publish by calling it an inbox.
+func TestAnswerIsNoCommand(t *testing.T) {
+	server := natstest.Start(t, nil)
+	events := &fakeEvents{}
+	s := serve(t, server, options(t, events, &fakeStore{t: t}))
+	js := jetStream(t, server)
+	setUp(t, js, nil, nil)
+	nc := server.Connect()
+	for _, subject := range []string{"carrier.submit.s", "carrier.token.SF"} {
+		for _, inbox := range []string{"carrier.events.other", "carrier.submit.other", "$JS.API.STREAM.PURGE.CARRIER_EVENTS", "$SRV.PING"} {
+			if err := nc.PublishRequest(subject, inbox, []byte(`{"id":"a"}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(t, func() bool { return s.submit.data().Refused == 4 && s.token.data().Refused == 4 }, func() string {
+		return fmt.Sprintf("%+v %+v", s.submit.data(), s.token.data())
+	})
+	if bodies, _ := events.taken(); len(bodies) != 0 {
+		t.Errorf("taken: %q", bodies)
+	}
+	stream, err := js.Stream(t.Context(), eventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := stream.CachedInfo().State.LastSeq; n != 0 {
+		t.Errorf("%d answers became events", n)
+	}
+}
+
 // TestFullQueueIsAnsweredAtOnce by number and by bytes, and there is room again afterwards.
 func TestFullQueueIsAnsweredAtOnce(t *testing.T) {
 	tests := []struct {
 		name string
 		fill int
+		head nats.Header
 		body string
 	}{
-		{"requests", maxWaiting, `{"id":"a"}`},
-		{"bytes", maxWaitingBytes / (1 << 19), `{"id":"` + strings.Repeat("a", 1<<19-9) + `"}`},
+		{"requests", maxWaiting, nil, `{"id":"a"}`},
+		{"bytes", maxWaitingBytes / (1 << 19), nil, `{"id":"` + strings.Repeat("a", 1<<19-9) + `"}`},
+		{"bytes of headers", maxWaitingBytes / (1 << 19), nats.Header{"x": {strings.Repeat("a", 1<<19)}}, `{"id":"a"}`},
+		{"lines of headers", maxWaitingBytes / headerLine / 1000, nats.Header{"x": make([]string, 1000)}, `{"id":"a"}`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -163,11 +196,11 @@ func TestFullQueueIsAnsweredAtOnce(t *testing.T) {
 			}
 			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "the first one is not taken" })
 			for range tt.fill {
-				if err := nc.Publish("carrier.submit.s", []byte(tt.body)); err != nil {
+				if err := nc.PublishMsg(&nats.Msg{Subject: "carrier.submit.s", Header: tt.head, Data: []byte(tt.body)}); err != nil {
 					t.Fatal(err)
 				}
 			}
-			got := asked(t, nc, "carrier.submit.s", nil, tt.body)
+			got := asked(t, nc, "carrier.submit.s", tt.head, tt.body)
 			if got.Header.Get(micro.ErrorCodeHeader) != "429" || got.Header.Get(micro.ErrorHeader) != "rate_limited" || got.Header.Get("retry-after") != "1" {
 				t.Errorf("the answer is %v %s", got.Header, got.Data)
 			}

@@ -55,6 +55,20 @@ func headerValue(h map[string][]string, name string) string {
 	return value[0]
 }
 
+// headerLine is about what a header's line takes in memory beside its text, in bytes.
+const headerLine = 128
+
+// sizeOf is about what a message takes in memory, in bytes. Its sender decides how much of it is header.
+func sizeOf(h map[string][]string, body []byte) (size int) {
+	for name, values := range h {
+		size += len(name)
+		for _, value := range values {
+			size += headerLine + len(value)
+		}
+	}
+	return size + len(body)
+}
+
 // mediaType is a content-type without its parameters, in lower case; application/json if there is none.
 func mediaType(contentType string) string {
 	name, _, _ := strings.Cut(contentType, ";")
