@@ -209,7 +209,7 @@ func (a *App) Run(ctx context.Context) error {
 	watching, stopWatching := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWatching()
 
-	var intake, pushes, outcomes, watch errgroup.Group
+	var intake, taking, pushes, outcomes, watch errgroup.Group
 	failing := func(err error) error {
 		if err != nil {
 			stop()
@@ -220,7 +220,7 @@ func (a *App) Run(ctx context.Context) error {
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
 	pushes.Go(func() error { return failing(a.replays.Run(pushing)) })
 	if a.bus != nil {
-		intake.Go(func() error { return failing(a.bus.Run(ctx)) })
+		taking.Go(func() error { return failing(a.bus.Run(ctx)) })
 		outcomes.Go(func() error { return failing(a.bus.RunOutcomes(telling)) })
 	}
 	watch.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
@@ -231,11 +231,12 @@ func (a *App) Run(ctx context.Context) error {
 	intakeErr := intake.Wait()
 	stopPushing()
 	pushErr := pushes.Wait()
-	stopTelling() // What is not told yet waits in the store for the next start.
-	outcomesErr := outcomes.Wait()
+	takingErr := taking.Wait() // It ends with the requests, but for a NATS server that hangs: no push waits for that.
+	stopTelling()              // What is not told yet waits in the store for the next start.
 	stopWatching()
+	outcomesErr := outcomes.Wait()
 	adminErr := watch.Wait()
-	return errors.Join(intakeErr, pushErr, outcomesErr, adminErr, a.Close())
+	return errors.Join(intakeErr, pushErr, takingErr, outcomesErr, adminErr, a.Close())
 }
 
 // onStop has f called by Close.

@@ -48,7 +48,7 @@ func (b *Bus) open(ctx context.Context) (err error) {
 	if b.link, err = dial(&b.opts, extra...); err != nil {
 		return fmt.Errorf("NATS: %w", err)
 	}
-	if b.js, err = jetstream.New(b.link.nc); err != nil {
+	if b.js, err = jetstream.New(b.link.nc, jetstream.WithPublishAsyncTimeout(forgetAfter)); err != nil {
 		return fmt.Errorf("JetStream: %w", err)
 	}
 	b.intake = newIntake(b.link, b.js, &b.opts)

@@ -15,6 +15,9 @@ const (
 	// A connection whose other end is gone without a word is given up after two pings.
 	pingEvery = 10 * time.Second
 	lostPings = 2
+	// A server that no longer reads is given up, too. While the client library waits for it to do so, it lets nobody
+	// else at the connection, not even to ask whether there is one.
+	writeWithin = 2 * time.Second
 	// Between two rounds over all servers.
 	firstRedial = 100 * time.Millisecond
 	maxRedial   = 5 * time.Second
@@ -58,6 +61,7 @@ func (o *Options) connectOptions() ([]nats.Option, error) {
 		nats.Name("carrier " + o.Version),
 		nats.Timeout(dialWithin),
 		nats.PingInterval(pingEvery), nats.MaxPingsOutstanding(lostPings),
+		nats.FlusherTimeout(writeWithin), nats.ReconnectOnFlusherError(),
 		nats.MaxReconnects(-1), nats.CustomReconnectDelay(redialDelay), nats.IgnoreAuthErrorAbort(),
 		// What is published while there is no connection fails at once: buffered, it would be lost if the process ended.
 		nats.ReconnectBufSize(-1),

@@ -17,8 +17,13 @@ import (
 
 // How outcomes are told.
 const (
-	maxTelling   = 512             // Outcomes published and not acknowledged yet.
-	ackWithin    = 5 * time.Second // For all of these.
+	maxTelling = 512             // Outcomes published and not acknowledged yet.
+	ackWithin  = 5 * time.Second // For all of these.
+	// forgetAfter is when the client library gives an acknowledgement up. It holds only so many, and without an end to
+	// their wait no outcome would leave any more once a server had kept silent often enough.
+	forgetAfter = 2 * ackWithin
+	// lastWords is how long the service's stop may wait for what was published, and for the store to note it.
+	lastWords    = time.Second
 	tellFirstGap = 100 * time.Millisecond
 	tellMaxGap   = 2 * time.Second
 	tellAtLeast  = 10 * time.Second // How often it looks, woken or not.
@@ -62,9 +67,11 @@ func newTeller(js jetstream.JetStream, o *Options, wake <-chan struct{}) *teller
 
 // run tells notices until ctx ends. What is published then is waited for, so that nothing is told twice for a restart.
 func (t *teller) run(ctx context.Context) error {
+	working, cancel := outlast(ctx, lastWords)
+	defer cancel()
 	gap := tellFirstGap
 	for ctx.Err() == nil {
-		n, err := t.round(ctx)
+		n, err := t.round(ctx, working)
 		switch {
 		case err != nil && ctx.Err() == nil:
 			t.trouble.set(err.Error())
@@ -79,14 +86,14 @@ func (t *teller) run(ctx context.Context) error {
 			wait(ctx, tellAtLeast, t.wake) // Nothing depends on a wake-up that gets lost.
 		}
 	}
-	if err := t.save(context.WithoutCancel(ctx)); err != nil {
+	if err := t.save(working); err != nil {
 		t.log.Warn("outcomes that were told will be told again", "err", err)
 	}
 	return nil
 }
 
-// round tells the next notices; n is how many it found.
-func (t *teller) round(ctx context.Context) (n int, err error) {
+// round tells the next notices; n is how many it found. What it has published it finishes until working ends.
+func (t *teller) round(ctx, working context.Context) (n int, err error) {
 	if !t.js.Conn().IsConnected() {
 		return 0, errNotConnected
 	}
@@ -95,10 +102,10 @@ func (t *teller) round(ctx context.Context) (n int, err error) {
 		return 0, fmt.Errorf("reading what is to be told: %w", err)
 	}
 	if len(notices) > 0 {
-		err = t.settle(t.publish(notices))
+		err = t.settle(working, t.publish(notices))
 	}
 	if len(notices) == 0 || err != nil || t.after-t.told >= maxTelling {
-		err = errors.Join(err, t.save(context.WithoutCancel(ctx)))
+		err = errors.Join(err, t.save(working))
 	}
 	return len(notices), err
 }
@@ -143,11 +150,11 @@ func (t *teller) publish(notices []store.Notice) []telling {
 }
 
 // settle waits for acknowledgements and moves on over those that came without a gap. An error is what stopped it.
-func (t *teller) settle(sent []telling) error {
-	timeout := time.NewTimer(ackWithin)
-	defer timeout.Stop()
+func (t *teller) settle(ctx context.Context, sent []telling) error {
+	ctx, cancel := context.WithTimeout(ctx, ackWithin)
+	defer cancel()
 	for _, s := range sent {
-		if err := t.confirm(&s, timeout.C); err != nil {
+		if err := t.confirm(ctx, &s); err != nil {
 			t.last, t.batch = 0, 1
 			if movedOn(err) {
 				return nil
@@ -161,7 +168,7 @@ func (t *teller) settle(sent []telling) error {
 }
 
 // confirm waits for one acknowledgement, which says where the stream stands.
-func (t *teller) confirm(s *telling, timeout <-chan time.Time) error {
+func (t *teller) confirm(ctx context.Context, s *telling) error {
 	switch {
 	case s.err != nil:
 		return tellError(s.err)
@@ -177,7 +184,7 @@ func (t *teller) confirm(s *telling, timeout <-chan time.Time) error {
 		return nil
 	case err := <-s.ack.Err():
 		return tellError(err)
-	case <-timeout:
+	case <-ctx.Done():
 		return fmt.Errorf("JetStream does not acknowledge outcomes within %s; look at the stream CARRIER_OUTCOMES and its servers", ackWithin)
 	}
 }
