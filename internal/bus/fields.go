@@ -74,8 +74,9 @@ var streamFields = []field[jetstream.StreamConfig]{
 	{
 		name: "no_ack",
 		show: func(c *jetstream.StreamConfig) string { return fmt.Sprint(c.NoAck) },
+		harm: func(c *jetstream.StreamConfig) bool { return c.Name == outcomesStream }, // We are its publisher.
 		set:  func(found, want *jetstream.StreamConfig) { found.NoAck = want.NoAck },
-		how:  "publishers hear nothing, so they can't know that a message was kept",
+		how:  "publishers hear nothing, so they can't know that a message was kept; outcomes stop at the first one",
 	},
 	{
 		name: "max_age",

@@ -166,6 +166,16 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// TestPlanOfMuteOutcomes: without acknowledgements no more than one outcome is ever told.
+func TestPlanOfMuteOutcomes(t *testing.T) {
+	found := wantedOutcomes(&Options{})
+	found.NoAck = true
+	got := compare("stream "+outcomesStream, &found, new(wantedOutcomes(&Options{})), streamFields)
+	if len(got) != 1 || got[0].Field != "no_ack" || !got[0].Harm || !got[0].Fixable {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestPlanOverlap fails if it isn't explained why the stream can't be made.
 func TestPlanOverlap(t *testing.T) {
 	js := streams(t, natsServer(t).Connect())
