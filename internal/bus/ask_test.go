@@ -88,7 +88,7 @@ func TestAsk(t *testing.T) {
 func TestAskWithoutAnswer(t *testing.T) {
 	server := natstest.Start(t, nil)
 	nc := server.Connect()
-	eventually(t, nc.IsConnected, func() string { return "not connected" })
+	until(t, "it connects", nc.IsConnected)
 	if _, err := ask(within(t), nc, question()); !errors.Is(err, orders.ErrNobody) {
 		t.Errorf("nobody there: %v", err)
 	}
@@ -118,14 +118,14 @@ func TestAskWithoutAnswer(t *testing.T) {
 	}
 
 	server.Down()
-	eventually(t, func() bool { return !nc.IsConnected() }, func() string { return "still connected" })
+	until(t, "the connection is lost", func() bool { return !nc.IsConnected() })
 	before := time.Now()
 	if _, err := ask(within(t), nc, question()); !errors.Is(err, errNotConnected) || time.Since(before) > time.Second {
 		t.Errorf("server down: %v after %s", err, time.Since(before))
 	}
 	server.Up()
 	answering(t, server.Connect(), func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result_code":0}`)} })
-	eventually(t, nc.IsConnected, func() string { return "not connected again" })
+	until(t, "it connects again", nc.IsConnected)
 	if _, err := ask(within(t), nc, question()); err != nil {
 		t.Errorf("server up again: %v", err)
 	}

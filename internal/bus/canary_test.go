@@ -53,7 +53,7 @@ func TestNoSecretsLeave(t *testing.T) {
 	if _, err := ask(within(t), nc, orders.Question{ID: "q", DeliveryID: "SF", Event: orders.AddWaybill, Body: secretToken + secretText}); err != nil {
 		t.Error(err)
 	}
-	eventually(t, func() bool { return kept.toldUpTo() == 2 }, func() string { return "not told" })
+	until(t, "all is told", func() bool { return kept.toldUpTo() == 2 })
 
 	const end = "the.end"
 	if err := nc.Publish(end, nil); err != nil {

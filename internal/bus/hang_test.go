@@ -114,7 +114,7 @@ func TestTellerEndsWhileTheServerHangs(t *testing.T) {
 	}
 	kept := &fakeStore{t: t, notices: noticesOf(3)}
 	tell, _, stop := startTelling(t, jetStream(t, server), kept)
-	eventually(t, func() bool { return tell.js.PublishAsyncPending() > 0 }, func() string { return "nothing is told" })
+	until(t, "something is told", func() bool { return tell.js.PublishAsyncPending() > 0 })
 	began := time.Now()
 	stop()
 	if took := time.Since(began); took > ackWithin-time.Second {

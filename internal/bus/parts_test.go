@@ -41,10 +41,10 @@ func TestPartsOfTheBus(t *testing.T) {
 		}
 	}()
 	nc := server.Connect()
-	eventually(t, func() bool {
+	until(t, "it answers", func() bool {
 		reply, err := nc.RequestWithContext(within(t), "carrier.submit.s", []byte(`{"id":"a"}`))
 		return err == nil && strings.Contains(string(reply.Data), "accepted")
-	}, func() string { return "no answer" })
+	})
 
 	kept.mu.Lock()
 	kept.notices = kept.notices[:10]
@@ -52,7 +52,7 @@ func TestPartsOfTheBus(t *testing.T) {
 	for range 3 { // More than there is room for.
 		b.Notify()
 	}
-	eventually(t, func() bool { return kept.toldUpTo() == 10 }, func() string { return fmt.Sprint(kept.toldUpTo(), b.Degraded()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), b.Degraded()) }, func() bool { return kept.toldUpTo() == 10 })
 	wantInOrder(t, stored(t, jetStream(t, server)), kept.notices, 0)
 
 	answering(t, server.Connect(), func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result_code":0}`)} })
@@ -65,7 +65,7 @@ func TestPartsOfTheBus(t *testing.T) {
 	kept.toldErr = store.ErrDiskLow
 	kept.mu.Unlock()
 	b.Notify()
-	eventually(t, func() bool { return strings.Contains(fmt.Sprint(b.Degraded()), "the telling of outcomes since") }, func() string { return fmt.Sprint(b.Degraded()) })
+	until(t, func() string { return fmt.Sprint(b.Degraded()) }, func() bool { return strings.Contains(fmt.Sprint(b.Degraded()), "the telling of outcomes since") })
 	kept.mu.Lock()
 	kept.toldErr = nil
 	kept.mu.Unlock()

@@ -27,11 +27,17 @@ import (
 // patience is how long tests wait for what must happen; the machine may be slow.
 const patience = 40 * time.Second
 
-// until waits until done.
-func until(t testing.TB, what string, done func() bool) {
+// until waits until done. what says what is waited for, or, as a function, how things stand if that does not come.
+func until[What string | func() string](t testing.TB, what What, done func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(patience); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
+		if time.Now().Before(deadline) {
+			continue
+		}
+		switch what := any(what).(type) {
+		case func() string:
+			t.Fatalf("not within %s; by now: %s", patience, what())
+		default:
 			t.Fatalf("not within %s: %s", patience, what)
 		}
 	}

@@ -30,7 +30,7 @@ func asked(t *testing.T, nc *nats.Conn, subject string, h nats.Header, body stri
 
 func within(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), soon)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -114,10 +114,10 @@ func TestOneCommitForAllThatWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		if i == 0 {
-			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "the first one is not taken" })
+			until(t, "the first one is taken", func() bool { return events.begun() == 1 })
 		}
 	}
-	eventually(t, func() bool { return len(s.submit.queue) == n-1 }, func() string { return fmt.Sprintf("%d wait", len(s.submit.queue)) })
+	until(t, func() string { return fmt.Sprintf("%d wait", len(s.submit.queue)) }, func() bool { return len(s.submit.queue) == n-1 })
 	if early, _, _ := answers.Pending(); early != 0 {
 		t.Errorf("%d were answered before the commit", early)
 	}
@@ -157,9 +157,9 @@ func TestAnswerIsNoCommand(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, func() bool { return s.submit.data().Refused == 4 && s.token.data().Refused == 4 }, func() string {
+	until(t, func() string {
 		return fmt.Sprintf("%+v %+v", s.submit.data(), s.token.data())
-	})
+	}, func() bool { return s.submit.data().Refused == 4 && s.token.data().Refused == 4 })
 	if bodies, _ := events.taken(); len(bodies) != 0 {
 		t.Errorf("taken: %q", bodies)
 	}
@@ -194,7 +194,7 @@ func TestFullQueueIsAnsweredAtOnce(t *testing.T) {
 			if err := nc.Publish("carrier.submit.s", []byte(`{"id":"first"}`)); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "the first one is not taken" })
+			until(t, "the first one is taken", func() bool { return events.begun() == 1 })
 			for range tt.fill {
 				if err := nc.PublishMsg(&nats.Msg{Subject: "carrier.submit.s", Header: tt.head, Data: []byte(tt.body)}); err != nil {
 					t.Fatal(err)
@@ -205,7 +205,7 @@ func TestFullQueueIsAnsweredAtOnce(t *testing.T) {
 				t.Errorf("the answer is %v %s", got.Header, got.Data)
 			}
 			close(events.gate)
-			eventually(t, func() bool { return s.submit.bytes.Load() == 0 }, func() string { return fmt.Sprintf("%d bytes are left", s.submit.bytes.Load()) })
+			until(t, func() string { return fmt.Sprintf("%d bytes are left", s.submit.bytes.Load()) }, func() bool { return s.submit.bytes.Load() == 0 })
 			if got := asked(t, nc, "carrier.submit.s", nil, `{"id":"b"}`); got.Header.Get(micro.ErrorCodeHeader) != "" {
 				t.Errorf("later: %v", got.Header)
 			}
@@ -223,14 +223,14 @@ func TestServiceSurvivesRestarts(t *testing.T) {
 	nc := server.Connect()
 	for i := range 3 {
 		server.Restart()
-		eventually(t, func() bool {
+		until(t, func() string { return fmt.Sprintf("after restart %d it does not answer", i+1) }, func() bool {
 			_, err := nc.Request("carrier.submit.s", []byte(`{"id":"a"}`), time.Second)
 			return err == nil
-		}, func() string { return fmt.Sprintf("after restart %d it does not answer", i+1) })
+		})
 	}
 }
 
-// TestServiceBeginsWithoutServer: it is there as soon as the server is.
+// TestServiceBeginsWithoutServer: it is there as patience as the server is.
 func TestServiceBeginsWithoutServer(t *testing.T) {
 	server := natstest.Start(t, nil)
 	server.Down()
@@ -241,10 +241,10 @@ func TestServiceBeginsWithoutServer(t *testing.T) {
 	defer s.stop(t.Context())
 	server.Up()
 	nc := server.Connect()
-	eventually(t, func() bool {
+	until(t, "it answers", func() bool {
 		_, err := nc.Request("carrier.submit.s", []byte(`{"id":"a"}`), time.Second)
 		return err == nil
-	}, func() string { return "it does not answer" })
+	})
 }
 
 // TestStopAnswersWhatWasTaken: everything that reached the service gets an answer, and nothing reaches it any more.
@@ -272,15 +272,15 @@ func TestStopAnswersWhatWasTaken(t *testing.T) {
 			if err := nc.Flush(); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, func() bool { return events.begun() == 1 }, func() string { return "nothing is taken" })
+			until(t, "one is taken", func() bool { return events.begun() == 1 })
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var stopping sync.WaitGroup
 			stopping.Go(func() { s.stop(ctx) })
-			eventually(t, func() bool {
+			until(t, "it listens no more", func() bool {
 				_, err := nc.Request("carrier.submit.s", []byte(`{"id":"late"}`), time.Second)
 				return errors.Is(err, nats.ErrNoResponders)
-			}, func() string { return "it still listens" })
+			})
 			if tt.cut {
 				cancel()
 			} else {
@@ -306,7 +306,7 @@ func TestStopWithoutServer(t *testing.T) {
 	server := natstest.Start(t, nil)
 	s := serve(t, server, options(t, &fakeEvents{}, &fakeStore{t: t}))
 	server.Down()
-	eventually(t, func() bool { return !s.nc.IsConnected() }, func() string { return "still connected" })
+	until(t, "the connection is lost", func() bool { return !s.nc.IsConnected() })
 	before := time.Now()
 	s.stop(t.Context())
 	if took := time.Since(before); took > flushWithin {
@@ -386,7 +386,7 @@ func TestTokensOfOneWaybillKeepTheirOrder(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, func() bool { return s.token.data().Answered == 2*n }, func() string { return fmt.Sprintf("%+v", s.token.data()) })
+	until(t, func() string { return fmt.Sprintf("%+v", s.token.data()) }, func() bool { return s.token.data().Answered == 2*n })
 	for w, got := range kept.tokens {
 		for i, token := range got {
 			if token != strconv.Itoa(i) {
@@ -426,10 +426,10 @@ func TestStandardSubjects(t *testing.T) {
 		}
 	}
 	var stats string
-	eventually(t, func() bool { // The library counts a request a moment after it was handed on.
+	until(t, func() string { return "the statistics are " + stats }, func() bool { // The library counts a request a moment after it was handed on.
 		stats = string(asked(t, nc, "$SRV.STATS.carrier", nil, "").Data)
 		return strings.Contains(stats, `"subject":"carrier.submit.*","queue_group":"carrier","num_requests":4,"num_errors":0`)
-	}, func() string { return "the statistics are " + stats })
+	})
 	if want := `"data":{"waiting":0,"answered":3,"problems":1,"refused":0,"unanswered":0,"overflows":0,"answer_time":`; !strings.Contains(stats, want) {
 		t.Errorf("the statistics are %s", stats)
 	}

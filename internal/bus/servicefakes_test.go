@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -24,19 +23,7 @@ const (
 	// secretToken and secretText stand for a waybill's Token and an event's text: both may go in, and never come out.
 	secretToken = "CANARY-TOKEN-7f3a"
 	secretText  = "CANARY-TEXT 18666666666"
-	// soon is more than anything takes that goes well, on the slowest machine.
-	soon = 20 * time.Second
 )
-
-// eventually waits until ok holds, and ends the test with what if it does not.
-func eventually(t *testing.T, ok func() bool, what func() string) {
-	t.Helper()
-	for deadline := time.Now().Add(soon); !ok(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal(what())
-		}
-	}
-}
 
 // fakeEvents decides events by their id: "bad" is invalid, "no" rejected, "later" not taken; anything else is accepted.
 type fakeEvents struct {
@@ -203,7 +190,7 @@ func options(t *testing.T, events Events, kept *fakeStore) *Options {
 	t.Helper()
 	return &Options{
 		Events: events, Store: kept, DeliveryIDs: []string{"SF", "顺丰"}, Version: "test",
-		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logger: testLog(t),
 	}
 }
 
@@ -215,7 +202,7 @@ func serve(t *testing.T, server *natstest.Server, o *Options) *service {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), soon)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		s.stop(ctx)
 	})

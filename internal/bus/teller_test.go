@@ -46,10 +46,10 @@ func makeStream(t *testing.T, js jetstream.JetStream, edit func(*jetstream.Strea
 	}
 	var s jetstream.Stream
 	var err error
-	eventually(t, func() bool { // The members of a cluster get to know each other a moment after it has a leader.
+	until(t, func() string { return fmt.Sprint("making the stream: ", err) }, func() bool { // The members of a cluster get to know each other a moment after it has a leader.
 		s, err = js.CreateOrUpdateStream(within(t), cfg)
 		return err == nil
-	}, func() string { return fmt.Sprint("making the stream: ", err) })
+	})
 	return s
 }
 
@@ -108,7 +108,7 @@ func stored(t *testing.T, js jetstream.JetStream) []jetstream.Msg {
 	}
 	var msgs []jetstream.Msg
 	for uint64(len(msgs)) < info.State.Msgs {
-		some, err := all.Fetch(int(info.State.Msgs)-len(msgs), jetstream.FetchMaxWait(soon))
+		some, err := all.Fetch(int(info.State.Msgs)-len(msgs), jetstream.FetchMaxWait(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,13 +156,13 @@ func TestOutagesDelayAndLoseNothing(t *testing.T) {
 	kept := &fakeStore{t: t, notices: noticesOf(10_000)}
 	tell, _, _ := startTelling(t, jetStream(t, server), kept)
 	for _, at := range []uint64{2000, 6000} {
-		eventually(t, func() bool { return kept.toldUpTo() >= at }, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) })
+		until(t, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) }, func() bool { return kept.toldUpTo() >= at })
 		server.Down()
-		eventually(t, func() bool { return strings.Contains(tell.trouble.say(), "NATS can't be reached") }, func() string { return "the trouble is " + tell.trouble.say() })
+		until(t, func() string { return "the trouble is " + tell.trouble.say() }, func() bool { return strings.Contains(tell.trouble.say(), "NATS can't be reached") })
 		server.Up()
 	}
-	eventually(t, func() bool { return kept.toldUpTo() == 10_000 }, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) })
-	eventually(t, func() bool { return tell.trouble.say() == "" }, func() string { return "still: " + tell.trouble.say() })
+	until(t, func() string { return fmt.Sprintf("told up to %d", kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 10_000 })
+	until(t, func() string { return "still: " + tell.trouble.say() }, func() bool { return tell.trouble.say() == "" })
 	wantInOrder(t, stored(t, jetStream(t, server)), kept.notices, 0)
 }
 
@@ -188,23 +188,23 @@ func TestLostToldIsTellingAgain(t *testing.T) {
 				}
 				return int(info.State.Msgs)
 			}
-			eventually(t, func() bool { return count() == 1000 }, func() string { return fmt.Sprint(count()) })
+			until(t, func() string { return fmt.Sprint(count()) }, func() bool { return count() == 1000 })
 			stop()
 			kept.forget = false
 			if tt.repeats > 0 { // Let the window pass: a message with an old id is taken as new.
-				eventually(t, func() bool {
+				until(t, "the window passes", func() bool {
 					ack, err := js.PublishMsg(within(t), &nats.Msg{Subject: "carrier.outcomes.SF.delivered", Header: nats.Header{"Nats-Msg-Id": {"1999"}}})
 					if err != nil {
 						t.Fatal(err)
 					}
 					return !ack.Duplicate
-				}, func() string { return "the window does not pass" })
+				})
 				if err := stream.DeleteMsg(within(t), 1001); err != nil {
 					t.Fatal(err)
 				}
 			}
 			startTelling(t, js, kept)
-			eventually(t, func() bool { return kept.toldUpTo() == 1000 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+			until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 1000 })
 			if tt.repeats == 0 {
 				wantInOrder(t, stored(t, js), kept.notices, 0)
 				return
@@ -227,7 +227,7 @@ func TestEveryEndIsTold(t *testing.T) {
 	notices[2].Number, notices[2].Nth, notices[2].Status, notices[2].Reason = 3, 2, store.Delivered, ""
 	kept := &fakeStore{t: t, notices: notices}
 	startTelling(t, js, kept)
-	eventually(t, func() bool { return kept.toldUpTo() == 3 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 3 })
 	msgs := stored(t, js)
 	wantInOrder(t, msgs, notices, 0)
 	if msgs[0].Subject() != "carrier.outcomes.SF.failed" || msgs[2].Subject() != "carrier.outcomes.SF.delivered" || msgs[2].Headers().Get("ce-id") != "1000-2" {
@@ -243,9 +243,9 @@ func TestMissingStream(t *testing.T) {
 	kept := &fakeStore{t: t, notices: noticesOf(2000)}
 	kept.notices = kept.notices[:1000]
 	tell, wake, _ := startTelling(t, jetStream(t, server), kept)
-	eventually(t, func() bool { return strings.Contains(tell.trouble.say(), "carrier nats plan") }, func() string { return "the trouble is " + tell.trouble.say() })
+	until(t, func() string { return "the trouble is " + tell.trouble.say() }, func() bool { return strings.Contains(tell.trouble.say(), "carrier nats plan") })
 	makeStream(t, js, nil)
-	eventually(t, func() bool { return kept.toldUpTo() == 1000 && tell.trouble.say() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) }, func() bool { return kept.toldUpTo() == 1000 && tell.trouble.say() == "" })
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 
 	if err := js.DeleteStream(within(t), "CARRIER_OUTCOMES"); err != nil {
@@ -256,7 +256,7 @@ func TestMissingStream(t *testing.T) {
 	kept.notices = kept.notices[:2000]
 	kept.mu.Unlock()
 	wake <- struct{}{}
-	eventually(t, func() bool { return kept.toldUpTo() == 2000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) }, func() bool { return kept.toldUpTo() == 2000 })
 	wantInOrder(t, stored(t, js), kept.notices[1000:], 0)
 }
 
@@ -299,7 +299,7 @@ func TestWhatCannotBeToldIsPassedOver(t *testing.T) {
 	}
 	kept := &fakeStore{t: t, notices: notices}
 	startTelling(t, js, kept)
-	eventually(t, func() bool { return kept.toldUpTo() == 100 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 100 })
 	var fit []store.Notice
 	for _, n := range notices {
 		if n.Event.DeliveryID == "SF" {
@@ -316,11 +316,11 @@ func TestToldFails(t *testing.T) {
 	makeStream(t, js, nil)
 	kept := &fakeStore{t: t, notices: noticesOf(1500), toldErr: store.ErrDiskLow}
 	tell, _, _ := startTelling(t, js, kept)
-	eventually(t, func() bool { return strings.Contains(tell.trouble.say(), "disk is nearly full") }, func() string { return "the trouble is " + tell.trouble.say() })
+	until(t, func() string { return "the trouble is " + tell.trouble.say() }, func() bool { return strings.Contains(tell.trouble.say(), "disk is nearly full") })
 	kept.mu.Lock()
 	kept.toldErr = nil
 	kept.mu.Unlock()
-	eventually(t, func() bool { return kept.toldUpTo() == 1500 && tell.trouble.say() == "" }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) }, func() bool { return kept.toldUpTo() == 1500 && tell.trouble.say() == "" })
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 }
 
@@ -332,12 +332,12 @@ func TestWakeAndStop(t *testing.T) {
 	kept := &fakeStore{t: t, notices: noticesOf(5)[:0]}
 	_, wake, stop := startTelling(t, js, kept)
 	asked := func() int { kept.mu.Lock(); defer kept.mu.Unlock(); return kept.asked }
-	eventually(t, func() bool { return asked() == 1 }, func() string { return fmt.Sprint(asked()) })
+	until(t, func() string { return fmt.Sprint(asked()) }, func() bool { return asked() == 1 })
 	kept.mu.Lock()
 	kept.notices = kept.notices[:5]
 	kept.mu.Unlock()
 	wake <- struct{}{}
-	eventually(t, func() bool { return kept.toldUpTo() == 5 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 5 })
 	stop()
 	if n := asked(); n > 8 {
 		t.Errorf("the store was asked %d times", n)
@@ -351,10 +351,10 @@ func TestClusterLosesItsLeader(t *testing.T) {
 	makeStream(t, js, func(c *jetstream.StreamConfig) { c.Replicas = 3 })
 	kept := &fakeStore{t: t, notices: noticesOf(5000)}
 	tell, _, _ := startTelling(t, jetStream(t, cluster), kept)
-	eventually(t, func() bool { return kept.toldUpTo() > 1000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) }, func() bool { return kept.toldUpTo() > 1000 })
 	cluster.StreamLeader("CARRIER_OUTCOMES").Down()
-	eventually(t, func() bool { return kept.toldUpTo() == 5000 }, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) })
-	eventually(t, js.Conn().IsConnected, func() string { return "not connected to another member" })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), tell.trouble.say()) }, func() bool { return kept.toldUpTo() == 5000 })
+	until(t, "it connects to another member", js.Conn().IsConnected)
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 }
 
@@ -398,6 +398,6 @@ func TestGapsInTheMiddle(t *testing.T) {
 	kept := &fakeStore{t: t, notices: noticesOf(3000)}
 	l := &lossy{JetStream: jetStream(t, server), random: rand.New(rand.NewPCG(1, 2))}
 	startTelling(t, l, kept)
-	eventually(t, func() bool { return kept.toldUpTo() == 3000 }, func() string { return fmt.Sprint(kept.toldUpTo()) })
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 3000 })
 	wantInOrder(t, stored(t, js), kept.notices, 0)
 }
