@@ -163,7 +163,12 @@ func (e *endpoint) handle(r micro.Request) {
 // and we may publish what the sender may not: with one of the server's own subjects ($JS.API...) or of ours
 // (carrier.events...) for an inbox, the answer would be a command, or another's event.
 func isAnswerable(reply string) bool {
-	return !strings.HasPrefix(reply, "$") && !strings.HasPrefix(reply, "carrier.")
+	for _, prefix := range []string{"$", eventsPrefix, submitPrefix, tokenPrefix, ordersPrefix, outcomePrefix} {
+		if strings.HasPrefix(reply, prefix) {
+			return false
+		}
+	}
+	return true
 }
 
 // put lets a request wait for the worker, if there is room.
