@@ -159,7 +159,7 @@ func TestConfigSchema(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &schema); err != nil || status != 0 || errs != "" {
 		t.Fatalf("status %d, errors %q, %v", status, errs, err)
 	}
-	for _, key := range []string{"server", "store", "nats", "sources", "accounts", "merchants", "state", "push", "admin", "log"} {
+	for _, key := range []string{"server", "store", "nats", "sources", "accounts", "merchants", "platform", "state", "push", "admin", "log"} {
 		if schema.Properties[key] == nil {
 			t.Errorf("the schema has no section %s", key)
 		}

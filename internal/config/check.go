@@ -23,6 +23,7 @@ func (c *Config) Check() error {
 	k.sources()
 	k.accounts()
 	k.merchants()
+	k.platform()
 	k.state()
 	k.push()
 	k.admin()

@@ -52,8 +52,13 @@ func (k *checker) credentials(at, appid string, secret Secret, mode string) {
 	if mode != TokenNone && secret == "" {
 		k.bad(at+".secret", "is missing; give secret or secret_file, or set token_mode: none in WeChat's cloud")
 	}
+	k.appID(at+".appid", appid)
+}
+
+// appID checks an AppID that was copied from somewhere.
+func (k *checker) appID(key, appid string) {
 	if strings.ContainsFunc(appid, func(r rune) bool { return r <= ' ' || r >= 0x7f }) {
-		k.bad(at+".appid", "%q is no AppID; copy it from the mini program's settings", appid)
+		k.bad(key, "%q is no AppID; copy it from the mini program's settings", appid)
 	}
 }
 
@@ -111,20 +116,6 @@ func (k *checker) orders(at string, o Orders) {
 	}
 	if o.Secret != "" {
 		k.signingSecret(at+".secret", o.Secret)
-	}
-}
-
-// merchants checks the business side's credentials.
-func (k *checker) merchants() {
-	names := unique{}
-	for i, m := range k.c.Merchants {
-		at := index("merchants", i)
-		k.name(at+".name", m.Name, "a name of your own")
-		if names.claim(m.Name, at) != "" && m.Name != "" {
-			k.bad(at+".name", "%q is used twice; give each merchant its own", m.Name)
-		}
-		k.credentials(at, m.AppID, m.Secret, m.TokenMode)
-		k.baseURL(at+".base_url", m.BaseURL, m.TokenMode)
 	}
 }
 

@@ -168,13 +168,42 @@ func TestCheckRefuses(t *testing.T) {
 		// Merchants.
 		{name: "merchants", yaml: "merchants:\n- {name: shop, appid: wx1, secret: s}\n- {name: shop, token_mode: x, base_url: http://a.example}\n",
 			want: []string{
-				"c.yaml:1: merchants: not available in this version; remove it",
 				`c.yaml:3: merchants[1].token_mode: must be stable, basic or none, not "x"`,
 				`c.yaml:3: merchants[1].name: "shop" is used twice; give each merchant its own`,
 				"c.yaml:3: merchants[1].appid: is missing; write the mini program's AppID, or set token_mode: none in WeChat's cloud",
 				"c.yaml:3: merchants[1].secret: is missing; give secret or secret_file, or set token_mode: none in WeChat's cloud",
 				`c.yaml:3: merchants[1].base_url: sends credentials over http to "a.example", which is no private host; use https`,
 			}},
+		{name: "merchants share a shop", yaml: "merchants:\n- {name: a, appid: wx1, secret: s, shop_appids: [wx1, wx2]}\n" +
+			"- {name: b, appid: wx2, secret: s, shop_appids: [wx 3, \"\"]}\n",
+			want: []string{
+				`c.yaml:3: merchants[1].appid: "wx2" is at merchants[0].shop_appids[1] already, so it would not be clear whose credentials are to be used; keep one`,
+				`c.yaml:3: merchants[1].shop_appids[0]: "wx 3" is no AppID; copy it from the mini program's settings`,
+				`c.yaml:3: merchants[1].shop_appids[1]: is empty; write an AppID, or remove it`,
+			}},
+		{name: "merchant with what belongs to another kind", yaml: "merchants:\n" +
+			"- {name: a, appid: wx1, secret: s, cloud_token_file: t, refresh_token: r}\n" +
+			"- {name: b, token_mode: none, cloud_token_file: t, base_url: http://api.weixin.qq.com}\n" +
+			"- {name: c, secret: s, authorizer: true, token_mode: none, cloud_token_file: t}\n",
+			want: []string{
+				"c.yaml:2: merchants[0].refresh_token: is used only by merchants of a third-party platform; set authorizer: true, or remove it",
+				"c.yaml:2: merchants[0].cloud_token_file: is used only with token_mode: none; set that, or remove it",
+				`c.yaml:3: merchants[1].base_url: sends credentials over http to "api.weixin.qq.com", which is no private host; use https`,
+				"c.yaml:4: merchants[2].authorizer: needs the third-party platform that the merchant has authorised; fill in platform.appid and what belongs to it",
+				"c.yaml:4: merchants[2].appid: is missing; write the AppID of the merchant that has authorised the platform",
+				"c.yaml:4: merchants[2].secret: has no use beside authorizer: true; remove one of them",
+				"c.yaml:4: merchants[2].token_mode: has no use beside authorizer: true; remove it",
+				"c.yaml:4: merchants[2].cloud_token_file: has no use beside authorizer: true; remove it",
+			}},
+		{name: "platform without its parts", yaml: "platform: {appid: wx9, base_url: ftp://x}\naccounts:\n- {delivery_id: component, appid: wx1, secret: s}\n",
+			want: []string{
+				"c.yaml:1: platform.secret: is missing; give secret or secret_file: the component_appsecret",
+				"c.yaml:1: platform.base_url: must be http:// or https:// and a host, for example https://api.weixin.qq.com",
+				"c.yaml:1: platform.callback.encoding_aes_key: is missing; without token and key no component_verify_ticket can be taken, and without that there are no access_tokens",
+				`c.yaml:3: accounts[0].delivery_id: "component" is the address of the platform's callback; choose another id`,
+			}},
+		{name: "platform without an appid", yaml: "platform: {secret: s}\n",
+			want: []string{"c.yaml:1: platform.appid: is missing; write the platform's component_appid, or remove the section"}},
 
 		// State and push.
 		{name: "negative times", yaml: "state:\n  reorder_window: -1s\n  max_future: -1s\n  max_age: -1s\n",

@@ -39,6 +39,7 @@ type Config struct {
 	Sources   []Source   `yaml:"sources"`
 	Accounts  []Account  `yaml:"accounts"`
 	Merchants []Merchant `yaml:"merchants"`
+	Platform  Platform   `yaml:"platform"`
 	State     State      `yaml:"state"`
 	Push      Push       `yaml:"push"`
 	Admin     Admin      `yaml:"admin"`
@@ -154,6 +155,19 @@ type Merchant struct {
 	BaseURL    string   `yaml:"base_url"` // Without a slash at the end.
 	TokenMode  string   `yaml:"token_mode"`
 	ShopAppIDs []string `yaml:"shop_appids"`
+	// CloudTokenFile holds the container's cloudbase_access_token; only if TokenMode is TokenNone. A path ready to open.
+	CloudTokenFile string `yaml:"cloud_token_file"`
+	// Authorizer: it has authorised the third-party platform of Platform, which then gets its access_tokens.
+	Authorizer   bool   `yaml:"authorizer"`
+	RefreshToken Secret `yaml:"refresh_token"` // The authorizer_refresh_token that came with that.
+}
+
+// Platform is a third-party platform (第三方平台), for merchants that have authorised it.
+type Platform struct {
+	AppID    string   `yaml:"appid"` // component_appid; empty: there is no platform.
+	Secret   Secret   `yaml:"secret"`
+	BaseURL  string   `yaml:"base_url"` // Without a slash at the end.
+	Callback Callback `yaml:"callback"`
 }
 
 // State is how events are judged.

@@ -198,6 +198,8 @@ func mismatch(k kind, t reflect.Type) string {
 		want, fits = "a size such as 1MiB", k == textNode || k == numberNode
 	case reflect.TypeFor[int](), reflect.TypeFor[float64]():
 		want, fits = "a number", k == numberNode
+	case reflect.TypeFor[bool]():
+		want, fits = "true or false", k == boolNode
 	}
 	switch {
 	case fits:
@@ -205,7 +207,7 @@ func mismatch(k kind, t reflect.Type) string {
 	case k == nullNode:
 		return "has no value; give it one, or remove the key"
 	case k == textNode:
-		return "must be a number; write it without quotes"
+		return fmt.Sprintf("must be %s; write it without quotes", want)
 	case k == listNode || k == mapNode || want != "text":
 		return fmt.Sprintf("must be %s, not %s", want, k)
 	}
@@ -229,6 +231,13 @@ func setScalar(v reflect.Value, text string) error {
 		f, err := parseFloat(text)
 		v.SetFloat(f)
 		return err
+	case reflect.Bool:
+		yes := strings.EqualFold(text, "true")
+		if !yes && !strings.EqualFold(text, "false") {
+			return errors.New("must be true or false")
+		}
+		v.SetBool(yes)
+		return nil
 	}
 	v.SetString(text)
 	return nil

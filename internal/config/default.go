@@ -8,9 +8,10 @@ import (
 // Default is the configuration without a file: loopback only, and no source, account or token.
 func Default() *Config {
 	return &Config{
-		Server: Server{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: MiB},
-		Store:  Store{URL: "file:carrier-data", Retention: Duration(720 * time.Hour), MinFree: 256 * MiB},
-		NATS:   NATS{Replicas: 1, Embedded: NATSEmbedded{Listen: "127.0.0.1:4222", StoreDir: "nats"}},
+		Server:   Server{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: MiB},
+		Store:    Store{URL: "file:carrier-data", Retention: Duration(720 * time.Hour), MinFree: 256 * MiB},
+		NATS:     NATS{Replicas: 1, Embedded: NATSEmbedded{Listen: "127.0.0.1:4222", StoreDir: "nats"}},
+		Platform: Platform{BaseURL: DefaultBaseURL},
 		State: State{
 			ReorderWindow: Duration(2 * time.Minute),
 			MaxFuture:     Duration(10 * time.Minute),

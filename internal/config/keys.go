@@ -99,6 +99,8 @@ var sections = map[string]about{
 	"accounts[].callback": {en: "WeChat's own pushes to the service.", zh: "微信消息推送（回调）。"},
 	"accounts[].orders":   {en: "HTTP hook that is asked about WeChat's order events when NATS is off, or when nobody answers on carrier.orders.", zh: "NATS 关闭，或 carrier.orders 主题无人应答时，用于询问微信订单事件的 HTTP 钩子。"},
 	"merchants[]":         {en: "A mini program of the business side.", zh: "一个商家侧小程序。"},
+	"platform":            {en: "A third-party platform that merchants have authorised.", zh: "商家所授权的第三方平台。"},
+	"platform.callback":   {en: "WeChat's pushes to the platform.", zh: "微信向第三方平台的推送。"},
 	"state":               {en: "How events are judged.", zh: "事件判定规则。"},
 	"push":                {en: "How events are sent to WeChat.", zh: "向微信推送的规则。"},
 	"push.retry":          {en: "Backoff, with full jitter, while WeChat is unavailable.", zh: "微信不可用时的退避重试（全抖动）。"},
@@ -292,12 +294,12 @@ var keys = map[string]about{
 		zh:       "唯一名称（字母、数字、-、_）。",
 	},
 	"merchants[].appid": {
-		en: "AppID of the merchant's mini program.",
-		zh: "商家小程序 AppID。",
+		en: "AppID of the merchant's mini program. May be left out if token_mode is none.",
+		zh: "商家小程序 AppID。token_mode 为 none 时可不填。",
 	},
 	"merchants[].secret": {
-		en: "AppSecret of the merchant's mini program.",
-		zh: "商家小程序 AppSecret。",
+		en: "AppSecret of the merchant's mini program. Left out if authorizer is true or token_mode is none.",
+		zh: "商家小程序 AppSecret。authorizer 为 true 或 token_mode 为 none 时不填。",
 	},
 	"merchants[].base_url": {
 		en: "As of accounts.",
@@ -309,8 +311,44 @@ var keys = map[string]about{
 		choices: []string{TokenStable, TokenBasic, TokenNone},
 	},
 	"merchants[].shop_appids": {
-		en: "AppIDs of the shops that these credentials answer for.",
-		zh: "此凭据对应的店铺 AppID。",
+		en: "Further AppIDs whose orders these credentials can read: what WeChat names as ShopAppID in add_waybill. The merchant's own is one by itself.",
+		zh: "此凭据还可查询哪些 AppID 的订单，即 add_waybill 中的 ShopAppID。商家自己的 AppID 无需填写。",
+	},
+	"merchants[].cloud_token_file": {
+		en: "With token_mode none in a cloud container (云托管): the file of its cloudbase_access_token, read anew for each call. Relative to this file. Empty: calls carry none, for a side-car of 开放接口服务.",
+		zh: "token_mode 为 none 且在云托管容器中：cloudbase_access_token 所在文件，每次调用时重新读取；相对于本配置文件。留空则不携带，由开放接口服务的边车处理。",
+	},
+	"merchants[].authorizer": {
+		en: "true: the merchant has authorised the third-party platform of platform, with permission set 45 or 71, and has no secret here.",
+		zh: "true 表示商家已授权 platform 所配置的第三方平台（权限集 45 或 71），此处不填 secret。",
+	},
+	"merchants[].refresh_token": {
+		en: "The authorizer_refresh_token that came with the authorisation. Newer ones are kept in the store; another one here, after the merchant authorised anew, replaces what is kept.",
+		zh: "授权时得到的 authorizer_refresh_token。之后更新的值保存在存储中；商家重新授权后在此填入新值即可替换。",
+	},
+	"platform.appid": {
+		en: "The platform's AppID (component_appid). Empty: there is none.",
+		zh: "第三方平台 AppID（component_appid）。留空表示没有。",
+	},
+	"platform.secret": {
+		en: "The platform's AppSecret (component_appsecret).",
+		zh: "第三方平台 AppSecret（component_appsecret）。",
+	},
+	"platform.base_url": {
+		en: "As of accounts.",
+		zh: "同 accounts。",
+	},
+	"platform.callback.token": {
+		en: "消息校验Token of the platform. Its 授权事件接收URL is https://HOST/wechat/component/callback; WeChat pushes the component_verify_ticket there every 10 minutes.",
+		zh: "第三方平台的消息校验Token。其授权事件接收URL 填 https://主机/wechat/component/callback，微信每 10 分钟向其推送 component_verify_ticket。",
+	},
+	"platform.callback.encoding_aes_key": {
+		en: "消息加解密Key of the platform, 43 characters. Its pushes are always encrypted.",
+		zh: "第三方平台的消息加解密Key，43 个字符。其推送始终加密。",
+	},
+	"platform.callback.previous_encoding_aes_key": {
+		en: "The key before, still taken while WeChat changes over to a new one.",
+		zh: "更换密钥期间的旧消息加解密Key。",
 	},
 	"state.reorder_window": {
 		en:    "How long an event that implies a missing scan waits for that scan. 0: not at all.",

@@ -114,5 +114,7 @@ func (c *Config) finish(d *decoder) {
 	for i := range c.Merchants {
 		m := &c.Merchants[i]
 		m.BaseURL = strings.TrimRight(m.BaseURL, "/")
+		m.CloudTokenFile = d.path(m.CloudTokenFile)
 	}
+	c.Platform.BaseURL = strings.TrimRight(c.Platform.BaseURL, "/")
 }

@@ -75,6 +75,8 @@ func typeName(l leaf, zh bool) string {
 		en, cn = "size", "大小"
 	case l.typ.Kind() == reflect.Int:
 		en, cn = "whole number", "整数"
+	case l.typ.Kind() == reflect.Bool:
+		en, cn = "`true` `false`", "`true` `false`"
 	case l.typ.Kind() == reflect.Float64:
 		en, cn = "number", "数字"
 	}

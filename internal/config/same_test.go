@@ -63,10 +63,15 @@ func drawValue(t *rapid.T, l leaf) string {
 		return fmt.Sprint(rapid.IntRange(0, 1e9).Draw(t, "number"))
 	case reflect.TypeFor[float64]():
 		return fmt.Sprint(rapid.Float64Range(0, 1e6).Draw(t, "fraction"))
+	case reflect.TypeFor[bool]():
+		return fmt.Sprint(rapid.Bool().Draw(t, "truth"))
 	}
 	return rapid.StringMatching(`[a-zA-Z0-9:/\-_.$ #世'"{}\[\]&*!|>%@,]{0,20}[a-z]`).
-		Filter(func(s string) bool { return !strings.Contains(s, "${") && s == strings.TrimSpace(s) }).Draw(t, "text")
+		Filter(func(s string) bool { return !strings.Contains(s, "${") && s == strings.TrimSpace(s) && !isTruth(s) }).Draw(t, "text")
 }
+
+// isTruth tells the texts that YAML takes for a boolean unless they are quoted.
+func isTruth(text string) bool { return text == "true" || text == "false" }
 
 // render writes a tree as YAML in flow style. If wrong is set, every value is another than the tree's.
 func render(n *node, wrong bool) string {
@@ -84,7 +89,7 @@ func render(n *node, wrong bool) string {
 		return "[" + strings.Join(parts, ", ") + "]"
 	case wrong:
 		return "'wrong'" // Of the wrong type, too, for many: it must not be looked at.
-	case decimalNumber.MatchString(n.text):
+	case decimalNumber.MatchString(n.text), isTruth(n.text):
 		return n.text
 	}
 	return "'" + strings.ReplaceAll(n.text, "'", "''") + "'"

@@ -121,6 +121,8 @@ func scalarSchema(t reflect.Type, a about) object {
 		}}
 	case t.Kind() == reflect.Int:
 		return orVariable(limited(object{"type": "integer"}, a.limit))
+	case t.Kind() == reflect.Bool:
+		return orVariable(object{"type": "boolean"})
 	case t.Kind() == reflect.Float64:
 		return orVariable(limited(object{"type": "number"}, a.limit))
 	case t == reflect.TypeFor[netip.Prefix]():

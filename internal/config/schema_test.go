@@ -295,6 +295,9 @@ func hasType(types, v any) bool {
 		return isArray
 	case "string":
 		return isText
+	case "boolean":
+		_, isTruth := v.(bool)
+		return isTruth
 	case "number":
 		return isNumber
 	case "integer":

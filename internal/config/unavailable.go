@@ -14,7 +14,6 @@ var unavailable = []struct {
 	value   string                   // What used finds, for the reference.
 }{
 	{pattern: "store.url", used: isPostgres, value: "postgres://"},
-	{pattern: "merchants"},
 	{pattern: "push.quota_reserve"},
 }
 
