@@ -66,6 +66,7 @@ type Store interface {
 	Replays
 	Orders
 	Notices
+	Secrets
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)

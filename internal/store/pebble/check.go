@@ -71,6 +71,7 @@ func check(ctx context.Context, db cdb.Reader, rows uint64, keys seals) (store.R
 	c.orders()
 	c.tokens()
 	c.shown()
+	c.secrets()
 	tables := []byte{tableIDs, tableTimeline, tablePushes, tableHeld, tableNoToken, tableQueued, tableOrdered}
 	if c.index != nil {
 		tables = append(tables, tableIndex)

@@ -31,6 +31,7 @@
 //	e delivery 0 waybill      expunged waybills whose bytes are still in the files (washer)
 //	p delivery 0 waybill      parked and frozen, since when and why; absent while neither
 //	x delivery                what outlives a restart of an account
+//	y name                    secrets of other parts of the service; sealed if there are keys
 //	a number                  what people did, as JSON
 //	j number                  replays and how far they are, as JSON
 //	n number                  ends that are to be told: of which event, and what its own rows may not say any more by then

@@ -32,6 +32,7 @@ const (
 	tableUnwashed = 'e'
 	tableShown    = 's'
 	tableNotices  = 'n'
+	tableSecrets  = 'y'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.

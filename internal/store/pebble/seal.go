@@ -52,7 +52,7 @@ func newSeals(keys [][]byte) (s seals, err error) {
 type sealedError struct{ id sealID }
 
 func (e *sealedError) Error() string {
-	return fmt.Sprintf("the Token is sealed under a key (%x) that store.key_file does not hold; "+
+	return fmt.Sprintf("it is sealed under a key (%x) that store.key_file does not hold; "+
 		"put that key back, below the newest, and restart", e.id)
 }
 
@@ -95,16 +95,24 @@ func (s seals) openTokens(key, value []byte) ([]token, error) {
 	if r.bad {
 		return nil, errRecord
 	}
-	i := slices.IndexFunc(s, func(k tokenSeal) bool { return k.id == sealID(id) })
-	if i < 0 {
-		return nil, &sealedError{sealID(id)}
+	plain, err := s.open(sealID(id), r.b, slices.Concat(key, value[:len(value)-len(r.b)]))
+	if err != nil {
+		return nil, err
 	}
-	header := value[:len(value)-len(r.b)]
-	plain, err := s[i].aead.Open(nil, nil, r.b, slices.Concat(key, header))
+	return decodeTokens(plain)
+}
+
+// open opens what was sealed under the key with an id, with that additional data.
+func (s seals) open(id sealID, sealed, additional []byte) ([]byte, error) {
+	i := slices.IndexFunc(s, func(k tokenSeal) bool { return k.id == id })
+	if i < 0 {
+		return nil, &sealedError{id}
+	}
+	plain, err := s[i].aead.Open(nil, nil, sealed, additional)
 	if err != nil {
 		return nil, errRecord
 	}
-	return decodeTokens(plain)
+	return plain, nil
 }
 
 // tokensAt is when the newest Token of a row of k came (Unix ms), which is not sealed.

@@ -46,6 +46,7 @@ func Run(t *testing.T, open Opener) {
 		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
 		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests}, {"notices", noticeTests},
 		{"shown", shownTests}, {"trace", traceTests},
+		{"secrets", secretTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
