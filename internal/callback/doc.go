@@ -10,6 +10,7 @@
 //	fields.go      picks typed values from the tree; what doesn't fit is a [Fault]
 //	events.go      [Message.Decode]: the events with the documents' own fields
 //	resultcode.go  [ResultCode]: what a reply says
+//	component.go   [Message.Component]: pushes to a third-party platform
 //	eventtext.go   what logs may hold of them
 //	reply.go       [Message.Reply]: replies in the format, and under the key, of their request; write.go writes them
 //	secret.go      [Secret]: Tokens and passwords that can't be printed

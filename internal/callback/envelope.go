@@ -192,7 +192,9 @@ func (s *secrets) checkSigned(q query, now time.Time) error {
 func readEncrypt(outer *node) (encrypt string, mode Mode, err error) {
 	mode = Safe
 	for _, kid := range outer.kids {
-		if kid.name != "Encrypt" && kid.name != "ToUserName" {
+		switch kid.name {
+		case "Encrypt", "ToUserName", "AppId": // AppId: of a third-party platform's pushes.
+		default:
 			mode = Compatible
 		}
 	}

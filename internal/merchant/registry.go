@@ -57,22 +57,25 @@ type Options struct {
 type Registry struct {
 	merchants []*Merchant
 	byShop    map[string]*Merchant
-	platform  *wechat.Platform // nil: there is none.
-	closers   []func()         // The last one first.
+	// retries let what failed for want of a component_verify_ticket be tried at once: the platform's own access_token,
+	// then the merchants' by way of it.
+	retries []func()
+	closers []func() // The last one first.
 }
 
 // New makes a registry; it connects with the first call. Close it in the end.
 func New(o Options) (*Registry, error) {
 	r := &Registry{byShop: map[string]*Merchant{}}
+	var platform *wechat.Platform
 	if p := o.Platform; p != nil {
 		client := r.client(&o, wechat.ClientOptions{BaseURL: p.BaseURL})
-		r.platform = wechat.NewPlatform(wechat.PlatformOptions{
+		platform = wechat.NewPlatform(wechat.PlatformOptions{
 			Clients: []*wechat.Client{client}, AppID: p.AppID, Secret: p.Secret, Store: p.Store, Logger: o.Logger,
 		})
-		r.closers = append(r.closers, r.platform.Close)
+		r.closers, r.retries = append(r.closers, platform.Close), append(r.retries, platform.Retry)
 	}
 	for i := range o.Merchants {
-		if err := r.add(&o, &o.Merchants[i]); err != nil {
+		if err := r.add(&o, platform, &o.Merchants[i]); err != nil {
 			r.Close()
 			return nil, err
 		}
@@ -80,7 +83,7 @@ func New(o Options) (*Registry, error) {
 	return r, nil
 }
 
-func (r *Registry) add(o *Options, s *Settings) error {
+func (r *Registry) add(o *Options, platform *wechat.Platform, s *Settings) error {
 	if _, taken := r.named(s.Name); taken || s.Name == "" {
 		return fmt.Errorf("merchant %q: each needs a name of its own", s.Name)
 	}
@@ -91,10 +94,11 @@ func (r *Registry) add(o *Options, s *Settings) error {
 		tokens = wechat.NewAccessToken(wechat.AccessTokenOptions{
 			Clients: []*wechat.Client{client}, AppID: s.AppID, Secret: s.Secret, Mode: s.TokenMode, Logger: o.Logger,
 		})
-	case r.platform == nil:
+	case platform == nil:
 		return fmt.Errorf("merchant %s: there is no third-party platform that it could have authorised", s.Name)
 	default:
-		tokens = r.platform.Authorizer(s.AppID)
+		tokens = platform.Authorizer(s.AppID)
+		r.retries = append(r.retries, tokens.Retry)
 	}
 	r.closers = append(r.closers, tokens.Close)
 	m := &Merchant{Caller: wechat.NewCaller(tokens, client), Name: s.Name, AppID: s.AppID}
@@ -172,8 +176,8 @@ func (r *Registry) Names() []string {
 // TicketCame tells that the platform's store has another component_verify_ticket: what failed for want of one is tried
 // again at once.
 func (r *Registry) TicketCame() {
-	if r.platform != nil {
-		r.platform.Retry()
+	for _, retry := range r.retries {
+		retry()
 	}
 }
 

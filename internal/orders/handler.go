@@ -113,6 +113,9 @@ func (s *Service) take(ctx context.Context, w http.ResponseWriter, r *http.Reque
 
 // answer finds what a push is answered. An error means that nothing may be: WeChat is to send it again.
 func (s *Service) answer(ctx context.Context, p push) (answer callback.Response, result string, err error) {
+	if take := p.account.other; take != nil {
+		return callback.Success(), Accepted, take(ctx, p.message)
+	}
 	event, err := p.message.Decode()
 	fault, _ := errors.AsType[*callback.Fault](err)
 	var r reply

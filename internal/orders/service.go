@@ -2,6 +2,7 @@ package orders
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 	"time"
 
@@ -14,6 +15,10 @@ type Account struct {
 	Keys       callback.Keys
 	Window     time.Duration // As the Keys have it: how far a push's timestamp may be off.
 	Dispatcher Dispatcher    // nil: the account has no dispatch system.
+	// Take deals with the pushes of an account that is no delivery company, in place of all that is done here with
+	// orders. They are answered "success" once it returns nil; with an error WeChat sends them again. It has 4 s. nil: it
+	// is a delivery company.
+	Take func(ctx context.Context, m *callback.Message) error
 }
 
 // What Observe is told of a push.
@@ -54,8 +59,9 @@ type account struct {
 	keys     callback.Keys
 	window   time.Duration
 	dispatch Dispatcher
-	noise    noise // About what is no push of WeChat's.
-	trouble  noise // About what could not be dealt with.
+	other    func(context.Context, *callback.Message) error // Account.Take
+	noise    noise                                          // About what is no push of WeChat's.
+	trouble  noise                                          // About what could not be dealt with.
 }
 
 // New makes a Service. Close it after the last push was taken.
@@ -73,7 +79,7 @@ func New(o Options) *Service {
 			a.Dispatcher = nobody{}
 		}
 		a.Window = cmp.Or(a.Window, callback.Window)
-		s.accounts[a.DeliveryID] = &account{id: a.DeliveryID, keys: a.Keys, window: a.Window, dispatch: a.Dispatcher}
+		s.accounts[a.DeliveryID] = &account{id: a.DeliveryID, keys: a.Keys, window: a.Window, dispatch: a.Dispatcher, other: a.Take}
 	}
 	return s
 }

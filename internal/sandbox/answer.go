@@ -44,12 +44,13 @@ const (
 	codeNotBound       = 9300525
 	codeWrongWaybill   = 9300528
 
-	// Of the calls about calls (openapi/quota/get, openapi/rid/get).
+	// Of the calls about calls (openapi/quota/get, openapi/rid/get, clear_quota).
 	codeNoRID     = 76001
 	codeRIDForm   = 76002
 	codeOthersRID = 76003
 	codeOldRID    = 76004
 	codeNoPath    = 76021
+	codeNoClear   = 48006 // clear_quota was done 10 times this month.
 )
 
 // messages are upstream's words, as far as they are public (WeChat 全局返回码, and each call's own page).
@@ -101,6 +102,7 @@ var messages = map[int]string{
 	codeOthersRID: "could not query this rid, no permission",
 	codeOldRID:    "rid is time out",
 	codeNoPath:    "cgi_path not found, please check",
+	codeNoClear:   "forbid to clear quota because of reaching the limit",
 }
 
 // refusal is an answer with an errcode other than 0. nil: no objection.

@@ -19,6 +19,7 @@ const (
 	testURL  = "/cgi-bin/express/business/test_update_order"
 	quotaURL = "/cgi-bin/openapi/quota/get"
 	ridURL   = "/cgi-bin/openapi/rid/get"
+	clearURL = "/cgi-bin/clear_quota"
 )
 
 // ask makes one of the calls that read, and gives the answer as it is.
@@ -137,6 +138,9 @@ func TestReadsRefuse(t *testing.T) {
 		{"batch: a number", batchURL, sh.merchant, `{"order_list":[7]}`, codeFormat, "order_list[0]"},
 		{"quota: an unknown path", quotaURL, sh.carrier, `{"cgi_path":"/cgi-bin/x"}`, codeNoPath, "cgi_path not found"},
 		{"quota: no path", quotaURL, sh.carrier, `{}`, codeOrderArgs, "cgi_path is required"},
+		{"clear_quota: another's", clearURL, sh.carrier, `{"appid":"wxelse"}`, codeAppID, ""},
+		{"clear_quota: no appid", clearURL, sh.carrier, `{}`, codeOrderArgs, "appid is required"},
+		{"clear_quota: no access_token", clearURL, "", `{"appid":"wxcarrier"}`, codeTokenMissing, ""},
 		{"rid: no rid", ridURL, sh.carrier, `{"rid":"x"}`, codeRIDForm, ""},
 		{"rid: unknown", ridURL, sh.carrier, `{"rid":"00000000-00000000-00000000"}`, codeNoRID, ""},
 		{"rid: no access_token", ridURL, "", `{"rid":"x"}`, codeTokenMissing, ""},
@@ -270,6 +274,35 @@ func TestQuotaGet(t *testing.T) {
 		want(quota(one, updateURL), "3", 2, 1, rate)
 		time.Sleep(24 * time.Hour)
 		want(quota(one, updateURL), "3", 0, 3, rate)
+	})
+}
+
+func TestClearQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := New(Options{Open: true, TokenLife: 1000 * time.Hour})
+		one, two := testToken(t, s, "wx1"), testToken(t, s, "wx2")
+		setFaults(t, s, Faults{QuotaDay: 1})
+		clears := func(want int) {
+			t.Helper()
+			var got reply
+			if read(t, s, clearURL, one, `{"appid":"wx1"}`, &got); got.code() != want {
+				t.Errorf("clear_quota: %d %s, want %d", got.code(), got.Errmsg, want)
+			}
+		}
+		for range maxClears {
+			works(t, s, one)
+			clears(codeOK)
+		}
+		works(t, s, one)
+		works(t, s, two)
+		clears(codeNoClear)
+		for _, token := range []string{one, two} { // Neither a refused clearing nor another's gives anything back.
+			if got := call(t, s, http.MethodPost, updateURL+"?access_token="+token, bodyOf("W9", "T9", 9)); got.code() != codeDayQuota {
+				t.Errorf("%d %s, want %d", got.code(), got.Errmsg, codeDayQuota)
+			}
+		}
+		time.Sleep(31 * 24 * time.Hour)
+		clears(codeOK)
 	})
 }
 
@@ -425,7 +458,7 @@ func FuzzReads(f *testing.F) {
 	sh := newShop(f)
 	before := fmt.Sprint(sh.Nodes(sh.waybill), sh.MerchantOrders())
 	f.Fuzz(func(t *testing.T, body string) {
-		for _, url := range []string{pathURL, getURL, batchURL, testURL, quotaURL, ridURL} {
+		for _, url := range []string{pathURL, getURL, batchURL, testURL, quotaURL, ridURL, clearURL} {
 			if answer := ask(t, sh.Sandbox, url, sh.merchant, body); !json.Valid([]byte(answer)) {
 				t.Fatalf("%s: %s", url, answer)
 			}

@@ -118,6 +118,7 @@ func (s *Sandbox) upstream() map[string]http.HandlerFunc {
 		"/cgi-bin/express/business/test_update_order": s.merchantCall(s.testUpdateOrder),
 		"/cgi-bin/openapi/quota/get":                  s.quotaGet,
 		"/cgi-bin/openapi/rid/get":                    s.ridGet,
+		"/cgi-bin/clear_quota":                        s.clearQuota,
 	}
 }
 

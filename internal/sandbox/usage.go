@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"maps"
 	"math"
 	"net/http"
 	"sync"
@@ -16,8 +17,9 @@ const maxUsages = 100_000
 
 // usages count what each appid has used of each call. Safe for concurrent use.
 type usages struct {
-	mu sync.Mutex // Owns what follows.
-	of map[usageKey]*usage
+	mu     sync.Mutex // Owns what follows.
+	of     map[usageKey]*usage
+	clears map[string]*window // By appid: how often clear_quota was done this month.
 }
 
 type usageKey struct{ appID, call string }
@@ -25,7 +27,7 @@ type usageKey struct{ appID, call string }
 // usage is what one appid has used of one call.
 type usage struct{ day, minute window }
 
-func newUsages() *usages { return &usages{of: map[usageKey]*usage{}} }
+func newUsages() *usages { return &usages{of: map[usageKey]*usage{}, clears: map[string]*window{}} }
 
 // reset forgets all: quotas are counted from when they were set.
 func (us *usages) reset() {
@@ -85,6 +87,45 @@ func (us *usages) today(appID, call string, now time.Time) int {
 		return u.day.used
 	}
 	return 0
+}
+
+// maxClears is how often a month an appid may clear what it used.
+const maxClears = 10
+
+// clear forgets what an appid has used today; false if it did so too often this month.
+func (us *usages) clear(appID string, now time.Time) bool {
+	us.mu.Lock()
+	defer us.mu.Unlock()
+	if us.clears[appID] == nil {
+		if len(us.clears) >= maxUsages {
+			clear(us.clears)
+		}
+		us.clears[appID] = new(window)
+	}
+	if !us.clears[appID].take(month(now), maxClears) {
+		return false
+	}
+	maps.DeleteFunc(us.of, func(key usageKey, _ *usage) bool { return key.appID == appID })
+	return true
+}
+
+// clearQuota is POST /cgi-bin/clear_quota (重置API调用次数).
+func (s *Sandbox) clearQuota(w http.ResponseWriter, r *http.Request) {
+	s.openAPI(w, r, func(appID string, p part) (any, *refusal) {
+		given := p.text("appid", 64, required)
+		switch {
+		case p.no != nil:
+			return nil, p.no
+		case given != appID:
+			return nil, refuse(codeAppID, "")
+		case !s.usage.clear(appID, time.Now()):
+			return nil, refuse(codeNoClear, "")
+		}
+		return struct {
+			Errcode int    `json:"errcode"`
+			Errmsg  string `json:"errmsg"`
+		}{codeOK, messages[codeOK]}, nil
+	})
 }
 
 // quotaGet is POST /cgi-bin/openapi/quota/get (查询API调用额度).

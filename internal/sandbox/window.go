@@ -11,6 +11,12 @@ func day(t time.Time) int64 {
 	return (t.Unix() + int64(offset)) / (24 * 60 * 60)
 }
 
+// month numbers Beijing's months.
+func month(t time.Time) int64 {
+	t = t.In(beijing)
+	return int64(t.Year())*12 + int64(t.Month())
+}
+
 func minute(t time.Time) int64 { return t.Unix() / 60 }
 
 // window counts uses within one day, or minute.

@@ -286,7 +286,7 @@ func TestRefusedFetch(t *testing.T) {
 		{"IP address", `{"errcode":40164,"errmsg":"invalid ip 1.2.3.4, not in whitelist rid: 1"}`, 40164, ScopeAccount,
 			"no access_token (account): errcode 40164: invalid ip 1.2.3.4, not in whitelist rid: 1: " + Meaning(40164, false), time.Second, 2 * time.Second},
 		{"wrong secret", `{"errcode":40001,"errmsg":"bad ` + canarySecret + `"}`, 40001, ScopeAccount,
-			"no access_token (account): errcode 40001: bad ***: " + fetchMeaning(40001), time.Second, 2 * time.Second},
+			"no access_token (account): errcode 40001: bad ***: " + (&TokenError{Errcode: 40001}).Meaning(false), time.Second, 2 * time.Second},
 		{"unknown", `{"errcode":12345}`, 12345, ScopeAccount,
 			"no access_token (account): errcode 12345: without words: an errcode that is not documented", time.Second, 2 * time.Second},
 		{"this minute", `{"errcode":45011,"errmsg":"x"}`, 45011, ScopeRate, "", 45 * time.Second, 46 * time.Second},

@@ -18,7 +18,7 @@ type TokenSource interface {
 // Caller asks upstream on behalf of one mini program: a merchant's (getPath, getOrder, batchGetOrder), or a delivery
 // company's own. It is safe for concurrent use.
 //
-// All its calls only read, so that each may be made again: on the next host while one is in trouble, and once more
+// All its calls but ClearQuota only read, so that each may be made again: on the next host while one is in trouble, and once more
 // when upstream refuses the access_token. Beyond that a call is the caller's to repeat. The error of a call is
 //
 //	*RefusedError  upstream answered, and said no
@@ -53,13 +53,15 @@ func (e *RefusedError) Error() string {
 	return text
 }
 
-// question is a call that reads.
+// question is a call of a Caller.
 type question struct {
 	op, path string
 	// marks are fields of a success, one of which is there even if the errcode is not.
 	marks []string
 	// answerBytes bounds what is read of an answer.
 	answerBytes int
+	// once: it does something, and is not to be done on another host too. A refused access_token did nothing.
+	once bool
 }
 
 // ask puts a question and has read make what it can of the answer's fields; on an error the result is the zero value.
@@ -90,7 +92,7 @@ func (c *Caller) ask(ctx context.Context, q *question, payload []byte, read func
 // askHosts asks one host after the other, until one is not in trouble.
 func (c *Caller) askHosts(ctx context.Context, q *question, accessToken string, payload []byte, read func(object)) (err error) {
 	for _, client := range c.clients {
-		if err = client.question(ctx, q, accessToken, payload, read); !inTrouble(err) {
+		if err = client.question(ctx, q, accessToken, payload, read); q.once || !inTrouble(err) {
 			break
 		}
 	}

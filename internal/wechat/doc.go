@@ -5,9 +5,10 @@
 //	exchange.go     one request and its answer; what went wrong is a [CallError]
 //	answer.go       reading {"errcode","errmsg"} from a stranger
 //	updatepath.go   updatePath
-//	caller.go       [Caller]: calls that read, on behalf of a merchant or a delivery company; [RefusedError]
+//	caller.go       [Caller]: calls by hand, most of which read, on behalf of a merchant or a delivery company; [RefusedError]
 //	fields.go       reading the fields of their answers, tolerantly
-//	getpath.go, getorder.go, batchgetorder.go, quota.go, rid.go: these calls
+//	getpath.go, getorder.go, batchgetorder.go, quota.go, clearquota.go, rid.go: these calls
+//	document.go     what became of a call, as its document has it
 //	cloud.go        the same requests and answers as a cloud function has them (云调用)
 //	token.go        the two calls that give access_tokens
 //	accesstoken.go  [AccessToken]: keeps one, ahead of its expiry, however many ask for it or complain about it

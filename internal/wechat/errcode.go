@@ -37,8 +37,8 @@ var errcodes = []errcodeInfo{
 		"access_token 无效或已不是最新，或 AppSecret 错误。系统会自动重新获取；若反复出现，说明有其他程序在获取同一 appid 的 " +
 			"access_token，请全部改用 token_mode: stable。"},
 	{40013, ScopeAccount,
-		"The appid is invalid. Correct accounts[].appid in the configuration.",
-		"appid 无效。请更正配置中的 accounts[].appid。"},
+		"The appid is invalid. Correct it in the configuration, in accounts[].appid or merchants[].appid.",
+		"appid 无效。请更正配置中的 accounts[].appid 或 merchants[].appid。"},
 	{40014, ScopeCredential,
 		"The access_token is not valid. A new one is fetched by itself; if this repeats, check appid and secret.",
 		"不合法的 access_token。系统会自动重新获取；若反复出现，请检查 appid 与 secret。"},
@@ -47,8 +47,8 @@ var errcodes = []errcodeInfo{
 			"and send it as a new event.",
 		"参数错误（action_time 是否为秒？action_type 是否为九个代码之一？）。请在发送方更正后作为新事件重新发送。"},
 	{40125, ScopeAccount,
-		"The AppSecret is wrong. Copy it again from the Mini Program console into accounts[].secret.",
-		"AppSecret 错误。请从小程序后台重新复制到 accounts[].secret。"},
+		"The AppSecret is wrong. Copy it again from the Mini Program console into accounts[].secret or merchants[].secret.",
+		"AppSecret 错误。请从小程序后台重新复制到 accounts[].secret 或 merchants[].secret。"},
 	{40164, ScopeAccount,
 		"This machine's IP address is not in the IP whitelist. Add the address that errmsg names to the whitelist in " +
 			"the Mini Program console, then resume the account.",
@@ -119,17 +119,17 @@ var errcodes = []errcodeInfo{
 // Source: WeChat getAccessToken and getStableAccessToken, 错误码.
 var fetchErrcodes = []errcodeInfo{
 	{40001, ScopeAccount,
-		"The AppSecret is wrong. Copy it again from the Mini Program console into accounts[].secret.",
-		"AppSecret 错误。请从小程序后台重新复制到 accounts[].secret。"},
+		"The AppSecret is wrong. Copy it again from the Mini Program console into accounts[].secret or merchants[].secret.",
+		"AppSecret 错误。请从小程序后台重新复制到 accounts[].secret 或 merchants[].secret。"},
 	{40002, ScopeAccount,
 		"The grant_type is wrong. base_url does not lead to WeChat's own API; correct it.",
 		"grant_type 错误。base_url 未指向微信接口，请更正。"},
 	{41002, ScopeAccount,
-		"The appid is missing. Set accounts[].appid; a proxy may also strip the body.",
-		"缺少 appid。请设置 accounts[].appid；也可能是代理去掉了请求体。"},
+		"The appid is missing. Set accounts[].appid or merchants[].appid; a proxy may also strip the body.",
+		"缺少 appid。请设置 accounts[].appid 或 merchants[].appid；也可能是代理去掉了请求体。"},
 	{41004, ScopeAccount,
-		"The AppSecret is missing. Set accounts[].secret.",
-		"缺少 AppSecret。请设置 accounts[].secret。"},
+		"The AppSecret is missing. Set accounts[].secret or merchants[].secret.",
+		"缺少 AppSecret。请设置 accounts[].secret 或 merchants[].secret。"},
 	{43002, ScopeAccount,
 		"The call must be a POST. A proxy or gateway in between changes the method; correct base_url.",
 		"必须使用 POST。中间的代理或网关改变了请求方法，请更正 base_url。"},
@@ -161,12 +161,15 @@ var fetchErrcodes = []errcodeInfo{
 		"authorizer_refresh_token 无效：可能已丢失或授权已取消。请让商户重新授权。"},
 }
 
-// readErrcodes are what only the calls that read answer, or mean otherwise. Sources: WeChat 物流助手, addOrder and
-// cancelOrder, 返回码, and what merchants met; WeChat openapi/quota/get and openapi/rid/get, 错误码.
+// readErrcodes are what only calls by hand answer, or mean otherwise. Sources: WeChat 物流助手, addOrder and
+// cancelOrder, 返回码, and what merchants met; WeChat openapi/quota/get, openapi/rid/get and clear_quota, 错误码.
 var readErrcodes = []errcodeInfo{
 	{40003, ScopeEvent,
 		"The openid is not the order's customer's, or another Mini Program's. Give the one that the order was placed with, or none.",
 		"openid 不属于该订单的用户，或属于其他小程序。请填写下单时的 openid，或不填。"},
+	{48006, ScopeEvent,
+		"The quota was cleared 10 times this month, which is all that WeChat allows. Ask WeChat for a higher quota.",
+		"本月清零次数（10 次）已用完。请向微信申请提高额度。"},
 	{76001, ScopeEvent,
 		"WeChat knows no such rid. Copy it again from errmsg.",
 		"rid 不存在。请从 errmsg 重新复制。"},
@@ -254,14 +257,6 @@ func Meaning(errcode int, zh bool) string {
 	default:
 		return info.en
 	}
-}
-
-// fetchMeaning is Meaning, in English, of an errcode that came instead of an access_token.
-func fetchMeaning(errcode int) string {
-	if info, ok := fetchErrcodeByCode[errcode]; ok {
-		return info.en
-	}
-	return Meaning(errcode, false)
 }
 
 // Errcodes lists the codes of the table of pushes, in rising order.

@@ -100,11 +100,11 @@ func (o object) object(name string) object {
 	return in
 }
 
-// list is a field that holds an array of objects, read one by one.
+// list is a field that holds an array of objects, read one by one; empty if there is none.
 func list[T any](o object, name string, read func(object) T) []T {
 	raw, ok := o.raw(name)
 	if !ok {
-		return nil
+		return []T{}
 	}
 	var items []json.RawMessage
 	if json.Unmarshal(raw, &items) != nil {

@@ -29,7 +29,19 @@ func (e *TokenError) Error() string {
 	if e.Errcode == 0 {
 		return text
 	}
-	return text + ": " + cmp.Or(fetchMeaning(e.Errcode), "an errcode that is not documented")
+	return text + ": " + cmp.Or(e.Meaning(false), "an errcode that is not documented")
+}
+
+// Meaning says what its errcode means, and what to do about it, in Chinese when zh is set; "" if that is not known.
+func (e *TokenError) Meaning(zh bool) string {
+	info, ok := fetchErrcodeByCode[e.Errcode]
+	switch {
+	case !ok:
+		return Meaning(e.Errcode, zh)
+	case zh:
+		return info.zh
+	}
+	return info.en
 }
 
 // Unwrap is the cause.
