@@ -82,10 +82,12 @@ func (by Actor) act(action, reason string) store.Act {
 
 // Service does what operators ask for. It is safe for concurrent use.
 type Service struct {
-	Store    Store
-	Pusher   Pusher
-	Replays  Replayer
-	Accounts []string // delivery_ids, as configured
+	Store   Store
+	Pusher  Pusher
+	Replays Replayer
+	// Merchants are with whose credentials upstream is asked what it shows; nil: there are none.
+	Merchants Merchants
+	Accounts  []string // delivery_ids, as configured
 	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
 	BackupDir string
 	Version   string

@@ -18,6 +18,7 @@ import (
 	"carrier/internal/bus"
 	"carrier/internal/config"
 	"carrier/internal/ingest"
+	"carrier/internal/merchant"
 	"carrier/internal/orders"
 	"carrier/internal/pathpush"
 	"carrier/internal/replay"
@@ -38,13 +39,15 @@ type Options struct {
 
 // App is the service, built and not yet running.
 type App struct {
-	cfg     *config.Config
-	log     *slog.Logger
-	store   *pebble.Store
-	pusher  *pathpush.Pusher
-	replays *replay.Runner
-	orders  *orders.Service
-	bus     *bus.Bus // nil: NATS is off
+	cfg       *config.Config
+	log       *slog.Logger
+	store     *pebble.Store
+	pusher    *pathpush.Pusher
+	replays   *replay.Runner
+	orders    *orders.Service
+	bus       *bus.Bus // nil: NATS is off
+	merchants *merchant.Registry
+	vault     *merchant.Vault // nil: no third-party platform is configured
 
 	feedTo   atomic.Pointer[pathpush.Pusher] // the same as above, for the store's goroutine
 	noticeTo atomic.Pointer[bus.Bus]
@@ -89,6 +92,9 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := a.newReplays(); err != nil {
 		return err
 	}
+	if err := a.newMerchants(o.Version); err != nil {
+		return err
+	}
 	if err := a.newBus(ctx, webhook.Desk, o.Version); err != nil {
 		return err
 	}
@@ -96,7 +102,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 		return err
 	}
 	a.admin = &admin.Service{
-		Store: a.store, Pusher: a.pusher, Replays: a.replays, Accounts: a.accountIDs(), BackupDir: folder,
+		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: a.merchants, Accounts: a.accountIDs(), BackupDir: folder,
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})

@@ -35,22 +35,23 @@ var allowed = map[string][]string{
 	"internal/ingest":   {"internal/problem", "internal/state", "internal/store"},
 	"internal/orders":   {"internal/callback", "internal/problem", "internal/state", "internal/store"},
 	"internal/replay":   {"internal/state", "internal/store"},
+	"internal/merchant": {"internal/wechat"},
 	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
-	"internal/admin": {"internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
+	"internal/admin": {"internal/merchant", "internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
 		"internal/wechat"},
 	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/wechat"},
 
-	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state"},
+	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state", "internal/wechat"},
 	"internal/sender": {"internal/state"},
 
 	// Knows the admin API only by its wire, as any other program would.
 	"internal/adminclient": {},
 
 	// The one package that knows all parts, and what runs the whole of it.
-	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/ingest", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
+	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
 		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
@@ -58,7 +59,7 @@ var allowed = map[string][]string{
 		"internal/store", "internal/store/pebble", "internal/telemetry"},
 
 	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/bus", "internal/config", "internal/demo", "internal/doctor",
-		"internal/ingest", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/telemetry"},
+		"internal/ingest", "internal/merchant", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/wechat"},
 }
 
 // TestImportDirections reads the imports of every package and fails on any that is not in the table.

@@ -22,10 +22,7 @@ func (a *App) newOrders(version string) error {
 		if c.Callback.Token == "" {
 			continue
 		}
-		keys, err := callback.NewKeys(callback.Settings{
-			Token: c.Callback.Token.Reveal(), EncodingAESKey: c.Callback.EncodingAESKey.Reveal(),
-			PreviousEncodingAESKey: c.Callback.PreviousEncodingAESKey.Reveal(), AppID: c.AppID, Window: callbackWindow,
-		})
+		keys, err := callbackKeys(c.AppID, &c.Callback)
 		if err != nil {
 			return fmt.Errorf("accounts[%d].callback: %w", i, err)
 		}
@@ -35,9 +32,23 @@ func (a *App) newOrders(version string) error {
 		}
 		o.Accounts = append(o.Accounts, orders.Account{DeliveryID: c.DeliveryID, Keys: keys, Window: callbackWindow, Dispatcher: dispatch})
 	}
+	if a.vault != nil {
+		platform, err := a.platformCallback()
+		if err != nil {
+			return err
+		}
+		o.Accounts = append(o.Accounts, platform)
+	}
 	a.orders = orders.New(o)
 	a.onStop(a.orders.Close)
 	return nil
+}
+
+func callbackKeys(appID string, c *config.Callback) (callback.Keys, error) {
+	return callback.NewKeys(callback.Settings{
+		Token: c.Token.Reveal(), EncodingAESKey: c.EncodingAESKey.Reveal(), PreviousEncodingAESKey: c.PreviousEncodingAESKey.Reveal(),
+		AppID: appID, Window: callbackWindow,
+	})
 }
 
 // newDispatcher makes the way to an account's dispatch system: over NATS, and where nobody is there the hook.

@@ -32,6 +32,7 @@ const (
 	UpstreamFailed       Code = "upstream_failed"
 	StoreUnavailable     Code = "store_unavailable"
 	OutcomeUnknown       Code = "outcome_unknown"
+	UpstreamTimeout      Code = "upstream_timeout"
 )
 
 // Entry is what is fixed for a code.
@@ -143,6 +144,10 @@ var catalogue = []Entry{
 		Text{"Outcome unknown", "结果未知"},
 		Text{"It is not certain whether this was kept. Send it again with the same id: what was kept already is answered as duplicate.",
 			"无法确定是否已保存。请以相同的 id 重新发送：已保存的事件会返回 duplicate。"}},
+	{UpstreamTimeout, http.StatusGatewayTimeout,
+		Text{"WeChat did not answer in time", "微信接口应答超时"},
+		Text{"WeChat took too long to answer. Ask again; if that goes on, check base_url and the network.",
+			"微信接口未及时应答。请重试；若反复出现，请检查 base_url 与网络。"}},
 }
 
 var byCode = func() map[Code]*Entry {
@@ -189,6 +194,8 @@ func ForStatus(status int) Code {
 		return RateLimited
 	case http.StatusBadGateway:
 		return UpstreamFailed
+	case http.StatusGatewayTimeout:
+		return UpstreamTimeout
 	}
 	if status >= http.StatusInternalServerError {
 		return Internal

@@ -98,17 +98,23 @@ func readBody(c echo.Context, members ...member) error {
 		return err
 	}
 	var errs []problem.FieldError
-	walk(body, "", &errs, func(name string, raw json.RawMessage) bool {
+	takeMembers(body, "", &errs, members)
+	return refused(errs)
+}
+
+// takeMembers reads the members of a valid JSON object, of which there are no others. prefix stands before their names in
+// errors.
+func takeMembers(object []byte, prefix string, errs *[]problem.FieldError, members []member) {
+	walk(object, prefix, errs, func(name string, raw json.RawMessage) bool {
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
 		if i < 0 {
 			return false
 		}
 		if want := members[i].read(raw); want != "" {
-			errs = append(errs, wrongType(name, want))
+			*errs = append(*errs, wrongType(prefix+name, want))
 		}
 		return true
 	})
-	return refused(errs)
 }
 
 // wholeBody is the body, which must be a JSON object in UTF-8; nil if there is none.

@@ -67,6 +67,10 @@ func adminRoutes(o *Options) []route {
 		{http.MethodPost, "/admin/v1/accounts/:delivery/resume", operator, plain(h.resume)},
 		{http.MethodPost, "/admin/v1/accounts/:delivery/probe", operator, act(http.StatusOK, accountParam, h.Probe)},
 
+		{http.MethodPost, "/admin/v1/wechat/path", viewer, h.upstreamPath},
+		{http.MethodPost, "/admin/v1/wechat/order", operator, h.upstreamOrder},
+		{http.MethodPost, "/admin/v1/wechat/orders", operator, h.upstreamOrders},
+
 		{http.MethodGet, "/admin/v1/dead-letters", viewer, listed(admin.DeadLettersQuery, h.DeadLetters)},
 		{http.MethodGet, "/admin/v1/audit", viewer, listed(admin.AuditQuery, h.Audit)},
 		{http.MethodGet, "/admin/v1/stats", viewer, plain(h.stats)},

@@ -35,13 +35,14 @@ const (
 	ActResume       = "account.resume"
 	ActProbe        = "account.probe"
 	ActBackup       = "store.backup"
+	ActReadOrder    = "wechat.order" // Orders were read upstream, with the names and addresses in them.
 )
 
 // Actions lists the actions that the audit log knows.
 func Actions() []string {
 	return []string{
 		ActReplay, ActDiscard, ActAccept, ActToken, ActRetry, ActSkip, ActFreeze, ActThaw, ActExpunge,
-		ActReplayStart, ActReplayPause, ActReplayResume, ActReplayCancel, ActPause, ActResume, ActProbe, ActBackup,
+		ActReplayStart, ActReplayPause, ActReplayResume, ActReplayCancel, ActPause, ActResume, ActProbe, ActBackup, ActReadOrder,
 	}
 }
 

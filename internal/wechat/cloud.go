@@ -84,6 +84,9 @@ func HTTPSAnswer(call string, body []byte) ([]byte, error) {
 
 func cloudPrefix(call string) string { return "openapi.logistics." + call + ":" }
 
+// CloudName is the name that a field of HTTPS ("waybill_id") has in 云调用 ("waybillId").
+func CloudName(field string) string { return camelCase(field) }
+
 // camelCase is the name of 云调用 for waybill_id: waybillId. Names of another form stay, errcode and errmsg too.
 func camelCase(name string) string {
 	words := strings.Split(name, "_")
