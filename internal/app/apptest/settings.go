@@ -22,6 +22,8 @@ type Settings struct {
 	Push                string        // The section push in YAML's flow form; default QuickPush.
 	LogLevel            string        // Default info.
 	NATS                string        // The section nats in YAML's flow form; default none.
+	Merchants           string        // The section merchants in YAML's flow form; default none.
+	Platform            string        // The section platform likewise.
 	TrustedProxies      string        // A network in CIDR form whose X-Forwarded-For is believed; default none.
 
 	Key           string // Of the source "scanner".
@@ -78,6 +80,8 @@ func (s *Settings) YAML() string {
 	line("store: {url: %q, min_free: 0, key_file: %q}", "file:"+s.Store, s.KeyFile)
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
+	line("merchants: %s", cmp.Or(s.Merchants, "[]"))
+	line("platform: %s", cmp.Or(s.Platform, "{}"))
 	line("log: {level: %s, format: json}", cmp.Or(s.LogLevel, "info"))
 	line("nats: %s", cmp.Or(s.NATS, "{}"))
 	line("sources:")
