@@ -39,6 +39,20 @@ func (w *world) getenv(name string) string {
 	return ""
 }
 
+// read reads a file, or standard input for "-": all of it, or one byte more than limit.
+func (w *world) read(name string, limit int64) ([]byte, error) {
+	in := w.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }() // It was only read.
+		in = f
+	}
+	return io.ReadAll(io.LimitReader(in, limit+1))
+}
+
 // online fetches a copy of a running service's store.
 func (s *storeBackup) online(ctx context.Context, w *world) error {
 	ask := asking{adminFlags: s.adminFlags, Config: s.File}

@@ -41,6 +41,8 @@ type commands struct {
 	DeadLetters deadLettersCommand `cmd:"" group:"act" help:"List messages that could not be read. 无法读取的消息"`
 	Stats       statsCommand       `cmd:"" group:"act" help:"Show the service's figures. 服务统计"`
 
+	WeChat wechatCommand `cmd:"" name:"wechat" group:"wechat" help:"WeChat's own calls by hand, for diagnosis. 手动调用微信接口"`
+
 	Doctor  doctorCommand  `cmd:"" group:"keep" help:"Look a set-up over, and say what to do about each finding. 检查整套部署并给出处理建议"`
 	Config  configCommand  `cmd:"" group:"keep" help:"Check a configuration, or print its JSON Schema. 检查配置"`
 	Store   storeCommand   `cmd:"" group:"keep" help:"Check or back up a store. 检查或备份存储"`
@@ -83,6 +85,7 @@ func run(ctx context.Context, w *world, args []string) int {
 		kong.ExplicitGroups([]kong.Group{
 			{Key: "run", Title: "Run it and send to it 运行与发送:"},
 			{Key: "act", Title: "See and put right, of a running service 查看与处理运行中的服务:"},
+			{Key: "wechat", Title: "Ask WeChat 查询微信:"},
 			{Key: "service", Title: "Service and output 所连服务与输出:"},
 			{Key: "keep", Title: "Set up and maintain 配置与维护:"},
 		}),

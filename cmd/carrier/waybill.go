@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
 	"strings"
 
@@ -217,7 +215,7 @@ type waybillToken struct {
 }
 
 func (v *waybillToken) Run(ctx context.Context, w *world) error {
-	token, err := v.read(w)
+	token, err := readToken(w, "--new-token-file", v.NewTokenFile)
 	if err != nil {
 		return usageError{err}
 	}
@@ -239,25 +237,17 @@ func (v *waybillToken) Run(ctx context.Context, w *world) error {
 // maxTokenFile bounds what is read of a file that was named by mistake. A Token has at most 256 bytes.
 const maxTokenFile = 4096
 
-func (v *waybillToken) read(w *world) (string, error) {
-	in := w.stdin
-	if v.NewTokenFile != "-" {
-		f, err := os.Open(v.NewTokenFile)
-		if err != nil {
-			return "", fmt.Errorf("--new-token-file: %w", err)
-		}
-		defer func() { _ = f.Close() }() // It was only read.
-		in = f
-	}
-	text, err := io.ReadAll(io.LimitReader(in, maxTokenFile+1))
+// readToken reads a waybill's Token from what a flag names.
+func readToken(w *world, flag, name string) (string, error) {
+	text, err := w.read(name, maxTokenFile)
 	token := strings.TrimSpace(strings.TrimPrefix(string(text), "\ufeff"))
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("--new-token-file: %w", err)
+		return "", fmt.Errorf("%s: %w", flag, err)
 	case len(text) > maxTokenFile:
-		return "", errors.New("--new-token-file: the file is too long for a Token; it must hold the Token and nothing else")
+		return "", fmt.Errorf("%s: the file is too long for a Token; it must hold the Token and nothing else", flag)
 	case token == "":
-		return "", errors.New("--new-token-file: there is no Token in it; write the waybill's Token into it")
+		return "", fmt.Errorf("%s: there is no Token in it; write the waybill's Token into it", flag)
 	}
 	return token, nil
 }

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -166,6 +168,30 @@ func TestNotTaken(t *testing.T) {
 	}
 	if len(r.store.calls) > 0 {
 		t.Errorf("the store was called: %v", r.store.calls)
+	}
+}
+
+// TestTake: an account that is no delivery company gets the message itself, and nothing is done with it as with an order.
+func TestTake(t *testing.T) {
+	r := newRig(t, nil)
+	var taken []string
+	var trouble error
+	r.service.accounts["SF"].other = func(ctx context.Context, m *callback.Message) error {
+		if limit, ok := ctx.Deadline(); !ok || time.Until(limit) > answerWithin {
+			t.Errorf("it has until %v", limit)
+		}
+		taken = append(taken, m.Event)
+		return trouble
+	}
+	if a := r.push(r.add("order-1", "W1", "T")); a.status != 200 || a.text != "success" {
+		t.Errorf("it is answered %+v", a)
+	}
+	trouble = errors.New("trouble")
+	if a := r.push(r.add("order-2", "W2", "T")); a.status != 500 {
+		t.Errorf("with trouble it is answered %+v", a)
+	}
+	if !slices.Equal(taken, []string{AddWaybill, AddWaybill}) || len(r.store.orders) != 0 || r.observed("SF add_waybill accepted") != 1 || r.observed("SF add_waybill failed") != 1 {
+		t.Errorf("taken %q, kept %v, observed %v", taken, r.store.orders, r.seen)
 	}
 }
 

@@ -71,13 +71,19 @@ type Merchant struct {
 // NewMerchant gets a merchant its access_token.
 func NewMerchant(t testing.TB, up *Upstream) *Merchant {
 	t.Helper()
+	return NewShop(t, up.URL, "wxmerchant")
+}
+
+// NewShop is NewMerchant at any URL, with any appid.
+func NewShop(t testing.TB, upstream, appID string) *Merchant {
+	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 16}
 	t.Cleanup(transport.CloseIdleConnections)
-	m := &Merchant{url: up.URL, http: &http.Client{Transport: transport, Timeout: 60 * time.Second}}
+	m := &Merchant{url: upstream, http: &http.Client{Transport: transport, Timeout: 60 * time.Second}}
 	var a struct {
 		AccessToken string `json:"access_token"`
 	}
-	err := m.post(t.Context(), "/cgi-bin/stable_token", map[string]string{"grant_type": "client_credential", "appid": "wxmerchant", "secret": "secret"}, &a)
+	err := m.post(t.Context(), "/cgi-bin/stable_token", map[string]string{"grant_type": "client_credential", "appid": appID, "secret": "secret"}, &a)
 	if err != nil || a.AccessToken == "" {
 		t.Fatalf("the merchant gets no access_token (%v)", err)
 	}
@@ -100,11 +106,25 @@ const (
 	CarrierFailed  = 9300502 // It gave no answer that can be used, three times.
 )
 
+// TestOrder orders with WeChat's own delivery company for tests, which reaches no carrier, and returns the waybill's number.
+func (m *Merchant) TestOrder(t testing.TB, orderID string) string {
+	t.Helper()
+	a, err := m.order(t.Context(), "TEST", "test_biz_id", orderID)
+	if err != nil || a.Errcode != 0 {
+		t.Fatalf("ordering %s: %+v, %v", orderID, a, err)
+	}
+	return a.WaybillID
+}
+
 // Order is POST order/add.
-func (m *Merchant) Order(ctx context.Context, deliveryID, orderID string) (a Ordered, err error) {
+func (m *Merchant) Order(ctx context.Context, deliveryID, orderID string) (Ordered, error) {
+	return m.order(ctx, deliveryID, "biz-1", orderID)
+}
+
+func (m *Merchant) order(ctx context.Context, deliveryID, bizID, orderID string) (a Ordered, err error) {
 	person := map[string]any{"name": "张三", "mobile": "18600000000", "province": "广东省", "city": "广州市", "area": "海珠区", "address": "XX路XX号 <&>"}
 	err = m.post(ctx, "/cgi-bin/express/business/order/add?access_token="+m.token, map[string]any{
-		"add_source": 0, "order_id": orderID, "openid": "oCustomer", "delivery_id": deliveryID, "biz_id": "biz-1", "custom_remark": `易碎 "]]>"`,
+		"add_source": 0, "order_id": orderID, "openid": "oCustomer", "delivery_id": deliveryID, "biz_id": bizID, "custom_remark": `易碎 "]]>"`,
 		"sender": person, "receiver": person, "shop": map[string]any{"goods_name": "书"},
 		"cargo": map[string]any{"count": 1, "weight": 5.5, "space_x": 30.5, "space_y": 20, "space_z": 20,
 			"detail_list": []map[string]any{{"name": "围城 & 城", "count": 1}}},
