@@ -53,25 +53,38 @@ func (h *hand) finish(ctx context.Context, call string, answer any, err error) e
 
 // explainCall says what a call's error means, and what to do about it.
 func (h *hand) explainCall(ctx context.Context, err error) error {
-	part := ""
+	text := ""
 	if p, ok := errors.AsType[*wechat.PartError](err); ok {
-		part = h.sayf("orders %d to %d of %d: ", "第 %d 至 %d 个订单（共 %d 个）：", p.First, p.Last, p.Of)
+		text = h.sayf("orders %d to %d of %d: ", "第 %d 至 %d 个订单（共 %d 个）：", p.First, p.Last, p.Of)
 	}
 	refused, isRefused := errors.AsType[*wechat.RefusedError](err)
 	token, isToken := errors.AsType[*wechat.TokenError](err)
 	failed, isFailed := errors.AsType[*wechat.CallError](err)
 	switch {
 	case isRefused:
-		return said{visible(part + h.refusal(refused)), err}
+		return said{visible(text + h.refusal(refused)), err}
 	case isToken && token.Errcode != 0:
 		meaning := cmp.Or(token.Meaning(h.zh), h.say("this errcode is not documented", "该错误码没有文档说明"))
-		return said{visible(part + h.sayf("no access_token: %v: %s", "未取得 access_token：%v：%s", token.Err, meaning)), err}
-	case isToken || isFailed && failed.Kind != wechat.KindCanceled:
-		return said{visible(h.advise(part+err.Error(), h.say("is base_url right, and can this machine reach it?", "请检查 base_url 是否正确、本机能否访问"))), err}
+		return said{visible(text + h.sayf("no access_token: %v: %s", "未取得 access_token：%v：%s", token.Err, meaning)), err}
+	case isToken:
+		text += token.Error()
 	case isFailed:
-		return said{visible(h.say("interrupted: ", "已中断：") + part + err.Error()), err}
+		text += h.failure(failed)
+	default:
+		return h.explain(ctx, err) // The running service's.
 	}
-	return h.explain(ctx, err) // The running service's.
+	if ctx.Err() != nil {
+		return said{visible(h.say("interrupted: ", "已中断：") + text), err}
+	}
+	return said{visible(h.advise(text, h.say("is base_url right, and can this machine reach it?", "请检查 base_url 是否正确、本机能否访问"))), err}
+}
+
+// failure is a call without an answer. Of one that changes something it matters whether that may have been done.
+func (h *hand) failure(e *wechat.CallError) string {
+	if e.Op == "updatePath" || e.Op == "clearQuota" {
+		return e.Error()
+	}
+	return e.What()
 }
 
 // refusal is upstream's no: its errcode, its words, what it means, and how to find out more.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -428,6 +429,38 @@ func TestByHandTrouble(t *testing.T) {
 				if strings.Contains(out+errs, "canary") {
 					t.Errorf("a secret shows: %s%s", out, errs)
 				}
+			}
+		})
+	}
+}
+
+// TestByHandInterrupted: Ctrl-C ends a call at once, and it is said whether WeChat may have done what was asked.
+func TestByHandInterrupted(t *testing.T) {
+	for _, tt := range []struct {
+		name, hang, want string
+		args             []string
+	}{
+		{name: "a reading", hang: "/path/get", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, want: "interrupted: getPath: canceled: "},
+		{name: "an access_token", hang: "token", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, want: "interrupted: no access_token"},
+		{name: "an update", hang: "/path/update", args: []string{"update-path", "--yes", "-f", "-"}, want: "the request was sent and may have been applied"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			up := newWeChat(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, tt.hang) {
+					cancel()
+					<-r.Context().Done()
+					return
+				}
+				_, _ = io.WriteString(w, `{"access_token":"A","expires_in":7200}`)
+			}))
+			var out, errs bytes.Buffer
+			w := &world{stdin: strings.NewReader(document(t, "updatePath", "request", "https")), stdout: &out, stderr: &errs}
+			if status := run(ctx, w, append([]string{"wechat", tt.args[0], "-c", up.config(t, "")}, tt.args[1:]...)); status != 1 || out.Len() > 0 {
+				t.Errorf("status %d: %s", status, &out)
+			}
+			if !strings.Contains(errs.String(), tt.want) {
+				t.Errorf("%s\nwant %q in it", &errs, tt.want)
 			}
 		})
 	}

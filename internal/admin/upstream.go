@@ -164,14 +164,17 @@ func upstreamProblem(err error) error {
 		if e.Errcode != 0 {
 			p = p.With("errcode", e.Errcode)
 		}
-		return p.Sayf("WeChat gives the merchant no access_token: %[1]v.", "微信未返回该商家的 access_token：%[2]s", trimmed(err), tokenAdvice(e))
+		return p.Sayf("WeChat was not asked: %[1]s.", "未能查询微信，没有 access_token：%[2]s", sentence(err.Error()), tokenAdvice(e))
 	}
-	code := problem.UpstreamFailed
-	if e, ok := errors.AsType[*wechat.CallError](err); ok && e.Kind == wechat.KindTimeout {
-		code = problem.UpstreamTimeout
+	code, what := problem.UpstreamFailed, err.Error()
+	if e, ok := errors.AsType[*wechat.CallError](err); ok {
+		what = e.What()
+		if e.Kind == wechat.KindTimeout {
+			code = problem.UpstreamTimeout
+		}
 	}
-	return problem.New(code).Because(err).Sayf("WeChat gave no answer that can be used: %v. Nothing was changed; ask again.",
-		"微信未返回可用的应答（%v）。未作任何更改，请重试。", trimmed(err))
+	return problem.New(code).Because(err).Sayf("WeChat gave no answer that can be used: %s. Ask again; if that goes on, check base_url and the network.",
+		"微信未返回可用的应答（%s）。请重试；若反复出现，请检查 base_url 与网络。", sentence(what))
 }
 
 // tokenAdvice is, in Chinese, why there is no access_token.
@@ -179,8 +182,8 @@ func tokenAdvice(e *wechat.TokenError) string {
 	if meaning := e.Meaning(true); meaning != "" {
 		return meaning
 	}
-	return trimmed(e) + "。"
+	return sentence(e.Error()) + "。"
 }
 
-// trimmed is an error's text within a sentence. Upstream's words may repeat what they answer: no number is shown.
-func trimmed(err error) string { return telemetry.MaskPhones(strings.TrimRight(err.Error(), ".")) }
+// sentence is an error's text within a sentence. Upstream's words may repeat what they answer: no number is shown.
+func sentence(text string) string { return telemetry.MaskPhones(strings.TrimRight(text, ".")) }

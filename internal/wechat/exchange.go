@@ -56,8 +56,11 @@ func (e *CallError) Error() string {
 	if e.Sent {
 		sent = "the request was sent and may have been applied"
 	}
-	return fmt.Sprintf("%s: %s: %v; %s", e.Op, e.Kind, e.Err, sent)
+	return e.What() + "; " + sent
 }
+
+// What is Error without what follows: of a call that only reads, nothing does.
+func (e *CallError) What() string { return fmt.Sprintf("%s: %s: %v", e.Op, e.Kind, e.Err) }
 
 // Unwrap is the cause.
 func (e *CallError) Unwrap() error { return e.Err }
