@@ -63,6 +63,9 @@ func calls(seq uint64) []call {
 		{true, "GET", "/admin/v1/dead-letters", viewer, "", 200},
 		{true, "GET", "/admin/v1/audit", viewer, "", 200},
 		{true, "GET", "/admin/v1/stats", viewer, "", 200},
+		{true, "POST", "/admin/v1/wechat/path", viewer, `{"delivery_id":"SF","waybill_id":"ROUTES"}`, 400}, // No merchant is configured.
+		{true, "POST", "/admin/v1/wechat/order", operator, `{"order_id":"1","delivery_id":"SF"}`, 400},
+		{true, "POST", "/admin/v1/wechat/orders", operator, `{"order_list":[{"order_id":"1","delivery_id":"SF"}]}`, 400},
 		{true, "POST", push + "/discard", operator, `{"reason":"a test"}`, 409}, // It is delivered.
 		{true, "POST", push + "/retry", operator, ``, 409},
 		{true, "POST", fmt.Sprintf("/admin/v1/events/%d/accept", seq), operator, `{"reason":"a test"}`, 409},
