@@ -27,6 +27,7 @@ const (
 	ActFreeze       = "waybill.freeze"
 	ActThaw         = "waybill.thaw"
 	ActExpunge      = "waybill.expunge"
+	ActHeal         = "waybill.heal"
 	ActReplayStart  = "replay.start"
 	ActReplayPause  = "replay.pause"
 	ActReplayResume = "replay.resume"
@@ -41,7 +42,7 @@ const (
 // Actions lists the actions that the audit log knows.
 func Actions() []string {
 	return []string{
-		ActReplay, ActDiscard, ActAccept, ActToken, ActRetry, ActSkip, ActFreeze, ActThaw, ActExpunge,
+		ActReplay, ActDiscard, ActAccept, ActToken, ActRetry, ActSkip, ActFreeze, ActThaw, ActExpunge, ActHeal,
 		ActReplayStart, ActReplayPause, ActReplayResume, ActReplayCancel, ActPause, ActResume, ActProbe, ActBackup, ActReadOrder,
 	}
 }
@@ -85,6 +86,10 @@ type ByHand interface {
 	// Discard ends a push that is pending or failed: it will not be sent. Of one that is in flight upstream may
 	// still take the request; it is delivered then. Another status is ErrState.
 	Discard(ctx context.Context, seq uint64, act Act) (Push, error)
+	// Resend makes pushes of a waybill that are delivered pending again, whatever upstream answered: one replay, all of it
+	// in one commit, so that they go out in order of acceptance. What is not delivered any more, is another waybill's, or
+	// was expunged is skipped; ErrState if nothing is left, and then no replay is kept.
+	Resend(ctx context.Context, w state.Waybill, seqs []uint64, act Act) (Replay, error)
 	// RetryNow lets a push go at once that waits for its next attempt; ErrState if it waits for anything else.
 	RetryNow(ctx context.Context, seq uint64, act Act) (Push, error)
 	// Freeze holds a waybill's pushes, or releases them; scans are taken as ever. changed is false if it was so

@@ -95,6 +95,7 @@ type Push struct {
 	Used       time.Duration // How much of push.retry.max_age is used up.
 	NextAt     time.Time     // Not before; zero means at once.
 	DoneAt     time.Time     // When Status became final.
+	VerifiedAt time.Time     // When upstream was last seen to show it, since it was delivered; zero: not yet.
 	OpenedAt   time.Time     // When it became pending, the last time.
 	Replay     uint64        // The replay that made it pending the last time; 0: none did.
 	Bulk       bool          // That was one of many pushes: it goes behind live traffic.

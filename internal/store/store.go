@@ -67,6 +67,7 @@ type Store interface {
 	Orders
 	Notices
 	Secrets
+	Verified
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)

@@ -35,6 +35,7 @@
 //	a number                  what people did, as JSON
 //	j number                  replays and how far they are, as JSON
 //	n number                  ends that are to be told: of which event, and what its own rows may not say any more by then
+//	z delivery 0 waybill      what upstream was seen not to show as it was delivered, as JSON
 //	g number                  messages that can't be read, with their bytes, as JSON
 //	c name                    counters, written in the batch that changes them
 //	m name                    format, instance, next number, when anything last ended, low-water mark, first span that is

@@ -33,6 +33,7 @@ const (
 	tableShown    = 's'
 	tableNotices  = 'n'
 	tableSecrets  = 'y'
+	tableDiffers  = 'z'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.

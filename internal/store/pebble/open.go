@@ -19,7 +19,7 @@ import (
 //	1  the beginning
 //	2  lists by the tables i and b, and no longer f
 //	3  orders, sealed Tokens, expunged events
-//	4  what customers are shown, traces of events, notices and how often events ended
+//	4  what customers are shown, traces of events, notices and how often events ended, what was verified
 const format = 4
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose

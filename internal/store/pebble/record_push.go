@@ -13,6 +13,7 @@ const pushVersion = 1
 const (
 	pushQueued   byte = 1 << 0 // Has a row in q.
 	pushNoToken  byte = 1 << 1 // Has a row in t.
+	pushVerified byte = 1 << 2 // Upstream was seen to show it.
 	pushOpened   byte = 1 << 4 // Became pending at another time than its event came.
 	pushReplayed byte = 1 << 5 // Became pending by a replay the last time.
 	pushBulk     byte = 1 << 6 // By one of many pushes.
@@ -40,6 +41,7 @@ type pushRecord struct {
 	used       time.Duration
 	nextAt     int64 // Unix ms; 0: at once.
 	doneAt     int64 // Unix ms.
+	verifiedAt int64 // Unix ms; 0: upstream was not seen to show it.
 	ends       int   // How often the event ended, whether as a push or by being rejected; see store.Notices.
 	reason     string
 	attempts   []store.Attempt
@@ -55,6 +57,7 @@ func (r *pushRecord) fill(p *store.Push) {
 	if r.openedAt != 0 {
 		p.OpenedAt = fromMillis(r.openedAt)
 	}
+	p.VerifiedAt = fromMillis(r.verifiedAt)
 }
 
 // note adds an attempt, as one of the replay that made the push pending, and forgets the oldest beyond
@@ -92,6 +95,9 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	if r.tokenUntil != 0 {
 		flags |= pushNoToken
 	}
+	if r.verifiedAt != 0 {
+		flags |= pushVerified
+	}
 	if r.openedAt != 0 {
 		flags |= pushOpened
 	}
@@ -117,6 +123,9 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	}
 	if flags&pushEnds != 0 {
 		b = binary.AppendUvarint(b, uint64(r.ends))
+	}
+	if r.verifiedAt != 0 {
+		b = binary.AppendVarint(b, r.verifiedAt)
 	}
 	b = binary.AppendUvarint(b, uint64(r.tries))
 	b = binary.AppendUvarint(b, uint64(r.refusals))
@@ -176,6 +185,9 @@ func decodePush(value []byte) (pushRecord, error) {
 	rec.bulk = flags&pushBulk != 0
 	if rec.ends = endsSaid(rec.status); flags&pushEnds != 0 {
 		rec.ends = int(r.uint())
+	}
+	if flags&pushVerified != 0 {
+		rec.verifiedAt = r.int()
 	}
 	rec.tries, rec.refusals = int(r.uint()), int(r.uint())
 	rec.used = time.Duration(r.int())

@@ -62,7 +62,7 @@ func TestRecordsComeBack(t *testing.T) {
 			status: store.Failed, queued: rapid.Bool().Draw(t, "queued"), tokenUntil: rapid.Int64().Draw(t, "token"),
 			ord: entry.Ord, tries: rapid.IntMin(0).Draw(t, "tries"), refusals: rapid.IntMin(0).Draw(t, "refusals"),
 			used: time.Duration(rapid.Int64().Draw(t, "used")), nextAt: rapid.Int64().Draw(t, "next"),
-			doneAt: rapid.Int64().Draw(t, "done"), reason: rapid.String().Draw(t, "reason"),
+			doneAt: rapid.Int64().Draw(t, "done"), verifiedAt: rapid.Int64().Draw(t, "verified"), reason: rapid.String().Draw(t, "reason"),
 			ends: rapid.IntRange(0, 3).Draw(t, "ends"),
 		}
 		if rapid.Bool().Draw(t, "replayed") {

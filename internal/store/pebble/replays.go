@@ -8,6 +8,7 @@ import (
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
+	"carrier/internal/state"
 	"carrier/internal/store"
 )
 
@@ -71,6 +72,29 @@ func mayBecome(from, to store.ReplayStatus) bool {
 func (s *Store) Requeue(ctx context.Context, step store.Requeue) (store.Replay, error) {
 	what := fmt.Sprintf("replay %d", step.Replay)
 	return s.changeReplay(ctx, what, store.Act{}, func(x *tx) (*store.Replay, error) { return x.requeue(&step) })
+}
+
+// Resend makes delivered pushes of a waybill pending again.
+func (s *Store) Resend(ctx context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error) {
+	return s.changeReplay(ctx, fmt.Sprintf("send pushes of %s again", w), act, func(x *tx) (*store.Replay, error) {
+		plan, err := x.sendable(seqs, func(event *eventRecord, _ uint64, rec *pushRecord) bool {
+			return rec.status == store.Delivered && event.event.Waybill() == w
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(plan) == 0 {
+			return nil, fmt.Errorf("none of them is delivered: %w", store.ErrState)
+		}
+		r := x.newReplay(store.Replay{
+			Reason: act.Reason, Filter: store.Query{Status: store.Delivered, DeliveryID: w.DeliveryID, WaybillID: w.WaybillID},
+			UpTo: x.w.next - 1, Matched: int64(len(seqs)), Legs: []store.Leg{{DeliveryID: w.DeliveryID}},
+		}, act)
+		x.carryOut(r, plan)
+		r.Requeued, r.Skipped = int64(len(plan)), int64(len(seqs)-len(plan))
+		advance(r, store.Leg{DeliveryID: w.DeliveryID, Cursor: r.UpTo, Done: true}) // It takes no steps.
+		return r, nil
+	})
 }
 
 func (s *Store) changeReplay(
@@ -170,9 +194,23 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 	if r.Status != store.ReplayRunning {
 		return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
 	}
+	plan, err := x.sendable(step.Seqs, func(_ *eventRecord, seq uint64, rec *pushRecord) bool { return concerns(r, seq, rec) })
+	if err != nil {
+		return nil, err
+	}
+	x.carryOut(r, plan)
+	r.Requeued += int64(len(plan))
+	r.Skipped += int64(step.Skipped + len(step.Seqs) - len(plan))
+	advance(r, step.Leg)
+	x.touchReplay(r)
+	return r, nil
+}
+
+// sendable reads those of the pushes that there is something to send of, and that are wanted, each once.
+func (x *tx) sendable(seqs []uint64, wanted func(event *eventRecord, seq uint64, rec *pushRecord) bool) ([]requeued, error) {
 	var plan []requeued
-	seen := make(map[uint64]bool, len(step.Seqs))
-	for _, seq := range step.Seqs {
+	seen := make(map[uint64]bool, len(seqs))
+	for _, seq := range seqs {
 		if seen[seq] {
 			continue
 		}
@@ -191,7 +229,7 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 		if err != nil {
 			return nil, err
 		}
-		if event.expunged() || !concerns(r, seq, &rec) {
+		if event.expunged() || !wanted(&event, seq, &rec) {
 			continue
 		}
 		w, err := x.waybill(event.event.Waybill())
@@ -200,12 +238,7 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 		}
 		plan = append(plan, requeued{w, numbered{seq, rec}})
 	}
-	x.carryOut(r, plan)
-	r.Requeued += int64(len(plan))
-	r.Skipped += int64(step.Skipped + len(step.Seqs) - len(plan))
-	advance(r, step.Leg)
-	x.touchReplay(r)
-	return r, nil
+	return plan, nil
 }
 
 // concerns tells whether a replay may make a push pending: it ended before the replay was made, and nobody wanted it

@@ -61,6 +61,8 @@ type Store struct {
 	reportedMu sync.Mutex
 	reported   map[string]bool // Damaged rows that were logged.
 
+	differing sync.Mutex // Held while a row of z is changed by what is in the others.
+
 	mu      sync.Mutex // Guards what Stats reads: all of it as it is on disk, but for totals.
 	totals  counters
 	outbox  outbox

@@ -77,6 +77,7 @@ func (f *fixture) audited(entries int, want store.AuditEntry) {
 func auditEach(f *fixture) {
 	w, n := f.ready("1", 4)
 	rejected := f.one(f.scan("1", state.Cancelled, 900), state.Rejected)
+	f.deliver(w, n[3])
 	f.fail(w, n[0], store.ReasonRefused, 47001, false)
 	f.fail(w, n[1], store.ReasonRefused, 47001, false)
 	f.settle(store.Outcome{
@@ -114,6 +115,7 @@ func auditEach(f *fixture) {
 		{store.ActReplayPause, set(store.ReplayPaused), on(0, 2)},
 		{store.ActReplayResume, set(store.ReplayRunning), on(0, 2)},
 		{store.ActReplayCancel, set(store.ReplayCancelled), on(0, 2)},
+		{store.ActHeal, func(a store.Act) error { _, err := f.store.Resend(ctx, w, n[3:], a); return err }, on(0, 3)},
 	} {
 		f.clock.advance(time.Second)
 		c.want.Act = by(c.action)

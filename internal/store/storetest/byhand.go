@@ -319,10 +319,11 @@ func actsClosed(f *fixture) {
 	_, accept := f.store.Accept(ctx, n[0], act)
 	_, start := f.store.StartReplay(ctx, store.Replay{Legs: sf()}, act)
 	_, step := f.store.Requeue(ctx, store.Requeue{Replay: r.ID, Leg: end(9)})
+	_, resend := f.store.Resend(ctx, w, n, act)
 	_, set := f.store.SetReplay(ctx, r.ID, store.ReplayPaused, act)
 	for name, err := range map[string]error{
 		"Discard": discard, "RetryNow": retry, "Freeze": freeze, "Accept": accept, "StartReplay": start, "Requeue": step,
-		"SetReplay": set, "Record": f.store.Record(ctx, store.AuditEntry{Act: act}),
+		"Resend": resend, "SetReplay": set, "Record": f.store.Record(ctx, store.AuditEntry{Act: act}),
 		"PutDeadLetter": f.store.PutDeadLetter(ctx, store.DeadLetter{}),
 	} {
 		if !errors.Is(err, store.ErrUnavailable) {

@@ -40,6 +40,7 @@ func runModel(t *testing.T, open Opener) {
 			"start":    m.startReplay,
 			"step":     m.stepReplay,
 			"set":      m.setReplay,
+			"resend":   m.resend,
 			"order":    m.putOrder,
 			"cancel":   m.cancel,
 			"show":     m.putShown,

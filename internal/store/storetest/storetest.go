@@ -41,11 +41,11 @@ func Run(t *testing.T, open Opener) {
 		tests map[string]func(*fixture)
 	}{
 		{"apply", applyTests}, {"hold", holdTests}, {"token", tokenTests}, {"settle", settleTests},
-		{"replay", replayTests}, {"replays", replaysTests}, {"byhand", byHandTests}, {"audit", auditTests},
+		{"replay", replayTests}, {"replays", replaysTests}, {"resend", resendTests}, {"byhand", byHandTests}, {"audit", auditTests},
 		{"waiting", waitingTests}, {"sweep", sweepTests}, {"feed", feedTests}, {"query", queryTests},
 		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
 		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests}, {"notices", noticeTests},
-		{"shown", shownTests}, {"trace", traceTests},
+		{"shown", shownTests}, {"verified", verifiedTests}, {"trace", traceTests},
 		{"secrets", secretTests},
 	} {
 		for name, test := range group.tests {
