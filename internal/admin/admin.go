@@ -29,11 +29,13 @@ type Store interface {
 	Events(ctx context.Context, q store.Query) (store.Page[store.Event], error)
 	Waybill(ctx context.Context, w state.Waybill) (store.Waybill, error)
 	Shown(ctx context.Context, w state.Waybill) (store.Shown, error)
+	Differences(ctx context.Context) ([]store.Difference, error)
 	Stats() store.Stats
 	Backup(ctx context.Context, dir string) error
 
 	PutToken(ctx context.Context, w state.Waybill, token string, act store.Act) (bool, error)
 	Replay(ctx context.Context, seq uint64, force bool, act store.Act) (store.Push, error)
+	Resend(ctx context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error)
 	Discard(ctx context.Context, seq uint64, act store.Act) (store.Push, error)
 	RetryNow(ctx context.Context, seq uint64, act store.Act) (store.Push, error)
 	Freeze(ctx context.Context, w state.Waybill, frozen bool, act store.Act) (bool, error)
@@ -87,6 +89,7 @@ type Service struct {
 	Replays Replayer
 	// Merchants are with whose credentials upstream is asked what it shows; nil: there are none.
 	Merchants Merchants
+	WeChat    Upstream // What it shows of a waybill whose pushes are known.
 	Accounts  []string // delivery_ids, as configured
 	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
 	BackupDir string

@@ -61,6 +61,7 @@ type PushItem struct {
 	Errmsg        string           `json:"errmsg"`
 	Reason        string           `json:"reason"`
 	DeliveredAt   *time.Time       `json:"delivered_at"`
+	VerifiedAt    *time.Time       `json:"verified_at"` // When WeChat was last seen to show it, since it was delivered.
 	NextAttemptAt *time.Time       `json:"next_attempt_at"`
 	Waiting       *WaitItem        `json:"waiting"` // null unless it waits.
 	Replay        string           `json:"replay"`  // The replay that made it pending the last time.
@@ -95,7 +96,7 @@ func (v *view) push(p *store.Push, hold store.Hold) PushItem {
 		Waiting: v.waiting(p, hold), Replay: number(p.Replay),
 	}
 	if p.Status == store.Delivered {
-		item.DeliveredAt = instant(p.DoneAt)
+		item.DeliveredAt, item.VerifiedAt = instant(p.DoneAt), instant(p.VerifiedAt)
 	}
 	if p.Status == store.Pending {
 		item.NextAttemptAt = instant(p.NextAt)
@@ -223,6 +224,7 @@ type PushState struct {
 	Errmsg        string           `json:"errmsg"`
 	Reason        string           `json:"reason"`
 	DeliveredAt   *time.Time       `json:"delivered_at"`
+	VerifiedAt    *time.Time       `json:"verified_at"`
 	NextAttemptAt *time.Time       `json:"next_attempt_at"`
 	Waiting       *WaitItem        `json:"waiting"`
 	Replay        string           `json:"replay"`
@@ -255,7 +257,7 @@ func (v *view) step(s *store.Step, hold store.Hold) StepItem {
 		p := v.push(&s.Push, hold)
 		item.Push = &PushState{
 			Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Attempts, Errcode: p.Errcode, Errmsg: p.Errmsg,
-			Reason: p.Reason, DeliveredAt: p.DeliveredAt, NextAttemptAt: p.NextAttemptAt, Waiting: p.Waiting, Replay: p.Replay,
+			Reason: p.Reason, DeliveredAt: p.DeliveredAt, VerifiedAt: p.VerifiedAt, NextAttemptAt: p.NextAttemptAt, Waiting: p.Waiting, Replay: p.Replay,
 		}
 	}
 	return item

@@ -82,9 +82,9 @@ func TestMembers(t *testing.T) {
 	}{
 		{"list", List[PushItem]{}, "items next_cursor"},
 		{"push", seenBy(operator).push(&p, store.Hold{}), "action_msg action_time action_type attempts delivered_at delivery_id errcode errmsg " +
-			"event_id next_attempt_at reason received_at replay seq source status waiting waiting_for waybill_id"},
+			"event_id next_attempt_at reason received_at replay seq source status verified_at waiting waiting_for waybill_id"},
 		{"push with attempts", seenBy(operator).pushDetail(&p, store.Hold{}), "action_msg action_time action_type attempts delivered_at delivery_id " +
-			"errcode errmsg event_id next_attempt_at reason received_at replay seq source status tries waiting waiting_for waybill_id"},
+			"errcode errmsg event_id next_attempt_at reason received_at replay seq source status tries verified_at waiting waiting_for waybill_id"},
 		{"attempt", seenBy(operator).pushDetail(&p, store.Hold{}).Attempts[0], "at duration_ms errcode errmsg meaning outcome_unknown replay rid scope"},
 		{"event", eventItem(&event, operator), "action_msg action_time action_type allowed cause delivery_id event_id explanation " +
 			"first_verdict from gap held_until late override reason received_at seq source status verdict waybill_id"},
@@ -95,7 +95,7 @@ func TestMembers(t *testing.T) {
 		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation from gap held_until " +
 			"late override push reason received_at seq source verdict"},
 		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason replay " +
-			"status waiting waiting_for"},
+			"status verified_at waiting waiting_for"},
 		{"account", account, "access_token_expires_at breaker concurrency_now counts delivery_id fallback_breaker guard " +
 			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since paused paused_until waiting"},
 		{"breaker", account.Breaker, "host next_probe_at opened_by since state"},
@@ -116,7 +116,7 @@ func TestValuesOfAPush(t *testing.T) {
 		"seq": 7.0, "event_id": "scan-1", "source": "app", "delivery_id": "SF", "waybill_id": "1", "action_type": 300002.0,
 		"action_time": 1533052800.0, "action_msg": "丽影邓丽君【18666666666】正在派件", "status": "failed", "waiting_for": "",
 		"errcode": 9300507.0, "errmsg": "token error 13800138000", "reason": "token_refused", "tries": 3.0,
-		"received_at": "2026-03-04T04:00:00.123Z", "delivered_at": nil, "next_attempt_at": nil, "waiting": nil, "replay": "12",
+		"received_at": "2026-03-04T04:00:00.123Z", "delivered_at": nil, "verified_at": nil, "next_attempt_at": nil, "waiting": nil, "replay": "12",
 		"attempts": []any{
 			map[string]any{"at": "2026-03-04T04:00:00.123Z", "duration_ms": 1.5, "errcode": nil, "errmsg": "timeout", "rid": "",
 				"scope": "upstream", "outcome_unknown": true, "replay": "", "meaning": map[string]any{"en": "", "zh": ""}},

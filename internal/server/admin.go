@@ -13,6 +13,7 @@ import (
 	"carrier/internal/problem"
 	"carrier/internal/replay"
 	"carrier/internal/state"
+	"carrier/internal/verify"
 )
 
 // adminAPI turns requests into calls of admin.Service, and what it returns into answers.
@@ -112,6 +113,46 @@ func (h *adminAPI) putToken(c echo.Context) error {
 	}{true, changed}, err)
 }
 
+func (h *adminAPI) upstream(c echo.Context) error {
+	values, err := parameters(c)
+	if err != nil {
+		return err
+	}
+	hint, err := admin.UpstreamQuery(values, time.Now())
+	if err != nil {
+		return err
+	}
+	w, err := waybillParam(c)
+	if err != nil {
+		return err
+	}
+	return answer(c, http.StatusOK)(h.Upstream(c.Request().Context(), actor(c), w, hint))
+}
+
+// heal pushes again what WeChat does not show, or tells what that would be. 202 says that something goes out.
+func (h *adminAPI) heal(c echo.Context) error {
+	w, err := waybillParam(c)
+	if err != nil {
+		return err
+	}
+	var hint verify.Hint
+	var dryRun bool
+	var reason string
+	err = readBody(c, truth("dry_run", &dryRun), reasonText(&reason), text("merchant", &hint.Merchant), text("order_id", &hint.OrderID),
+		text("openid", &hint.OpenID))
+	if err != nil {
+		return err
+	}
+	if dryRun {
+		return answer(c, http.StatusOK)(h.PlanHeal(c.Request().Context(), actor(c), w, hint))
+	}
+	item, err := h.Heal(c.Request().Context(), actor(c), w, hint, reason)
+	if item.Replay == nil {
+		return answer(c, http.StatusOK)(item, err)
+	}
+	return answer(c, http.StatusAccepted)(item, err)
+}
+
 // maxCounting bounds the time that a bulk replay, or a dry run, has to count what it is of.
 const maxCounting = 10 * time.Minute
 
@@ -157,6 +198,10 @@ func (h *adminAPI) resume(c echo.Context) error {
 		return err
 	}
 	return answer(c, http.StatusOK)(h.Resume(c.Request().Context(), actor(c), param(c, "delivery"), reason, letFail))
+}
+
+func (h *adminAPI) differences(c echo.Context) error {
+	return answer(c, http.StatusOK)(h.Differences(c.Request().Context()))
 }
 
 func (h *adminAPI) stats(c echo.Context) error {

@@ -25,6 +25,7 @@ import (
 	"carrier/internal/replay"
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/verify"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -47,17 +48,20 @@ type fakeStore struct {
 	audited store.AuditQuery
 	page    admin.PageQuery
 
-	pushes  []store.Push
-	events  []store.Event
-	story   store.Waybill // Its timeline; of every waybill.
-	shown   *store.Shown  // Of every waybill; nil: nothing.
-	replays []store.Replay
-	entries []store.AuditEntry // kept by Record
-	letters []store.DeadLetter
-	acts    []store.Act // passed in
-	gone    bool        // Everything was expunged.
-	next    uint64      // of every page
-	stats   store.Stats
+	pushes      []store.Push
+	events      []store.Event
+	story       store.Waybill // Its timeline; of every waybill.
+	shown       *store.Shown  // Of every waybill; nil: nothing.
+	replays     []store.Replay
+	entries     []store.AuditEntry // kept by Record
+	letters     []store.DeadLetter
+	acts        []store.Act // passed in
+	resent      []uint64    // passed to Resend last
+	differences []store.Difference
+	refuses     bool   // Resend does
+	gone        bool   // Everything was expunged.
+	next        uint64 // of every page
+	stats       store.Stats
 }
 
 func (s *fakeStore) call() error {
@@ -156,6 +160,19 @@ func (s *fakeStore) Replay(_ context.Context, seq uint64, force bool, act store.
 
 func (s *fakeStore) Discard(_ context.Context, seq uint64, act store.Act) (store.Push, error) {
 	return s.change(seq, act, store.Discarded, store.Pending, store.Failed)
+}
+
+func (s *fakeStore) Resend(_ context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error) {
+	if err := s.call(); err != nil {
+		return store.Replay{}, err
+	}
+	if s.refuses {
+		return store.Replay{}, store.ErrState
+	}
+	s.waybill, s.resent, s.acts = w, seqs, append(s.acts, act)
+	kept := store.Replay{ID: uint64(len(s.replays) + 1), By: act.By, Reason: act.Reason, Status: store.ReplayRunning, Matched: int64(len(seqs)), Requeued: int64(len(seqs))}
+	s.replays = append(s.replays, kept)
+	return kept, nil
 }
 
 func (s *fakeStore) RetryNow(_ context.Context, seq uint64, act store.Act) (store.Push, error) {
@@ -302,6 +319,10 @@ func (r *fakeReplays) Set(_ context.Context, id uint64, to store.ReplayStatus, a
 
 func (r *fakeReplays) Waiting(uint64) []replay.Wait { return r.waits }
 
+func (s *fakeStore) Differences(context.Context) ([]store.Difference, error) {
+	return s.differences, s.call()
+}
+
 func (s *fakeStore) Stats() store.Stats { return s.stats }
 
 func (s *fakeStore) Backup(_ context.Context, dir string) error {
@@ -312,6 +333,18 @@ func (s *fakeStore) Backup(_ context.Context, dir string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "INSTANCE"), []byte("x"), 0o600)
+}
+
+// fakeWeChat shows what it is told to, of every waybill.
+type fakeWeChat struct {
+	shown verify.Shown
+	err   error
+	hint  verify.Hint // given last
+}
+
+func (f *fakeWeChat) Ask(_ context.Context, _ state.Waybill, hint verify.Hint) (verify.Shown, error) {
+	f.hint = hint
+	return f.shown, f.err
 }
 
 // fakePusher has the accounts SF and 中通.
@@ -388,6 +421,7 @@ type rig struct {
 	store   *fakeStore
 	pusher  *fakePusher
 	replays *fakeReplays
+	weChat  *fakeWeChat
 	events  *fakeEvents
 	o       Options
 	log     *strings.Builder
@@ -397,12 +431,12 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	r := &rig{store: &fakeStore{}, pusher: &fakePusher{paused: map[string]string{}}, events: &fakeEvents{}, log: &strings.Builder{}}
-	r.replays = &fakeReplays{store: r.store}
+	r.replays, r.weChat = &fakeReplays{store: r.store}, &fakeWeChat{}
 	log := slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelInfo}))
 	r.o = Options{
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Events: r.events, Callbacks: fakeCallbacks{},
 		Admin: &admin.Service{
-			Store: r.store, Pusher: r.pusher, Replays: r.replays, Accounts: []string{"SF", "中通"}, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+			Store: r.store, Pusher: r.pusher, Replays: r.replays, WeChat: r.weChat, Accounts: []string{"SF", "中通"}, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 		},
 		Tokens:  []Token{{Name: "ops", Value: opsToken, Operator: true}, {Name: "desk", Value: deskToken}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "carrier_up 1\n") }),

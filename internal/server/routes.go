@@ -53,6 +53,8 @@ func adminRoutes(o *Options) []route {
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/thaw", operator, act(http.StatusOK, waybillParam, h.Thaw)},
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/skip", operator, act(http.StatusOK, waybillParam, h.Skip)},
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/retry", operator, act(http.StatusOK, waybillParam, h.RetryWaybill)},
+		{http.MethodGet, "/admin/v1/waybills/:delivery/:waybill/upstream", viewer, h.upstream},
+		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/heal", operator, plain(h.heal)},
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/expunge", operator, act(http.StatusOK, waybillParam, h.Expunge)},
 
 		{http.MethodPost, "/admin/v1/replays", operator, plain(h.startReplay)},
@@ -71,6 +73,7 @@ func adminRoutes(o *Options) []route {
 		{http.MethodPost, "/admin/v1/wechat/order", operator, h.upstreamOrder},
 		{http.MethodPost, "/admin/v1/wechat/orders", operator, h.upstreamOrders},
 
+		{http.MethodGet, "/admin/v1/differences", viewer, plain(h.differences)},
 		{http.MethodGet, "/admin/v1/dead-letters", viewer, listed(admin.DeadLettersQuery, h.DeadLetters)},
 		{http.MethodGet, "/admin/v1/audit", viewer, listed(admin.AuditQuery, h.Audit)},
 		{http.MethodGet, "/admin/v1/stats", viewer, plain(h.stats)},
