@@ -43,6 +43,7 @@ type PushState struct {
 	Errmsg        string     `json:"errmsg"`
 	Reason        string     `json:"reason"`
 	DeliveredAt   *time.Time `json:"delivered_at"`
+	VerifiedAt    *time.Time `json:"verified_at"` // When WeChat was last seen to show it.
 	NextAttemptAt *time.Time `json:"next_attempt_at"`
 	Replay        string     `json:"replay"` // The replay that made it pending the last time.
 }

@@ -27,6 +27,7 @@ import (
 	"carrier/internal/store"
 	"carrier/internal/store/pebble"
 	"carrier/internal/telemetry"
+	"carrier/internal/verify"
 )
 
 // Options is what the outside world gives.
@@ -47,6 +48,7 @@ type App struct {
 	orders    *orders.Service
 	bus       *bus.Bus // nil: NATS is off
 	merchants *merchant.Registry
+	verifier  *verify.Runner  // nil: there are no merchants
 	vault     *merchant.Vault // nil: no third-party platform is configured
 
 	feedTo   atomic.Pointer[pathpush.Pusher] // the same as above, for the store's goroutine
@@ -98,11 +100,12 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := a.newBus(ctx, webhook.Desk, o.Version); err != nil {
 		return err
 	}
+	a.newVerifier()
 	if err := a.newOrders(o.Version); err != nil {
 		return err
 	}
 	a.admin = &admin.Service{
-		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: a.merchants, Accounts: a.accountIDs(), BackupDir: folder,
+		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: a.merchants, WeChat: a.upstream(), Accounts: a.accountIDs(), BackupDir: folder,
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
@@ -225,6 +228,9 @@ func (a *App) Run(ctx context.Context) error {
 	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
 	pushes.Go(func() error { return failing(a.replays.Run(pushing)) })
+	if a.verifier != nil {
+		pushes.Go(func() error { return failing(a.verifier.Run(pushing)) })
+	}
 	if a.bus != nil {
 		taking.Go(func() error { return failing(a.bus.Run(ctx)) })
 		outcomes.Go(func() error { return failing(a.bus.RunOutcomes(telling)) })

@@ -36,15 +36,16 @@ var allowed = map[string][]string{
 	"internal/orders":   {"internal/callback", "internal/problem", "internal/state", "internal/store"},
 	"internal/replay":   {"internal/state", "internal/store"},
 	"internal/merchant": {"internal/wechat"},
+	"internal/verify":   {"internal/state", "internal/store", "internal/wechat"},
 	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
 	"internal/admin": {"internal/merchant", "internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
-		"internal/wechat"},
+		"internal/verify", "internal/wechat"},
 	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/wechat"},
 
-	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state", "internal/wechat"},
+	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state", "internal/verify", "internal/wechat"},
 	"internal/sender": {"internal/state"},
 
 	// Knows the admin API only by its wire, as any other program would.
@@ -52,7 +53,7 @@ var allowed = map[string][]string{
 
 	// The one package that knows all parts, and what runs the whole of it.
 	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
-		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/wechat"},
+		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/verify", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",

@@ -60,6 +60,9 @@ func calls(seq uint64) []call {
 		{true, "GET", "/admin/v1/waybills/SF/ROUTES", viewer, "", 200},
 		{true, "GET", "/admin/v1/accounts", viewer, "", 200},
 		{true, "GET", "/admin/v1/replays", viewer, "", 200},
+		{true, "GET", "/admin/v1/waybills/SF/ROUTES/upstream", viewer, "", 409}, // There is no merchant.
+		{true, "POST", "/admin/v1/waybills/SF/ROUTES/heal", operator, ``, 409},
+		{true, "GET", "/admin/v1/differences", viewer, "", 200},
 		{true, "GET", "/admin/v1/dead-letters", viewer, "", 200},
 		{true, "GET", "/admin/v1/audit", viewer, "", 200},
 		{true, "GET", "/admin/v1/stats", viewer, "", 200},

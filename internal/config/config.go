@@ -42,6 +42,7 @@ type Config struct {
 	Platform  Platform   `yaml:"platform"`
 	State     State      `yaml:"state"`
 	Push      Push       `yaml:"push"`
+	Verify    Verify     `yaml:"verify"`
 	Admin     Admin      `yaml:"admin"`
 	Log       Log        `yaml:"log"`
 
@@ -212,6 +213,15 @@ type Guard struct {
 	Share  float64  `yaml:"share"` // 0 to 1, of the pushes that end; 0: no guard.
 	Min    int      `yaml:"min"`   // Refusals within Window that it lets through.
 	Window Duration `yaml:"window"`
+}
+
+// Verify is how it is checked that upstream shows what was delivered. Without merchants nothing is.
+type Verify struct {
+	Share  float64  `yaml:"share"`   // 0 to 1, of the waybills; 0: only those that give cause.
+	Rate   float64  `yaml:"rate"`    // Waybills per second.
+	PerDay int      `yaml:"per_day"` // Calls of one merchant in a day (Asia/Shanghai).
+	After  Duration `yaml:"after"`   // After a waybill's last delivery.
+	Delay  Duration `yaml:"delay"`   // Within which upstream need not show a delivery.
 }
 
 // Admin is who may use the admin API and the console.

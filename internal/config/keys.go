@@ -106,6 +106,7 @@ var sections = map[string]about{
 	"push.retry":          {en: "Backoff, with full jitter, while WeChat is unavailable.", zh: "微信不可用时的退避重试（全抖动）。"},
 	"push.breaker":        {en: "Circuit breaker; each account has one.", zh: "熔断器，每个账户一个。"},
 	"push.guard":          {en: "Stops an account before masses of its pushes fail for good; an operator resumes it.", zh: "防止大量推送永久失败：触发后账户暂停，由运维恢复。"},
+	"verify":              {en: "Checks with the merchants' credentials that WeChat shows what was delivered; without merchants nothing is checked.", zh: "以商家凭证核对微信是否显示了已送达的轨迹；没有商家时不核对。"},
 	"admin":               {en: "Who may use the admin API and the console.", zh: "管理 API 与控制台的使用者。"},
 	"admin.tokens[]":      {en: "A user of the admin API.", zh: "一个管理 API 用户。"},
 	"log":                 {en: "The service's log, on standard error.", zh: "服务日志，输出到标准错误。"},
@@ -452,6 +453,31 @@ var keys = map[string]about{
 	"push.guard.window": {
 		en:    "Window in which ended pushes are counted.",
 		zh:    "已结束推送的统计窗口。",
+		limit: above(0),
+	},
+	"verify.share": {
+		en:    "Share of the waybills that are checked some time after their last delivery. 0: only those whose Token or number WeChat refuses, and those that were found to differ.",
+		zh:    "在最后一次送达后被核对的运单比例。0 表示只核对被微信拒绝 Token 或运单号的运单，以及已发现差异的运单。",
+		limit: between(0, 1),
+	},
+	"verify.rate": {
+		en:    "Waybills checked per second at most.",
+		zh:    "每秒最多核对的运单数。",
+		limit: aboveUpTo(0, 1000),
+	},
+	"verify.per_day": {
+		en:    "Calls that checking may make of one merchant's quota in a day in Beijing; counted anew after a restart.",
+		zh:    "核对每天（北京时间）最多占用单个商家的调用次数；重启后重新计数。",
+		limit: atLeast(1),
+	},
+	"verify.after": {
+		en:    "How long after a waybill's last delivery it is checked.",
+		zh:    "运单最后一次送达后多久核对。",
+		limit: above(0),
+	},
+	"verify.delay": {
+		en:    "How long WeChat has to show a delivery before it counts as missing.",
+		zh:    "送达后多久仍未显示才算缺失。",
 		limit: above(0),
 	},
 	"admin.tokens": {

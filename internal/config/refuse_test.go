@@ -34,7 +34,7 @@ func TestLoadRefuses(t *testing.T) {
 			want: []string{"c.yaml:3: log: is given twice, first in line 1; keep one"}},
 		{name: "repeated unknown key", yaml: "x1: 1\nx1: 2\n",
 			want: []string{
-				"c.yaml:1: x1: is no key; the keys here are server, store, nats, sources, accounts, merchants, platform, state, push, admin, log",
+				"c.yaml:1: x1: is no key; the keys here are server, store, nats, sources, accounts, merchants, platform, state, push, verify, admin, log",
 				"c.yaml:2: x1: is given twice, first in line 1; keep one",
 			}},
 		{name: "repeated errcode", yaml: "push:\n  errcodes:\n    40199: event\n    \"40199\": rate\n",

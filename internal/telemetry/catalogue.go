@@ -108,6 +108,12 @@ var (
 		zh: "CARRIER_EVENTS 流中已被取走但尚未应答的消息数，每 15 秒更新；首次更新前不输出。",
 	}
 
+	verifyTotal = metric{
+		name: "carrier_verify_total", kind: counter, labels: []string{"result"},
+		en: "Waybills that were checked at WeChat: same (it shows what was delivered), different, no_merchant (nobody may ask), refused, failed (no answer), limited (the day's calls are used up); cancelled counts orders that WeChat says were cancelled.",
+		zh: "在微信侧核对的运单数：same（与送达一致）、different（有差异）、no_merchant（没有可查询的商家）、refused（被拒绝）、failed（无应答）、limited（当日调用已用完）；cancelled 为微信侧已取消的订单数。",
+	}
+
 	pushes = metric{
 		name: "carrier_pushes", kind: gauge, labels: []string{"delivery_id", "status"},
 		en: "Pushes that the store holds, by status; pending is the backlog.",
@@ -188,7 +194,7 @@ var (
 // counted are kept by Metrics as things happen, sampled are read at the scrape.
 var (
 	counted = []*metric{
-		&eventsTotal, &callbacksTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds,
+		&eventsTotal, &callbacksTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds, &verifyTotal,
 		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
 	}
 	sampled = []*metric{

@@ -25,9 +25,9 @@ type Metrics struct {
 	registry *prometheus.Registry
 	sampler  *sampler
 
-	events, callbacks, attempts, ended, requests *prometheus.CounterVec
-	attemptSeconds, delaySeconds, httpTook       *prometheus.HistogramVec
-	nats                                         natsMetrics
+	events, callbacks, attempts, ended, requests, verified *prometheus.CounterVec
+	attemptSeconds, delaySeconds, httpTook                 *prometheus.HistogramVec
+	nats                                                   natsMetrics
 }
 
 // NewMetrics makes the metrics of one service, in a registry of their own. What is sampled appears once Collect
@@ -46,6 +46,7 @@ func NewMetrics(b Build) *Metrics {
 		delaySeconds:   delaySeconds.histogramVec(r),
 		requests:       requestsTotal.counterVec(r),
 		httpTook:       requestSeconds.histogramVec(r),
+		verified:       verifyTotal.counterVec(r),
 		nats:           newNATSMetrics(r),
 	}
 	r.MustRegister(m.sampler, collectors.NewGoCollector(),
@@ -114,6 +115,13 @@ func (m *Metrics) HTTPRequest(route string, status int, took time.Duration) {
 	route = label(cmp.Or(route, "none"))
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.httpTook.WithLabelValues(route).Observe(seconds(took))
+}
+
+// Verified counts a waybill that was checked upstream, by what came of it.
+func (m *Metrics) Verified(result string) {
+	if m != nil {
+		m.verified.WithLabelValues(label(result)).Inc()
+	}
 }
 
 // seconds is d for a metric; a clock that was set back makes it 0.

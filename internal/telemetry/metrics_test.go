@@ -126,6 +126,7 @@ func busy() *Metrics {
 	m.NATSMessages("dead", 1)
 	m.NATSRedelivered(2)
 	m.NATSBacklog(7, 3)
+	m.Verified("same")
 	return m
 }
 
@@ -317,6 +318,7 @@ func TestNilMetricsDoNothing(t *testing.T) {
 	m.NATSMessages("acked", 1)
 	m.NATSRedelivered(1)
 	m.NATSBacklog(1, 1)
+	m.Verified("same")
 	rec := httptest.NewRecorder()
 	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if rec.Code != http.StatusNotFound {
@@ -332,6 +334,7 @@ func TestOddValuesAreSurvived(t *testing.T) {
 	m.Attempt("\xff", "\xff", -time.Second)
 	m.Ended("\xff", "delivered", -time.Hour)
 	m.HTTPRequest("\xff", -1, -1)
+	m.Verified("\xff")
 	m.Collect(Sources{
 		Stats: func() store.Stats {
 			return store.Stats{Oldest: map[string]time.Time{"SF": time.Now().Add(time.Hour)}}

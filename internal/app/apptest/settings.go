@@ -23,6 +23,7 @@ type Settings struct {
 	LogLevel            string        // Default info.
 	NATS                string        // The section nats in YAML's flow form; default none.
 	Merchants           string        // The section merchants in YAML's flow form; default none.
+	Verify              string        // The section verify likewise; default {}.
 	Platform            string        // The section platform likewise.
 	TrustedProxies      string        // A network in CIDR form whose X-Forwarded-For is believed; default none.
 
@@ -81,6 +82,7 @@ func (s *Settings) YAML() string {
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
 	line("merchants: %s", cmp.Or(s.Merchants, "[]"))
+	line("verify: %s", cmp.Or(s.Verify, "{}"))
 	line("platform: %s", cmp.Or(s.Platform, "{}"))
 	line("log: {level: %s, format: json}", cmp.Or(s.LogLevel, "info"))
 	line("nats: %s", cmp.Or(s.NATS, "{}"))
