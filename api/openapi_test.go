@@ -19,6 +19,7 @@ import (
 	"carrier/internal/server"
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/verify"
 	"carrier/internal/wechat"
 )
 
@@ -248,8 +249,8 @@ func TestWordsAreTheCodes(t *testing.T) {
 		"ProblemCode": codes, "EventReason": reasons, "ActionType": actions, "AuditAction": store.Actions(),
 		"Verdict": words(state.Verdicts()), "KeptVerdict": words(kept), "Stage": words(state.Stages()),
 		"PushStatus": words(store.Statuses()), "ReplayStatus": words(store.ReplayStatuses()),
-		"ReplayVerdict": words(replay.Verdicts()),
-		"WaitingFor":    words(waits), "Scope": words(scopes),
+		"ReplayVerdict": words(replay.Verdicts()), "UpstreamKind": words(verify.Kinds()),
+		"WaitingFor": words(waits), "Scope": words(scopes),
 	}
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -304,6 +305,15 @@ func TestFilters(t *testing.T) {
 				t.Errorf("the description has %q, the parser reads %q", got, want)
 			}
 		})
+	}
+	var hints []string
+	for _, p := range d.Kin.Paths.Value("/admin/v1/waybills/{delivery_id}/{waybill_id}/upstream").Get.Parameters {
+		if p.Value.In == "query" {
+			hints = append(hints, p.Value.Name)
+		}
+	}
+	if !slices.Equal(hints, admin.HintFilters()) {
+		t.Errorf("upstream has %q, the parser reads %q", hints, admin.HintFilters())
 	}
 	filter, _ := d.At("components", "schemas", "Filter", "properties")
 	want := slices.Sorted(slices.Values(admin.ReplayFilters()))

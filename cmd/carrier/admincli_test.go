@@ -22,7 +22,7 @@ func TestAdminTranscript(t *testing.T) {
 	for _, args := range []string{
 		"pushes list", "pushes show 7", "pushes show 8", "pushes discard 7 --reason x", "events list", "events accept 9 --reason seen",
 		"waybill show 1234567890", "waybill freeze SF/1234567890",
-		"waybill expunge 1234567890 --because asked --yes", "accounts list", "accounts probe SF", "replays list", "replays show 12", "audit",
+		"waybill expunge 1234567890 --because asked --yes", "waybill upstream 1234567890", "waybill heal 1234567890 --dry-run", "accounts list", "accounts probe SF", "replays list", "replays show 12", "audit",
 		"dead-letters", "stats", "pushes replay --status failed --dry-run", "pushes replay --status failed --dry-run --rate 20",
 	} {
 		for _, lang := range []string{"C", zhLang} {
@@ -90,6 +90,8 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	f.on("POST /admin/v1/events/9/accept", 200, event("9", strings.ReplaceAll(accepted, "%v", "true"), "pending"))
 	f.on("GET /admin/v1/waybills/SF/1234567890", 200, waybill).on("POST /admin/v1/waybills/SF/1234567890/freeze", 200, waybill)
 	f.on("POST /admin/v1/waybills/SF/1234567890/expunge", 200, `{"events":3,"discarded":1,"tokens":2,"orders":1,"shown":4,"waybill":`+waybill+`}`)
+	f.on("GET /admin/v1/waybills/SF/1234567890/upstream", 200, fakeUpstream)
+	f.on("POST /admin/v1/waybills/SF/1234567890/heal", 200, `{"dry_run":true,"seqs":[8],"replay":null,"text":{"en":"Missing pushes that go out again: 1.","zh":"将补推 1 个缺失的推送。"},"upstream":`+fakeUpstream+`}`)
 	f.on("GET /admin/v1/accounts", 200, fakeList("", account)).on("POST /admin/v1/accounts/SF/probe", 200, account)
 	f.on("GET /admin/v1/replays", 200, fakeList("", fakeReplay("12", "running", 500, 100, 2, 60), strings.Replace(fakeReplay("11", "done", 1, 1, 0, 0), `"seq":0`, `"seq":7`, 1)))
 	f.on("GET /admin/v1/replays/12", 200, strings.Replace(fakeReplay("12", "running", 500, 100, 2, 60), `"waiting":[]`,
@@ -109,7 +111,7 @@ func TestAdminJSON(t *testing.T) {
 	f := recordedAdmin(t)
 	for _, args := range []string{
 		"pushes list", "pushes show 7", "pushes discard 7 --reason x", "events list", "events accept 9 --reason x", "waybill show SF/1234567890",
-		"waybill freeze SF/1234567890", "waybill expunge SF/1234567890 --because x --yes", "accounts list", "accounts probe SF", "replays list", "replays show 12", "audit", "dead-letters", "stats",
+		"waybill freeze SF/1234567890", "waybill expunge SF/1234567890 --because x --yes", "waybill upstream SF/1234567890", "waybill heal SF/1234567890 --dry-run", "accounts list", "accounts probe SF", "replays list", "replays show 12", "audit", "dead-letters", "stats",
 		"pushes replay --status failed --dry-run",
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -114,6 +114,7 @@ func (s *screen) pushDetail(p *adminclient.PushDetail) error {
 	s.addWaiting(&f, p.Waiting)
 	f.add(s.say("reason", "原因"), s.join(p.Reason, s.reasonText(p.Reason)))
 	f.add(s.say("delivered", "送达时间"), s.time(p.DeliveredAt))
+	f.add(s.say("seen at WeChat", "微信已显示"), s.time(p.VerifiedAt))
 	f.add(s.say("next attempt", "下次尝试"), s.time(p.NextAttemptAt))
 	f.add(s.say("replay", "重放"), p.PushState.Replay)
 	if n := len(p.Attempts); n > 0 {

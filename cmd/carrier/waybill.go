@@ -11,13 +11,15 @@ import (
 )
 
 type waybillCommand struct {
-	Show    waybillShow    `cmd:"" help:"Show a waybill's whole story. 查看运单全程"`
-	Freeze  waybillFreeze  `cmd:"" help:"Take its scans, but send nothing. 冻结运单的推送"`
-	Thaw    waybillThaw    `cmd:"" help:"Let its pushes go on. 解冻运单的推送"`
-	Skip    waybillSkip    `cmd:"" help:"Discard its first open push. 跳过运单的首个推送"`
-	Retry   waybillRetry   `cmd:"" help:"Let its first open push go at once. 立即重试运单的首个推送"`
-	Token   waybillToken   `cmd:"" help:"Register its Token. 登记运单 Token"`
-	Expunge waybillExpunge `cmd:"" help:"Forget its personal data for good. 永久清除运单的个人数据"`
+	Show     waybillShow     `cmd:"" help:"Show a waybill's whole story. 查看运单全程"`
+	Upstream waybillUpstream `cmd:"" help:"Lay what WeChat shows beside what was delivered. 对照微信所示轨迹"`
+	Heal     waybillHeal     `cmd:"" help:"Push again what WeChat does not show. 补推微信未显示的节点"`
+	Freeze   waybillFreeze   `cmd:"" help:"Take its scans, but send nothing. 冻结运单的推送"`
+	Thaw     waybillThaw     `cmd:"" help:"Let its pushes go on. 解冻运单的推送"`
+	Skip     waybillSkip     `cmd:"" help:"Discard its first open push. 跳过运单的首个推送"`
+	Retry    waybillRetry    `cmd:"" help:"Let its first open push go at once. 立即重试运单的首个推送"`
+	Token    waybillToken    `cmd:"" help:"Register its Token. 登记运单 Token"`
+	Expunge  waybillExpunge  `cmd:"" help:"Forget its personal data for good. 永久清除运单的个人数据"`
 }
 
 // theWaybill names the waybill that a command is about.

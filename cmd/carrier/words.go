@@ -45,14 +45,15 @@ var (
 		"rejected": {En: "rejected", Zh: "已拒绝"},
 	}
 	reasonWords = dictionary{
-		"no_token":        {En: "no Token came in time", Zh: "未等到运单 Token"},
-		"token_refused":   {En: "WeChat went on refusing the Token or the waybill", Zh: "微信持续拒绝运单或其 Token"},
-		"refused":         {En: "WeChat refused this scan for good", Zh: "微信永久拒绝该扫描"},
-		"retries_ended":   {En: "WeChat stayed unavailable", Zh: "微信长时间不可用"},
-		"operator":        {En: "by an operator", Zh: "运维人员操作"},
-		"unknown_waybill": {En: "WeChat never ordered the waybill", Zh: "该运单不是微信下单"},
-		"cancelled":       {En: "the order was cancelled before the pickup", Zh: "订单在揽件前已取消"},
-		"expunged":        {En: "the waybill's personal data were forgotten", Zh: "该运单的个人数据已清除"},
+		"no_token":           {En: "no Token came in time", Zh: "未等到运单 Token"},
+		"token_refused":      {En: "WeChat went on refusing the Token or the waybill", Zh: "微信持续拒绝运单或其 Token"},
+		"refused":            {En: "WeChat refused this scan for good", Zh: "微信永久拒绝该扫描"},
+		"retries_ended":      {En: "WeChat stayed unavailable", Zh: "微信长时间不可用"},
+		"operator":           {En: "by an operator", Zh: "运维人员操作"},
+		"unknown_waybill":    {En: "WeChat never ordered the waybill", Zh: "该运单不是微信下单"},
+		"cancelled":          {En: "the order was cancelled before the pickup", Zh: "订单在揽件前已取消"},
+		"cancelled_upstream": {En: "WeChat says that the order was cancelled", Zh: "微信表示订单已取消"},
+		"expunged":           {En: "the waybill's personal data were forgotten", Zh: "该运单的个人数据已清除"},
 	}
 	breakerWords = dictionary{
 		"closed":    {En: "closed", Zh: "关闭"},
@@ -77,7 +78,18 @@ var (
 		"discarded":           {En: "left alone: discarded", Zh: "不处理：已作废"},
 		"no_account":          {En: "left alone: its account is not configured any more", Zh: "不处理：账户已不在配置中"},
 	}
-	planOrder = []string{"send", "waits_behind", "waits_for_token", "waits_for_thaw", "superseded_by_stage",
+	// upstreamWords say how a push and what WeChat shows of it stand to each other, in the order of upstreamOrder.
+	upstreamWords = dictionary{
+		"same":    {En: "same", Zh: "一致"},
+		"moved":   {En: "moved", Zh: "位置不同"},
+		"changed": {En: "changed", Zh: "文本不同"},
+		"missing": {En: "missing", Zh: "缺失"},
+		"pending": {En: "not yet", Zh: "稍后显示"},
+		"extra":   {En: "extra", Zh: "多出"},
+		"own":     {En: "WeChat's own", Zh: "微信自有"},
+	}
+	upstreamOrder = []string{"same", "moved", "changed", "missing", "pending", "extra", "own"}
+	planOrder     = []string{"send", "waits_behind", "waits_for_token", "waits_for_thaw", "superseded_by_stage",
 		"pending", "already_delivered", "discarded", "no_account"}
 )
 
