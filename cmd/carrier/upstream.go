@@ -28,7 +28,7 @@ type waybillUpstream struct {
 
 func (v *waybillUpstream) Run(ctx context.Context, w *world) error {
 	return v.on(ctx, w, func(s *session, delivery, waybill string) error {
-		a, err := s.Upstream(ctx, delivery, waybill, v.hint())
+		a, err := s.Compare(ctx, delivery, waybill, v.hint())
 		if err != nil {
 			return err
 		}
@@ -85,7 +85,7 @@ func (v *waybillHeal) askFirst(ctx context.Context, s *session, delivery, waybil
 }
 
 // upstream shows what WeChat shows beside what was delivered.
-func (s *screen) upstream(u *adminclient.Upstream) error {
+func (s *screen) upstream(u *adminclient.Comparison) error {
 	if err := s.upstreamFacts(u); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (s *screen) upstream(u *adminclient.Upstream) error {
 	return t.flush()
 }
 
-func (s *screen) upstreamRow(t *table, l *adminclient.UpstreamLine) {
+func (s *screen) upstreamRow(t *table, l *adminclient.ComparedLine) {
 	node := l.Delivered
 	if node == nil {
 		node = l.Upstream
@@ -123,7 +123,7 @@ func (s *screen) upstreamRow(t *table, l *adminclient.UpstreamLine) {
 	t.add(s.word(upstreamWords, l.Kind), number(l.Seq), s.unix(node.ActionTime), s.anyAction(node.ActionType), delivered, seen)
 }
 
-func (s *screen) upstreamFacts(u *adminclient.Upstream) error {
+func (s *screen) upstreamFacts(u *adminclient.Comparison) error {
 	stage := s.in(u.StageName)
 	if stage == "" {
 		stage = s.stage(u.Stage)
@@ -142,7 +142,7 @@ func (s *screen) upstreamFacts(u *adminclient.Upstream) error {
 	return f.print(s)
 }
 
-func (s *screen) orderState(o *adminclient.UpstreamOrder) string {
+func (s *screen) orderState(o *adminclient.ComparedOrder) string {
 	switch {
 	case o.Cancelled:
 		return s.say("cancelled", "已取消")
@@ -155,7 +155,7 @@ func (s *screen) orderState(o *adminclient.UpstreamOrder) string {
 }
 
 // upstreamTotals counts the lines of each kind that there is.
-func (s *screen) upstreamTotals(u *adminclient.Upstream) string {
+func (s *screen) upstreamTotals(u *adminclient.Comparison) string {
 	var parts []string
 	for _, kind := range upstreamOrder {
 		if n := u.Totals[kind]; n > 0 {

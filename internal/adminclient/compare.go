@@ -7,23 +7,23 @@ import (
 	"time"
 )
 
-// Upstream is what WeChat shows of a waybill beside what was delivered.
-type Upstream struct {
+// Comparison is what WeChat shows of a waybill beside what was delivered.
+type Comparison struct {
 	DeliveryID string           `json:"delivery_id"`
 	WaybillID  string           `json:"waybill_id"`
 	Stage      string           `json:"stage"`
 	StageName  Text             `json:"stage_name"`
 	Merchant   string           `json:"merchant"` // Whose credentials asked.
 	AskedAt    time.Time        `json:"asked_at"`
-	Order      *UpstreamOrder   `json:"order"` // nil if the order is not known there.
+	Order      *ComparedOrder   `json:"order"` // nil if the order is not known there.
 	Same       bool             `json:"same"`  // No line is a difference.
 	Totals     map[string]int64 `json:"totals"`
-	Lines      []UpstreamLine   `json:"lines"`
+	Lines      []ComparedLine   `json:"lines"`
 	Notes      []Text           `json:"notes"`
 }
 
-// UpstreamOrder is what getOrder answered.
-type UpstreamOrder struct {
+// ComparedOrder is what getOrder answered.
+type ComparedOrder struct {
 	OrderID     string `json:"order_id"`
 	Errcode     *int   `json:"errcode"` // nil if no answer came.
 	Errmsg      string `json:"errmsg"`
@@ -31,8 +31,8 @@ type UpstreamOrder struct {
 	Cancelled   bool   `json:"cancelled"`
 }
 
-// UpstreamLine is a push, or a node that WeChat shows, or both.
-type UpstreamLine struct {
+// ComparedLine is a push, or a node that WeChat shows, or both.
+type ComparedLine struct {
 	Kind      string       `json:"kind"`
 	Seq       uint64       `json:"seq"` // 0: there is no push.
 	Status    string       `json:"status"`
@@ -50,18 +50,18 @@ type OrderHint struct {
 
 // Heal is what is pushed again, or would be.
 type Heal struct {
-	DryRun   bool     `json:"dry_run"`
-	Seqs     []uint64 `json:"seqs"` // Pushes that WeChat does not show, in the order of sending.
-	Replay   *Replay  `json:"replay"`
-	Text     Text     `json:"text"`
-	Upstream Upstream `json:"upstream"`
+	DryRun   bool       `json:"dry_run"`
+	Seqs     []uint64   `json:"seqs"` // Pushes that WeChat does not show, in the order of sending.
+	Replay   *Replay    `json:"replay"`
+	Text     Text       `json:"text"`
+	Upstream Comparison `json:"upstream"`
 }
 
 // askingWeChat is what an answer may take that waits for WeChat's.
 const askingWeChat = 30 * time.Second
 
-// Upstream asks WeChat what it shows of a waybill.
-func (c *Client) Upstream(ctx context.Context, delivery, waybill string, hint OrderHint) (Answer[Upstream], error) {
+// Compare asks WeChat what it shows of a waybill.
+func (c *Client) Compare(ctx context.Context, delivery, waybill string, hint OrderHint) (Answer[Comparison], error) {
 	query := url.Values{}
 	for name, value := range map[string]string{"merchant": hint.Merchant, "order_id": hint.OrderID, "openid": hint.OpenID} {
 		if value != "" {
@@ -69,7 +69,7 @@ func (c *Client) Upstream(ctx context.Context, delivery, waybill string, hint Or
 		}
 	}
 	path := waybillPath(delivery, waybill) + "/upstream"
-	return ask[Upstream](ctx, c, request{method: http.MethodGet, path: path, query: query, longer: askingWeChat})
+	return ask[Comparison](ctx, c, request{method: http.MethodGet, path: path, query: query, longer: askingWeChat})
 }
 
 // Heal pushes again what WeChat does not show of a waybill, or with dryRun tells what that would be.
