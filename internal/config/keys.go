@@ -136,8 +136,8 @@ var keys = map[string]about{
 		zh: "file:目录 表示内置引擎（相对于工作目录）；或 postgres://user:password@host:5432/carrier。",
 	},
 	"store.retention": {
-		en:    "Delivered events older than this are pruned; failed ones stay, and with NATS those whose outcome was not told yet. 0 keeps all.",
-		zh:    "早于此时长的已送达事件会被清理；失败事件，以及启用 NATS 时尚未通知结果的事件会保留。0 表示全部保留。",
+		en:    "Delivered events and dead letters older than this are pruned; failed events stay, and with NATS those whose outcome was not told yet. 0 keeps all.",
+		zh:    "早于此时长的已送达事件与死信会被清理；失败事件，以及启用 NATS 时尚未通知结果的事件会保留。0 表示全部保留。",
 		limit: atLeast(0),
 	},
 	"store.min_free": {

@@ -165,7 +165,7 @@ func TestReference(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		"| `store.retention` | duration | `720h` | Delivered events older than this are pruned; failed ones stay, and with NATS those whose outcome was not told yet. 0 keeps all. |",
+		"| `store.retention` | duration | `720h` | Delivered events and dead letters older than this are pruned; failed events stay, and with NATS those whose outcome was not told yet. 0 keeps all. |",
 		"| `accounts[].token_mode` | `stable` `basic` `none` | `stable` |",
 		"| `accounts[].delivery_id` | text | required |",
 		"| `admin.tokens[].token` | secret, or `token_file` | `\"\"` |",

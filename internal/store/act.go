@@ -104,7 +104,9 @@ type ByHand interface {
 	// Audit lists the audit log, newest first.
 	Audit(ctx context.Context, q AuditQuery) (Page[AuditEntry], error)
 
-	// PutDeadLetter keeps a message that can't be read; Number and ReceivedAt are given by the store.
+	// PutDeadLetter keeps a message that can't be read; Number and ReceivedAt are given by the store. It goes once it is
+	// older than the retention, if there is one. Strangers make them, so an engine bounds what they take together: the
+	// oldest go first, and the log says how many did. No Number is given twice.
 	PutDeadLetter(ctx context.Context, d DeadLetter) error
 	// DeadLetters lists them, newest first.
 	DeadLetters(ctx context.Context, before uint64, limit int) (Page[DeadLetter], error)

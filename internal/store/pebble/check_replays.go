@@ -1,10 +1,6 @@
 package pebble
 
-import (
-	cdb "github.com/cockroachdb/pebble/v2"
-
-	"carrier/internal/store"
-)
+import "carrier/internal/store"
 
 // replays compares what each replay counts as still open with the pushes that are pending in its name.
 func (c *checker) replays() {
@@ -30,17 +26,42 @@ func (c *checker) replays() {
 
 // numbered reads every row of the tables that only people look at.
 func (c *checker) numbered() {
-	if err := decodeAll[store.AuditEntry](c.db, tableAudit); err != nil {
+	err := newestFirst(c.db, tableAudit, 0, func(_ uint64, value []byte) (bool, error) {
+		var entry store.AuditEntry
+		return true, decodeJSON(value, &entry)
+	})
+	if err != nil {
 		c.problem("the audit log: %v", err)
 	}
-	if err := decodeAll[store.DeadLetter](c.db, tableLetters); err != nil {
-		c.problem("the dead letters: %v", err)
-	}
+	c.letters()
 }
 
-func decodeAll[T any](db cdb.Reader, table byte) error {
-	return newestFirst(db, table, 0, func(_ uint64, value []byte) (bool, error) {
-		var item T
-		return true, decodeJSON(value, &item)
+// letters reads every dead letter, and sees that none is missing of those that were not dropped.
+func (c *checker) letters() {
+	gone, err := readNumber(c.db, metaLetters, 0)
+	if err != nil {
+		c.problem("the dead letter up to which all were dropped: %v", err)
+		return
+	}
+	next := gone + 1
+	err = scan(c.db, []byte{tableLetters}, func(key, value []byte) (bool, error) {
+		number := keySeq(key)
+		switch {
+		case number <= gone:
+			c.problem("dead letter %d is there, and all up to %d were dropped", number, gone)
+		case number != next:
+			c.problem("dead letters %d to %d are missing", next, number-1)
+		}
+		next = max(next, number+1)
+		var letter store.DeadLetter
+		if err := decodeJSON(value, &letter); err != nil {
+			c.problem("dead letter %d: %v", number, err)
+		} else if letter.Number != number {
+			c.problem("dead letter %d says that it is number %d", number, letter.Number)
+		}
+		return true, nil
 	})
+	if err != nil {
+		c.problem("the dead letters: %v", err)
+	}
 }

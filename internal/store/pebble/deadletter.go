@@ -29,8 +29,10 @@ type deadLetterOp struct {
 func (o *deadLetterOp) rows() int { return 1 }
 
 func (o *deadLetterOp) run(x *tx) {
-	o.letter.Number, o.letter.ReceivedAt = x.w.letters.take(), fromMillis(x.now)
-	x.putJSON(seqKey(nil, tableLetters, o.letter.Number), o.letter)
+	o.letter.Number, o.letter.ReceivedAt = x.w.letters.last.take(), fromMillis(x.now)
+	x.dated = true // The numbers are in the order of time: retention relies on it.
+	x.w.letters.add(x.putJSON(letterKey(o.letter.Number), o.letter))
+	x.dropExcess()
 }
 
 // DeadLetters lists them, newest first.
@@ -41,3 +43,5 @@ func (s *Store) DeadLetters(_ context.Context, before uint64, limit int) (page s
 	})
 	return page, err
 }
+
+func letterKey(number uint64) []byte { return seqKey(nil, tableLetters, number) }

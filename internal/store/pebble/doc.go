@@ -36,10 +36,10 @@
 //	j number                  replays and how far they are, as JSON
 //	n number                  ends that are to be told: of which event, and what its own rows may not say any more by then
 //	z delivery 0 waybill      what upstream was seen not to show as it was delivered, as JSON
-//	g number                  messages that can't be read, with their bytes, as JSON
+//	g number                  messages that can't be read, with their bytes, as JSON; the oldest go (maxLetters)
 //	c name                    counters, written in the batch that changes them
 //	m name                    format, instance, next number, when anything last ended, low-water mark, first span that is
-//	                          not in b, notice up to which all are told
+//	                          not in b, notice up to which all are told, dead letter up to which all were dropped
 //
 // # Which pushes are open
 //
@@ -69,7 +69,7 @@
 // anew. Row and hash of an event's id stay, so it is still known when it comes again. What is left for as long as the
 // retention are numbers, times, verdicts, and hashes of the texts (SHA-256, cut short). The bytes leave the tables and
 // the logs some seconds later; backups that were made before keep them, as do acts and reasons in people's own words,
-// and messages that could not be read.
+// and messages that could not be read, until these are older than the retention.
 //
 // # Lists
 //

@@ -18,6 +18,9 @@ type keeper struct {
 	hints map[string]uint64
 	// touched are spans of which retention deleted events since they were written.
 	touched map[uint64]bool
+
+	letters     lettersAtStart
+	lettersSaid time.Time // When the log last told that there were too many.
 }
 
 // Tick does at once what the background does as time passes: deadlines, the low-water mark, the age of the oldest
@@ -30,8 +33,8 @@ func (s *Store) Tick(ctx context.Context) error {
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
 	return errors.Join(
-		s.moveMark(ctx), s.saveMark(ctx), s.lookForOldest(), s.index.wait(ctx), s.saveSpans(ctx), s.prune(ctx),
-		s.forgetUses(ctx), s.wash(ctx),
+		s.moveMark(ctx), s.saveMark(ctx), s.lookForOldest(), s.index.wait(ctx), s.saveSpans(ctx),
+		s.boundLetters(ctx), s.prune(ctx), s.forgetUses(ctx), s.wash(ctx),
 	)
 }
 
@@ -53,7 +56,7 @@ func (s *Store) housekeep() {
 func (s *Store) round(ctx context.Context, n int) error {
 	s.keeper.mu.Lock()
 	defer s.keeper.mu.Unlock()
-	err := errors.Join(s.moveMark(ctx), s.saveSpans(ctx))
+	err := errors.Join(s.moveMark(ctx), s.saveSpans(ctx), s.boundLetters(ctx))
 	if n%5 == 1 && err == nil {
 		err = errors.Join(s.saveMark(ctx), s.lookForOldest(), s.forgetUses(ctx))
 	}

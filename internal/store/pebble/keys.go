@@ -112,8 +112,9 @@ var (
 	metaFormat   = metaKey("format")
 	metaInstance = metaKey("instance")
 	metaNext     = metaKey("next")
-	metaClock    = metaKey("clock") // The time of the latest end, or start of a replay (Unix ms).
+	metaClock    = metaKey("clock") // The time of the latest end, start of a replay, or dead letter (Unix ms).
 	metaLow      = metaKey("low")
-	metaSpans    = metaKey("spans") // The first span that b does not have.
-	metaTold     = metaKey("told")  // The notice up to which all are told.
+	metaSpans    = metaKey("spans")   // The first span that b does not have.
+	metaTold     = metaKey("told")    // The notice up to which all are told.
+	metaLetters  = metaKey("letters") // The dead letter up to which all were dropped.
 )

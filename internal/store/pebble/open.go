@@ -154,7 +154,7 @@ func (s *Store) loadNumbered() (err error) {
 	if s.w.audits, err = lastOf(s.db, tableAudit); err != nil {
 		return err
 	}
-	if s.w.letters, err = lastOf(s.db, tableLetters); err != nil {
+	if err = s.loadLetters(); err != nil {
 		return err
 	}
 	if s.w.replays.last, err = lastOf(s.db, tableReplays); err != nil {

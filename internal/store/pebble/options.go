@@ -54,7 +54,8 @@ type Options struct {
 	Now func() time.Time
 
 	// maxNatural and spanRows stand for the constants in the engine's own tests.
-	maxNatural, spanRows uint64
+	maxNatural, spanRows       uint64
+	maxLetters, maxLetterBytes int
 }
 
 func (o Options) withDefaults() Options {
@@ -73,6 +74,8 @@ func (o Options) withDefaults() Options {
 		o.Now = time.Now
 	}
 	o.spanRows = cmp.Or(o.spanRows, spanRows)
+	o.maxLetters = cmp.Or(o.maxLetters, maxLetters)
+	o.maxLetterBytes = cmp.Or(o.maxLetterBytes, maxLetterBytes)
 	if o.Fatal == nil {
 		o.Fatal = func(error) { os.Exit(1) }
 	}

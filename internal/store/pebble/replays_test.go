@@ -151,7 +151,15 @@ func TestCheckNoticesReplays(t *testing.T) {
 		}, "replay 1 counts 9"},
 		{"it can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableReplays, 1), []byte("\x01{"), nil) }, "replay 1"},
 		{"an act can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableAudit, 1), []byte("x"), nil) }, "the audit log"},
-		{"a dead letter can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableLetters, 1), nil, nil) }, "the dead letters"},
+		{"a dead letter can't be read", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableLetters, 1), nil, nil) }, "dead letter 1: "},
+		{"a dead letter is gone", func(b *cdb.Batch) error {
+			return errors.Join(b.Set(letterKey(2), []byte("\x01{\"Number\":2}"), nil), b.Delete(letterKey(1), nil))
+		}, "dead letters 1 to 1 are missing"},
+		{"a dead letter was dropped", func(b *cdb.Batch) error { return b.Set(metaLetters, letterKey(1)[1:], nil) }, "all up to 1 were dropped"},
+		{"a dead letter has another number", func(b *cdb.Batch) error {
+			return b.Set(letterKey(1), []byte("\x01{\"Number\":2}"), nil)
+		}, "says that it is number 2"},
+		{"where the dead letters begin", func(b *cdb.Batch) error { return b.Set(metaLetters, []byte("x"), nil) }, "up to which all were dropped"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := mustOpen(t, "data", options(t, vfs.NewMem()))

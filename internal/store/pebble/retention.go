@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 	"time"
@@ -26,13 +27,19 @@ func (s *Store) pruneEvery() int {
 	return int(min(max(s.opts.Retention/10, time.Minute), time.Hour).Seconds())
 }
 
-// prune deletes waybills of which everything is older than the retention and settled: no push is open or failed, nothing
-// is held, and nothing is to be told. A waybill goes as a whole, so that a late scan never meets half a timeline.
+// prune deletes what is older than the retention.
 func (s *Store) prune(ctx context.Context) error {
 	if s.opts.Retention <= 0 {
 		return nil
 	}
 	horizon := s.opts.Now().Add(-s.opts.Retention).UnixMilli()
+	return errors.Join(s.pruneLetters(ctx, horizon), s.pruneWaybills(ctx, horizon))
+}
+
+// pruneWaybills deletes waybills of which everything is older than the horizon (Unix ms) and settled: no push is open or
+// failed, nothing is held, and nothing is to be told. A waybill goes as a whole, so that a late scan never meets half a
+// timeline.
+func (s *Store) pruneWaybills(ctx context.Context, horizon int64) error {
 	if err := s.pruneNotices(ctx, horizon); err != nil {
 		return err
 	}

@@ -76,13 +76,14 @@ func readNumbered[T any](db cdb.Reader, table byte, before uint64, limit int) (p
 
 const jsonVersion = 1
 
-// putJSON writes a row of such a table.
-func (x *tx) putJSON(key []byte, v any) {
+// putJSON writes a row of such a table, and tells how many bytes it has.
+func (x *tx) putJSON(key []byte, v any) (size int) {
 	text, err := json.Marshal(v)
 	if err != nil {
 		panic(fmt.Sprintf("a record can't be written as JSON: %v", err)) // They are plain structs of ours.
 	}
 	x.set(key, append([]byte{jsonVersion}, text...))
+	return 1 + len(text)
 }
 
 func decodeJSON(value []byte, v any) error {

@@ -58,6 +58,9 @@ type Store struct {
 
 	deadlineTrouble, roundTrouble trouble // Each of its goroutine.
 
+	// lettersExcess counts dead letters that were dropped for the bounds, until the log tells of them.
+	lettersExcess atomic.Uint64
+
 	reportedMu sync.Mutex
 	reported   map[string]bool // Damaged rows that were logged.
 
@@ -88,6 +91,7 @@ func (s *Store) Close() error {
 	s.background.Wait()
 	close(s.ops)
 	s.writerDone.Wait()
+	s.logExcess()
 
 	s.files.Lock()
 	defer s.files.Unlock()

@@ -39,7 +39,7 @@ type tx struct {
 	outbox   outbox // As this commit leaves it.
 	numbered bool   // Numbers were taken.
 	noticed  bool   // Notices were made.
-	dated    bool   // Something was written that must not be later than what comes next: an end, or a replay.
+	dated    bool   // Something was written that must not be later than what comes next: an end, a replay, or a dead letter.
 	full     bool   // Nothing more may be added.
 	deadline int64  // The earliest deadline set; 0: none.
 

@@ -52,10 +52,11 @@ type writer struct {
 	seed     maphash.Seed
 	free     chan *tx
 
-	audits, letters serial
-	uses            map[useHash]use
-	replays         replays
-	outbox          outbox
+	audits  serial
+	letters letters
+	uses    map[useHash]use
+	replays replays
+	outbox  outbox
 }
 
 func (s *Store) startWriter() {

@@ -97,3 +97,46 @@ func lettersSurvive(f *fixture) {
 		}
 	}
 }
+
+// lettersRetention sees old letters go and young ones stay, and no number come again when none is left.
+func lettersRetention(f *fixture) {
+	f.keepFor(keep)
+	numbers := func(want ...uint64) {
+		f.Helper()
+		got := []uint64{}
+		for _, d := range f.letters(2) {
+			got = append(got, d.Number)
+		}
+		if !slices.Equal(got, want) {
+			f.Errorf("dead letters %v, want %v", got, want)
+		}
+		f.check()
+	}
+	for range 3 {
+		f.putLetter([]byte("{"))
+	}
+	f.clock.advance(time.Hour)
+	f.putLetter([]byte("{"))
+	f.pass(keep - time.Hour)
+	numbers(4, 3, 2, 1) // None before its time.
+	f.pass(time.Millisecond)
+	numbers(4)
+	f.reopen()
+	f.putLetter([]byte("{"))
+	numbers(5, 4)
+	for next := uint64(6); next < 9; next++ {
+		f.pass(keep + time.Millisecond)
+		numbers()
+		f.reopen()
+		f.putLetter([]byte("{"))
+		numbers(next)
+	}
+}
+
+func lettersStay(f *fixture) {
+	f.putLetter([]byte("{"))
+	f.pass(1000 * keep)
+	if got := f.letters(10); len(got) != 1 {
+		f.Errorf("%d dead letters, want 1", len(got))
+	}
+}

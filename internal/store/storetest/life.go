@@ -29,6 +29,8 @@ var lifeTests = map[string]func(*fixture){
 	"retention deletes what is settled":   retention,
 	"retention keeps what is not settled": retentionKeeps,
 	"a deleted waybill can come again":    retentionForgets,
+	"retention drops old dead letters":    lettersRetention,
+	"without one dead letters stay":       lettersStay,
 }
 
 func statsCount(f *fixture) {
