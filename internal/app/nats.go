@@ -15,7 +15,8 @@ func (a *App) newBus(ctx context.Context, desk *ingest.Desk, version string) err
 		return nil
 	}
 	o := NATSOptions(a.cfg, version)
-	o.Events, o.Store, o.DeliveryIDs, o.Logger = desk, a.store, a.accountIDs(), a.log.With("part", "nats")
+	o.Events, o.Store, o.Instance = desk, a.store, a.store.Instance()
+	o.DeliveryIDs, o.Logger = a.accountIDs(), a.log.With("part", "nats")
 	o.Observe = bus.Observer{
 		Connected: a.metrics.NATSConnected, Reconnected: a.metrics.NATSReconnected,
 		Messages:    func(outcome bus.Outcome, n int) { a.metrics.NATSMessages(string(outcome), n) },

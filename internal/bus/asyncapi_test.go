@@ -71,7 +71,7 @@ func TestOutcomesAreDescribed(t *testing.T) {
 		if status == store.NoPush {
 			message, n.Replay = "rejectedOutcome", 0
 		}
-		m, err := outcomeMsg(&n)
+		m, err := outcomeMsg(&n, instanceName)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,7 @@ type Options struct {
 
 	Events      Events
 	Store       Store
+	Instance    string   // The store's name, which no other store has; it is a part of each outcome's ce-source.
 	DeliveryIDs []string // The configured accounts.
 	Version     string   // Of carrier.
 	Logger      *slog.Logger

@@ -45,8 +45,9 @@ var endings = map[store.Status]ending{
 	store.NoPush:    {"rejected", "carrier.event.rejected"},
 }
 
-// outcomeMsg is a notice as a CloudEvent 1.0 in binary mode. An error says that it can never be told.
-func outcomeMsg(n *store.Notice) (*nats.Msg, error) {
+// outcomeMsg is a notice of the store named instance as a CloudEvent 1.0 in binary mode. An error says that it can never
+// be told.
+func outcomeMsg(n *store.Notice, instance string) (*nats.Msg, error) {
 	end, ok := endings[n.Status]
 	if !ok {
 		return nil, fmt.Errorf("%s is no end", n.Status)
@@ -59,7 +60,7 @@ func outcomeMsg(n *store.Notice) (*nats.Msg, error) {
 		return nil, err
 	}
 	return &nats.Msg{
-		Subject: outcomePrefix + n.Event.DeliveryID + "." + end.status, Data: body, Header: outcomeHeader(n, end.eventType),
+		Subject: outcomePrefix + n.Event.DeliveryID + "." + end.status, Data: body, Header: outcomeHeader(n, instance, end.eventType),
 	}, nil
 }
 
@@ -81,17 +82,17 @@ func outcomeBody(n *store.Notice, status string) *outcome {
 	return o
 }
 
-func outcomeHeader(n *store.Notice, eventType string) nats.Header {
+func outcomeHeader(n *store.Notice, instance, eventType string) nats.Header {
 	id := noticeID(n)
 	h := nats.Header{
 		headMsgID:        {id},
 		headContentType:  {jsonType},
 		"ce-specversion": {"1.0"},
 		"ce-id":          {id},
-		"ce-source":      {percent("/carrier/accounts/" + url.PathEscape(n.Event.DeliveryID))},
+		headSource:       {percent("/carrier/" + instance + "/accounts/" + url.PathEscape(n.Event.DeliveryID))},
 		"ce-type":        {eventType},
 		"ce-subject":     {percent(n.Event.WaybillID)},
-		"ce-time":        {n.At.UTC().Format(time.RFC3339Nano)},
+		headTime:         {n.At.UTC().Format(time.RFC3339Nano)},
 		// CloudEvents, Sequence extension: compared as text, hence the zeros.
 		"ce-sequence": {fmt.Sprintf("%020d", n.Number)},
 	}
@@ -101,7 +102,7 @@ func outcomeHeader(n *store.Notice, eventType string) nats.Header {
 	return h
 }
 
-// noticeID names an end for good: the event's number, and which of its ends it is from the second on.
+// noticeID names an end for good within its store: the event's number, and which of its ends it is from the second on.
 func noticeID(n *store.Notice) string {
 	id := strconv.FormatUint(n.Seq, 10)
 	if n.Nth > 1 {

@@ -28,7 +28,7 @@ func fullNotice() store.Notice {
 // TestOutcomeOnTheWire: the subject, every header and every member, to the letter.
 func TestOutcomeOnTheWire(t *testing.T) {
 	n := fullNotice()
-	got, err := outcomeMsg(&n)
+	got, err := outcomeMsg(&n, instanceName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestOutcomeOnTheWire(t *testing.T) {
 	}
 	want := map[string]string{
 		"Nats-Msg-Id": "1234-2", "content-type": "application/json", "traceparent": n.Event.Trace,
-		"ce-specversion": "1.0", "ce-id": "1234-2", "ce-source": "/carrier/accounts/SF", "ce-type": "carrier.push.failed",
+		"ce-specversion": "1.0", "ce-id": "1234-2", "ce-source": "/carrier/" + instanceName + "/accounts/SF", "ce-type": "carrier.push.failed",
 		"ce-subject": "SF%20%E8%BF%90%221%25", "ce-time": "2026-01-02T07:30:00.25Z", "ce-sequence": "00000000000000000077",
 	}
 	if got := flat(got.Header); !maps.Equal(got, want) {
@@ -70,14 +70,14 @@ func TestEveryStatusHasItsOutcome(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.word, func(t *testing.T) {
 			n := store.Notice{Number: 1, Seq: 1, Nth: 1, Status: tt.status, Event: state.Event{DeliveryID: "顺丰", WaybillID: "W1"}, Cause: 7}
-			got, err := outcomeMsg(&n)
+			got, err := outcomeMsg(&n, instanceName)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got.Subject != "carrier.outcomes.顺丰."+tt.word || got.Header["ce-type"][0] != tt.ceType || got.Header["ce-id"][0] != "1" {
 				t.Errorf("on %s with %v", got.Subject, got.Header)
 			}
-			if want := "/carrier/accounts/%25E9%25A1%25BA%25E4%25B8%25B0"; got.Header["ce-source"][0] != want {
+			if want := "/carrier/" + instanceName + "/accounts/%25E9%25A1%25BA%25E4%25B8%25B0"; got.Header["ce-source"][0] != want {
 				t.Errorf("the source is %s", got.Header["ce-source"])
 			}
 			var members map[string]any
@@ -100,7 +100,7 @@ func TestEveryStatusHasItsOutcome(t *testing.T) {
 	for _, n := range []store.Notice{
 		{Status: store.Pending, Event: state.Event{DeliveryID: "SF"}}, {Status: store.Delivered}, {Status: store.Failed, Event: state.Event{DeliveryID: "a.b"}},
 	} {
-		if m, err := outcomeMsg(&n); err == nil {
+		if m, err := outcomeMsg(&n, instanceName); err == nil {
 			t.Errorf("%+v is told on %s", n, m.Subject)
 		}
 	}
@@ -109,11 +109,11 @@ func TestEveryStatusHasItsOutcome(t *testing.T) {
 // TestRejectedOutcome: a stage and a list that are empty are there, and only where they are known.
 func TestRejectedOutcome(t *testing.T) {
 	n := store.Notice{Number: 1, Seq: 1, Nth: 1, Event: state.Event{DeliveryID: "SF"}, From: state.Created, Allowed: []state.ActionType{}}
-	if m, err := outcomeMsg(&n); err != nil || !strings.Contains(string(m.Data), `"from":"created","allowed":[]}`) {
+	if m, err := outcomeMsg(&n, instanceName); err != nil || !strings.Contains(string(m.Data), `"from":"created","allowed":[]}`) {
 		t.Errorf("rejected as it came: %v", err)
 	}
 	n.Allowed = nil
-	if m, err := outcomeMsg(&n); err != nil || strings.Contains(string(m.Data), "from") {
+	if m, err := outcomeMsg(&n, instanceName); err != nil || strings.Contains(string(m.Data), "from") {
 		t.Errorf("held first: %v", err)
 	}
 }

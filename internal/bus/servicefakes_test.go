@@ -25,6 +25,9 @@ const (
 	secretText  = "CANARY-TEXT 18666666666"
 )
 
+// instanceName is the name of a test's store.
+const instanceName = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
 // fakeEvents decides events by their id: "bad" is invalid, "no" rejected, "later" not taken; anything else is accepted.
 type fakeEvents struct {
 	gate chan struct{} // If not nil, each call takes a value first: the commit.
@@ -189,7 +192,7 @@ func (f *fakeStore) toldUpTo() uint64 {
 func options(t *testing.T, events Events, kept *fakeStore) *Options {
 	t.Helper()
 	return &Options{
-		Events: events, Store: kept, DeliveryIDs: []string{"SF", "顺丰"}, Version: "test",
+		Events: events, Store: kept, Instance: instanceName, DeliveryIDs: []string{"SF", "顺丰"}, Version: "test",
 		Logger: testLog(t),
 	}
 }

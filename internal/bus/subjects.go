@@ -25,6 +25,8 @@ const (
 	headRetryAfter     = "retry-after"
 	headTrace          = "traceparent"
 	headMsgID          = "Nats-Msg-Id"
+	headSource         = "ce-source"
+	headTime           = "ce-time"
 )
 
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"time"
@@ -27,6 +28,7 @@ const (
 	tellFirstGap = 100 * time.Millisecond
 	tellMaxGap   = 2 * time.Second
 	tellAtLeast  = 10 * time.Second // How often it looks, woken or not.
+	lookWithin   = time.Second      // How long it waits to read a message of the stream.
 )
 
 // teller publishes notices as outcomes, in their order, and forgets those that the stream has acknowledged.
@@ -34,7 +36,11 @@ const (
 // Every notice is told at least once. Told again are those whose acknowledgement, or whose Told, was lost; JetStream
 // drops them by their Nats-Msg-Id as long as they come within the stream's duplicates window (2 minutes unless the
 // operator changed it). After that, and after a crash that lasted longer, subscribers may see them twice, with the same
-// ce-id.
+// ce-id and ce-source.
+//
+// The numbers are the store's own. Where another store's outcomes go into the same stream (a second service, a store
+// made anew), it may drop ours for one of theirs. So what is said to be a duplicate is looked at, and if it is not ours,
+// or can't be read, our outcome goes once more under a Nats-Msg-Id that has the store's name.
 //
 // Messages on their way together may get lost in the middle (a leader that steps down, a connection that breaks), and
 // what comes after the gap must not be stored before it. So each says which sequence it expects to be the stream's last
@@ -42,10 +48,12 @@ const (
 // after any trouble goes alone and expects nothing; its acknowledgement says where the stream stands. All this holds for
 // a stream into which nobody else publishes. Where somebody does, every notice is told, but not always in order.
 type teller struct {
-	js    jetstream.JetStream
-	store store.Notices
-	wake  <-chan struct{}
-	log   *slog.Logger
+	js       jetstream.JetStream
+	store    store.Notices
+	instance string // The store's name.
+	wake     <-chan struct{}
+	log      *slog.Logger
+	calm     *calm
 
 	// Owned by run.
 	after uint64 // The latest notice that was acknowledged.
@@ -59,9 +67,10 @@ type teller struct {
 // newTeller makes a teller; run runs it. Whoever sends to wake tells of new notices; it should have room for one.
 func newTeller(js jetstream.JetStream, o *Options, wake <-chan struct{}) *teller {
 	log := o.Logger.With("part", "outcomes")
+	calm := newCalm(log)
 	return &teller{
-		js: js, store: o.Store, wake: wake, log: log, batch: 1,
-		trouble: trouble{calm: newCalm(log), part: "the telling of outcomes"},
+		js: js, store: o.Store, instance: o.Instance, wake: wake, log: log, calm: calm, batch: 1,
+		trouble: trouble{calm: calm, part: "the telling of outcomes"},
 	}
 }
 
@@ -120,7 +129,8 @@ func (t *teller) atOnce() int {
 // telling is a notice on its way.
 type telling struct {
 	number uint64
-	ack    jetstream.PubAckFuture // nil if it can't be told.
+	msg    *nats.Msg              // nil if it can't be told.
+	ack    jetstream.PubAckFuture // Likewise.
 	err    error                  // It did not even leave.
 }
 
@@ -129,7 +139,7 @@ func (t *teller) publish(notices []store.Notice) []telling {
 	sent := make([]telling, 0, len(notices))
 	expected := t.last
 	for i := range notices {
-		msg, err := outcomeMsg(&notices[i])
+		msg, err := outcomeMsg(&notices[i], t.instance)
 		if err != nil { // It would be in the way of all others for good.
 			t.log.Error("an outcome can't be told; it is passed over", "seq", notices[i].Seq, "err", err)
 			sent = append(sent, telling{number: notices[i].Number})
@@ -141,7 +151,7 @@ func (t *teller) publish(notices []store.Notice) []telling {
 		}
 		// The library's own second try would come after those that follow.
 		ack, err := t.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
-		sent = append(sent, telling{notices[i].Number, ack, err})
+		sent = append(sent, telling{notices[i].Number, msg, ack, err})
 		if err != nil {
 			break
 		}
@@ -178,15 +188,51 @@ func (t *teller) confirm(ctx context.Context, s *telling) error {
 	select {
 	case ack := <-s.ack.Ok():
 		t.last = ack.Sequence
-		if ack.Duplicate { // The sequence is an old one.
-			t.last = 0
+		if !ack.Duplicate {
+			return nil
 		}
-		return nil
+		t.last = 0 // The sequence is an old one.
+		if t.isThere(ctx, ack, s.msg) {
+			return nil
+		}
+		t.calm.info("JetStream has dropped an outcome for one that is another store's, or can't be read; it is told once more",
+			"msg_id", s.msg.Header.Get(headMsgID), "sequence", ack.Sequence)
+		return t.tellAsOurs(ctx, s.msg)
 	case err := <-s.ack.Err():
 		return tellError(err)
 	case <-ctx.Done():
 		return fmt.Errorf("JetStream does not acknowledge outcomes within %s; look at the stream CARRIER_OUTCOMES and its servers", ackWithin)
 	}
+}
+
+// isThere tells whether the message that an acknowledgement is of is msg, told before. One that can't be read is not: to
+// tell it twice does no harm. Of a store that was restored from a backup, which counts on from an older number, the
+// times tell the ends apart.
+func (t *teller) isThere(ctx context.Context, ack *jetstream.PubAck, msg *nats.Msg) bool {
+	ctx, cancel := context.WithTimeout(ctx, lookWithin)
+	defer cancel()
+	stream, err := t.js.Stream(ctx, ack.Stream)
+	if err != nil {
+		return false
+	}
+	found, err := stream.GetMsg(ctx, ack.Sequence)
+	return err == nil && found.Header.Get(headSource) == msg.Header.Get(headSource) &&
+		found.Header.Get(headTime) == msg.Header.Get(headTime)
+}
+
+// tellAsOurs publishes an outcome under a Nats-Msg-Id that no other store has. Here a duplicate is one of ours.
+func (t *teller) tellAsOurs(ctx context.Context, msg *nats.Msg) error {
+	header := maps.Clone(msg.Header)
+	header.Set(headMsgID, t.instance+"-"+msg.Header.Get(headMsgID))
+	header.Del(jetstream.ExpectedLastSeqHeader)
+	ack, err := t.js.PublishMsg(ctx, &nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: header})
+	if err != nil {
+		return tellError(err)
+	}
+	if !ack.Duplicate {
+		t.last = ack.Sequence
+	}
+	return nil
 }
 
 // save forgets what was acknowledged. A crash before this line tells it again.

@@ -129,9 +129,9 @@ func wantInOrder(t *testing.T, msgs []jetstream.Msg, notices []store.Notice, rep
 	next, again := 0, 0
 	seen := map[string]bool{}
 	for i, m := range msgs {
-		id := m.Headers().Get("Nats-Msg-Id")
+		id := m.Headers().Get("ce-id")
 		var body outcome
-		if err := json.Unmarshal(m.Data(), &body); err != nil || m.Headers().Get("ce-id") != id || strconv.FormatUint(body.Seq, 10) != strings.Split(id, "-")[0] {
+		if err := json.Unmarshal(m.Data(), &body); err != nil || !strings.HasSuffix(m.Headers().Get("Nats-Msg-Id"), id) || strconv.FormatUint(body.Seq, 10) != strings.Split(id, "-")[0] {
 			t.Fatalf("message %d has the id %q and is %s", i, id, m.Data())
 		}
 		switch {
@@ -213,6 +213,88 @@ func TestLostToldIsTellingAgain(t *testing.T) {
 			wantInOrder(t, all[:1000], kept.notices, 0)
 			wantInOrder(t, all[1000:], kept.notices[:len(all)-1000], 0)
 		})
+	}
+}
+
+// TestTwoStoresInOneStream tell ends of the same numbers at once; then one of them is told again, all and for a crash,
+// and at last a store that was restored from a backup tells another end of a number. Every outcome is there once.
+func TestTwoStoresInOneStream(t *testing.T) {
+	const each = 300
+	server := natstest.Start(t, unsynced)
+	js := jetStream(t, server)
+	makeStream(t, js, nil)
+	names := []string{instanceName, "9b2d4c1e-0f3a-4c58-8f57-5f0d7c1f2a10"}
+	tellAll := func(notices []store.Notice, names ...string) {
+		t.Helper()
+		var stops []func()
+		for _, name := range names {
+			kept := &fakeStore{t: t, notices: notices}
+			o := options(t, nil, kept)
+			o.Instance = name
+			_, _, stop := startTeller(t, jetStream(t, server), o)
+			stops = append(stops, func() {
+				until(t, func() string { return fmt.Sprint(name, kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == uint64(len(notices)) })
+				stop()
+			})
+		}
+		for _, stop := range stops {
+			stop()
+		}
+	}
+	notices := noticesOf(each)
+	tellAll(notices, names...)
+	tellAll(notices, names...) // Their Told was lost.
+	times, msgIDs := map[string]int{}, map[string]bool{}
+	count := func() (n int) {
+		clear(times)
+		clear(msgIDs)
+		for _, m := range stored(t, js) {
+			h := m.Headers()
+			times[h.Get("ce-source")+" "+h.Get("ce-id")]++
+			msgIDs[h.Get("Nats-Msg-Id")] = true
+			n++
+		}
+		return n
+	}
+	if n := count(); n != 2*each || len(msgIDs) != n {
+		t.Errorf("%d outcomes are there under %d ids, want %d", n, len(msgIDs), 2*each)
+	}
+	for _, name := range names {
+		for i := range notices {
+			if id := "/carrier/" + name + "/accounts/SF " + noticeID(&notices[i]); times[id] != 1 {
+				t.Errorf("%s is there %d times", id, times[id])
+			}
+		}
+	}
+
+	restored := noticesOf(1)
+	restored[0].At = restored[0].At.Add(time.Minute)
+	tellAll(restored, names[0])
+	if n := count(); n != 2*each+1 {
+		t.Errorf("%d outcomes are there, want the restored store's, too", n)
+	}
+}
+
+// TestDuplicateThatIsGone: what the stream has dropped is told once more if the message that it was dropped for can't be
+// read.
+func TestDuplicateThatIsGone(t *testing.T) {
+	server := natstest.Start(t, nil)
+	js := jetStream(t, server)
+	stream := makeStream(t, js, nil)
+	ack, err := js.PublishMsg(within(t), &nats.Msg{Subject: "carrier.outcomes.SF.delivered", Header: nats.Header{"Nats-Msg-Id": {"1000"}}})
+	if err == nil {
+		err = stream.DeleteMsg(within(t), ack.Sequence)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := &fakeStore{t: t, notices: noticesOf(3)}
+	startTelling(t, js, kept)
+	until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 3 })
+	msgs := stored(t, js)
+	wantInOrder(t, msgs, kept.notices, 0)
+	if got, want := msgs[0].Headers().Get("Nats-Msg-Id"), instanceName+"-1000"; got != want {
+		t.Errorf("the first is %s, want %s", got, want)
 	}
 }
 

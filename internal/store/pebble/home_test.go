@@ -115,8 +115,8 @@ func TestInterruptedCreation(t *testing.T) {
 	remove(t, fs, "data/INSTANCE")
 	s := mustOpen(t, "data", options(t, fs))
 	mustApply(t, s, scanOf("1", 0))
-	if got := strings.TrimSpace(string(get(t, fs, "data/INSTANCE"))); got != s.instance || len(got) != 36 {
-		t.Errorf("INSTANCE says %q, the store is %q", got, s.instance)
+	if got := strings.TrimSpace(string(get(t, fs, "data/INSTANCE"))); got != s.Instance() || len(got) != 36 {
+		t.Errorf("INSTANCE says %q, the store is %q", got, s.Instance())
 	}
 }
 

@@ -170,6 +170,10 @@ func (s *Store) refusal() error {
 	return nil
 }
 
+// Instance is the store's random name, a UUID. A store made anew has another; one that was restored from a backup has
+// that of the backup.
+func (s *Store) Instance() string { return s.instance }
+
 // Ready says why writes are refused at present.
 func (s *Store) Ready() error {
 	s.gate.RLock()
