@@ -51,7 +51,7 @@ func callbackKeys(appID string, c *config.Callback) (callback.Keys, error) {
 	})
 }
 
-// newDispatcher makes the way to an account's dispatch system: over NATS, and where nobody is there the hook.
+// newDispatcher makes the way to an account's dispatch system: over NATS, and where nobody can be asked there the hook.
 func (a *App) newDispatcher(c *config.Account, version string) (orders.Dispatcher, error) {
 	hook, err := a.newHook(c, version)
 	switch {

@@ -18,7 +18,7 @@ const maxAnswer = 64 << 10
 var errNotConnected = errors.New("NATS can't be reached at present; it is tried again and again: check nats.url and the server")
 
 // ask puts a question to the dispatch system that listens on carrier.orders.DELIVERY_ID.EVENT, and waits for its answer
-// until ctx ends. orders.ErrNobody says that nobody listens. No error repeats anything of the question or the answer:
+// until ctx ends. orders.ErrNobody says that nobody listens, orders.ErrNotAsked that the question has not left. No error repeats anything of the question or the answer:
 // both hold personal data.
 func ask(ctx context.Context, nc *nats.Conn, q orders.Question) (orders.Answer, error) {
 	subject := ordersPrefix + q.DeliveryID + "." + q.Event
@@ -27,7 +27,7 @@ func ask(ctx context.Context, nc *nats.Conn, q orders.Question) (orders.Answer, 
 		return orders.Answer{}, err
 	}
 	if !nc.IsConnected() { // Otherwise the question might be sent much later, when its answer is of no use any more.
-		return orders.Answer{}, errNotConnected
+		return orders.Answer{}, notAsked(errNotConnected)
 	}
 	reply, err := nc.RequestMsgWithContext(ctx, msg)
 	if err != nil {
@@ -53,7 +53,11 @@ func questionMsg(subject string, q *orders.Question) (*nats.Msg, error) {
 	}}, nil
 }
 
-// noAnswer tells why nothing came back.
+// notAsked is an error after which another way to the dispatch system may be tried.
+func notAsked(err error) error { return fmt.Errorf("%w: %w", orders.ErrNotAsked, err) }
+
+// noAnswer tells why nothing came back. What nats.go refuses before it writes anything was not asked. A connection that
+// broke is none of this: the question may be on its way.
 func noAnswer(ctx context.Context, subject string, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
@@ -61,9 +65,11 @@ func noAnswer(ctx context.Context, subject string, err error) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("no answer on %s: %w", subject, context.Cause(ctx))
 	case errors.Is(err, nats.ErrMaxPayload):
-		return fmt.Errorf("the question on %s is larger than the NATS server's max_payload; raise that", subject)
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected):
-		return errNotConnected
+		return notAsked(fmt.Errorf("the question on %s is larger than the NATS server's max_payload; raise that", subject))
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // The connection broke since it was looked at.
+		return notAsked(errNotConnected)
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrDisconnected):
+		return fmt.Errorf("the connection to NATS broke before there was an answer on %s", subject)
 	}
 	return fmt.Errorf("asking on %s: %w", subject, err)
 }

@@ -70,7 +70,7 @@ func TestAsk(t *testing.T) {
 			if !reflect.DeepEqual(answer, tt.want) || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
 				t.Errorf("the answer is %+v, %v", answer, err)
 			}
-			if err != nil && (strings.Contains(err.Error(), "138") || errors.Is(err, orders.ErrNobody)) {
+			if err != nil && (strings.Contains(err.Error(), "138") || errors.Is(err, orders.ErrNobody) || errors.Is(err, orders.ErrNotAsked)) {
 				t.Errorf("the error is %q", err)
 			}
 			m := <-got
@@ -101,7 +101,7 @@ func TestAskWithoutAnswer(t *testing.T) {
 	}
 	q := question()
 	q.Body = map[string]string{"tel": private, "remark": strings.Repeat("x", 2<<20)}
-	if _, err := ask(within(t), nc, q); err == nil || !strings.Contains(err.Error(), "max_payload") {
+	if _, err := ask(within(t), nc, q); !errors.Is(err, orders.ErrNotAsked) || !strings.Contains(err.Error(), "max_payload") {
 		t.Errorf("a question too large: %v", err)
 	}
 	q.Body = func() {}
@@ -113,20 +113,57 @@ func TestAskWithoutAnswer(t *testing.T) {
 	cause := errors.New("4 s are over")
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, cause)
 	defer cancel()
-	if _, err := ask(ctx, nc, question()); !errors.Is(err, cause) || !strings.Contains(err.Error(), "carrier.orders.SF.add_waybill") {
+	if _, err := ask(ctx, nc, question()); !errors.Is(err, cause) || errors.Is(err, orders.ErrNotAsked) || !strings.Contains(err.Error(), "carrier.orders.SF.add_waybill") {
 		t.Errorf("no answer in time: %v", err)
 	}
 
 	server.Down()
 	until(t, "the connection is lost", func() bool { return !nc.IsConnected() })
 	before := time.Now()
-	if _, err := ask(within(t), nc, question()); !errors.Is(err, errNotConnected) || time.Since(before) > time.Second {
+	if _, err := ask(within(t), nc, question()); !errors.Is(err, errNotConnected) || !errors.Is(err, orders.ErrNotAsked) || time.Since(before) > time.Second {
 		t.Errorf("server down: %v after %s", err, time.Since(before))
+	}
+	if answer, err := (orders.First{asker{nc}, hook{}}).Ask(within(t), question()); err != nil || answer.WaybillID != "of the hook" {
+		t.Errorf("server down, and a hook: %+v, %v", answer, err)
 	}
 	server.Up()
 	answering(t, server.Connect(), func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result_code":0}`)} })
 	until(t, "it connects again", nc.IsConnected)
 	if _, err := ask(within(t), nc, question()); err != nil {
 		t.Errorf("server up again: %v", err)
+	}
+}
+
+// asker asks over one connection, as a Bus does.
+type asker struct{ nc *nats.Conn }
+
+func (a asker) Ask(ctx context.Context, q orders.Question) (orders.Answer, error) {
+	return ask(ctx, a.nc, q)
+}
+
+// hook is another way to the dispatch system.
+type hook struct{}
+
+func (hook) Ask(context.Context, orders.Question) (orders.Answer, error) {
+	return orders.Answer{WaybillID: "of the hook"}, nil
+}
+
+// TestBrokenConnectionMayHaveAsked: the question was sent, and then the connection breaks. Nobody else may be asked.
+func TestBrokenConnectionMayHaveAsked(t *testing.T) {
+	server := natstest.Start(t, nil)
+	nc := server.Connect()
+	until(t, "it connects", nc.IsConnected)
+	answering(t, server.Connect(), func(*nats.Msg) *nats.Msg { nc.Close(); return nil })
+	answer, err := orders.First{asker{nc}, hook{}}.Ask(within(t), question())
+	if err == nil || errors.Is(err, orders.ErrNotAsked) || errors.Is(err, orders.ErrNobody) {
+		t.Errorf("the answer is %+v, %v", answer, err)
+	}
+	for _, err := range []error{nats.ErrDisconnected, nats.ErrConnectionClosed, nats.ErrTimeout} {
+		if got := noAnswer(t.Context(), "carrier.orders.SF.add_waybill", err); errors.Is(got, orders.ErrNotAsked) {
+			t.Errorf("%v is told as %v", err, got)
+		}
+	}
+	if got := noAnswer(t.Context(), "carrier.orders.SF.add_waybill", nats.ErrReconnectBufExceeded); !errors.Is(got, orders.ErrNotAsked) {
+		t.Errorf("a question that was refused before it left is told as %v", got)
 	}
 }

@@ -18,13 +18,18 @@ const (
 // Dispatcher is the dispatch system, however it is reached. It is safe for concurrent use.
 type Dispatcher interface {
 	// Ask puts a question and waits for its answer, until ctx ends. ErrNobody says that no dispatch system is there
-	// to be asked. With any other error it may have been asked and have acted, and no usable answer came. An error
-	// says what to do about it, and holds nothing of the question.
+	// to be asked, ErrNotAsked that one may be there and was surely not asked. With any other error it may have been
+	// asked and have acted, and no usable answer came. An error says what to do about it, and holds nothing of the
+	// question.
 	Ask(ctx context.Context, q Question) (Answer, error)
 }
 
 // ErrNobody says that there is no dispatch system: the default rules hold.
 var ErrNobody = errors.New("no dispatch system is configured")
+
+// ErrNotAsked says that the dispatch system could not be reached, and that the question has surely not left. Another way
+// to it may be tried. The default rules don't hold: there may be one that would refuse.
+var ErrNotAsked = errors.New("the dispatch system could not be asked")
 
 // Question is what a dispatch system is asked. It prints without its body.
 type Question struct {
@@ -55,17 +60,23 @@ type Answer struct {
 	Quota       int64             // Of check_biz and get_quota: waybills left.
 }
 
-// First asks one dispatch system after another, until one is there.
+// First asks one dispatch system after another, until one is reached.
 type First []Dispatcher
 
-// Ask asks the next one only if there is nobody at the one before: a dispatch system that was asked may have acted.
+// Ask asks the next one only if the one before was surely not asked (ErrNobody, ErrNotAsked): one that was may have
+// acted. With nobody left, one that could not be asked counts for more than one that is not there.
 func (f First) Ask(ctx context.Context, q Question) (Answer, error) {
+	last := ErrNobody
 	for _, d := range f {
-		if answer, err := d.Ask(ctx, q); !errors.Is(err, ErrNobody) {
+		answer, err := d.Ask(ctx, q)
+		switch {
+		case errors.Is(err, ErrNotAsked):
+			last = err
+		case !errors.Is(err, ErrNobody):
 			return answer, err
 		}
 	}
-	return Answer{}, ErrNobody
+	return Answer{}, last
 }
 
 // nobody is the dispatch system of an account that has none.

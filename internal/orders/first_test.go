@@ -3,6 +3,7 @@ package orders
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -20,6 +21,8 @@ func (a *answers) Ask(context.Context, Question) (Answer, error) {
 
 func TestFirst(t *testing.T) {
 	slow := errors.New("no answer in time")
+	away := fmt.Errorf("%w: the connection is down", ErrNotAsked)
+	further := fmt.Errorf("%w: that one, too", ErrNotAsked)
 	tests := []struct {
 		name    string
 		first   answers
@@ -32,6 +35,11 @@ func TestFirst(t *testing.T) {
 		{"nobody is there", answers{err: ErrNobody}, answers{waybill: "B"}, "B", nil, 1},
 		{"the first may have acted", answers{err: slow}, answers{waybill: "B"}, "", slow, 0},
 		{"nobody anywhere", answers{err: ErrNobody}, answers{err: ErrNobody}, "", ErrNobody, 1},
+		{"the first can't be reached", answers{err: away}, answers{waybill: "B"}, "B", nil, 1},
+		{"neither can be reached", answers{err: away}, answers{err: further}, "", further, 1},
+		{"one can't be reached, and nobody else is there", answers{err: away}, answers{err: ErrNobody}, "", away, 1},
+		{"nobody is there, and the other can't be reached", answers{err: ErrNobody}, answers{err: away}, "", away, 1},
+		{"the other may have acted", answers{err: away}, answers{err: slow}, "", slow, 1},
 		{"the second fails", answers{err: ErrNobody}, answers{err: slow}, "", slow, 1},
 	}
 	for _, tt := range tests {
