@@ -15,9 +15,11 @@ import (
 // hears what became of them. It agrees to all orders. Where a courier is at the shop already, the parcel is scanned
 // before the answer: a scan that is faster than its Token. It is safe for concurrent use.
 type dispatch struct {
-	conn  *nats.Conn
-	js    jetstream.JetStream
-	asked sync.WaitGroup // Answers under way.
+	conn      *nats.Conn
+	js        jetstream.JetStream
+	questions *nats.Subscription
+	deaf      chan struct{}  // Closed: no more questions come.
+	asked     sync.WaitGroup // Answers under way.
 
 	mu      sync.Mutex
 	errands map[string]*errand         // By order; of those that were not asked about yet. Owned by mu.
@@ -38,7 +40,7 @@ const (
 )
 
 func newDispatch() *dispatch {
-	return &dispatch{errands: map[string]*errand{}, told: map[string]map[uint64]bool{}}
+	return &dispatch{deaf: make(chan struct{}), errands: map[string]*errand{}, told: map[string]map[uint64]bool{}}
 }
 
 // connect connects to the service's NATS server.
@@ -49,20 +51,28 @@ func (d *dispatch) connect(url string) (err error) {
 	if d.js, err = jetstream.New(d.conn); err != nil {
 		return err
 	}
-	_, err = d.conn.Subscribe("carrier.orders."+DeliveryID+".*", func(m *nats.Msg) { d.asked.Go(func() { d.answer(m) }) })
+	d.questions, err = d.conn.Subscribe("carrier.orders."+DeliveryID+".*", func(m *nats.Msg) { d.asked.Go(func() { d.answer(m) }) })
 	if err != nil {
 		return err
 	}
-	_, err = d.conn.Subscribe("carrier.outcomes."+DeliveryID+".*", d.hear)
-	return err
+	d.questions.SetClosedHandler(func(string) { close(d.deaf) })
+	if _, err = d.conn.Subscribe("carrier.outcomes."+DeliveryID+".*", d.hear); err != nil {
+		return err
+	}
+	return d.conn.FlushTimeout(clientTimeout) // From here on the server knows of both.
 }
 
-// close ends the connection, after the answers under way.
+// close ends the connection, after the answers under way. No question is taken any more; a connection that is closed
+// already takes none either.
 func (d *dispatch) close() {
+	if d.questions != nil {
+		_ = d.questions.Unsubscribe()
+		<-d.deaf
+		d.asked.Wait()
+	}
 	if d.conn != nil {
 		d.conn.Close()
 	}
-	d.asked.Wait()
 }
 
 // sendCourier has a waybill scanned when the service asks about its order. The scan's ctx ends when the answer is

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"sync"
 	"testing"
 
 	"carrier/internal/bus/natstest"
@@ -67,4 +68,46 @@ func TestDispatchHears(t *testing.T) {
 	if delivered, failed := d.heard("delivered"), d.heard("failed"); delivered != 2 || failed != 1 {
 		t.Errorf("heard of %d delivered and %d failed pushes, want 2 and 1", delivered, failed)
 	}
+}
+
+// TestCloseWhileAsked: questions come while it closes; each that was taken is answered before the connection ends.
+func TestCloseWhileAsked(t *testing.T) {
+	server := natstest.Start(t, nil)
+	d := newDispatch()
+	if err := d.connect(server.URL()); err != nil {
+		t.Fatal(err)
+	}
+	asker := server.Connect()
+	ctx, cancel := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	answered := make(chan struct{}, 1)
+	asking.Go(func() {
+		for ctx.Err() == nil {
+			if _, err := asker.RequestWithContext(ctx, "carrier.orders."+DeliveryID+".add_waybill", []byte(`{}`)); err == nil {
+				select {
+				case answered <- struct{}{}:
+				default:
+				}
+			}
+		}
+	})
+	<-answered
+	d.close()
+	if !d.conn.IsClosed() {
+		t.Error("the connection is still there")
+	}
+	cancel()
+	asking.Wait()
+}
+
+// TestCloseWithoutServer: the service's own server is gone by then.
+func TestCloseWithoutServer(t *testing.T) {
+	server := natstest.Start(t, nil)
+	d := newDispatch()
+	if err := d.connect(server.URL()); err != nil {
+		t.Fatal(err)
+	}
+	server.Down()
+	d.close()
+	newDispatch().close() // It never connected.
 }
