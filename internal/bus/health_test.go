@@ -1,6 +1,8 @@
 package bus
 
 import (
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"carrier/internal/bus/natstest"
@@ -192,6 +195,27 @@ func TestMissingPermission(t *testing.T) {
 	})
 	r := start(t, newDesk(t), Options{URL: s.URL(), User: "ops", Password: "pw"})
 	r.says("the intake of carrier.events.*", "no answer in time", `Permissions Violation for Publish to "$JS.API.`)
+}
+
+// TestRefusalsOfOthers: what the intake may not do is told with its trouble, what others may not is not.
+func TestRefusalsOfOthers(t *testing.T) {
+	for subject, want := range map[string]bool{
+		"$JS.API.STREAM.INFO.CARRIER_EVENTS":                       true,
+		"$JS.API.CONSUMER.MSG.NEXT.CARRIER_EVENTS.carrier-ingest":  true,
+		"$JS.hub.API.STREAM.CREATE.CARRIER_EVENTS":                 true,
+		"$JS.ACK.CARRIER_EVENTS.carrier-ingest.1.2.3.1767339000.0": true,
+		"_INBOX.abc.*":                         true,
+		"$JS.API.STREAM.INFO.CARRIER_OUTCOMES": false,
+		"carrier.outcomes.SF.delivered":        false,
+		"carrier.orders.SF.add_waybill":        false,
+		"carrier.submit.*":                     false,
+	} {
+		l := &link{calm: newCalm(testLog(t))}
+		l.asyncError(nil, fmt.Errorf(`%w: Permissions Violation for Publish to "%s"`, nats.ErrPermissionViolation, subject))
+		if got := (&intake{link: l}).withPermission(errors.New("no answer")).Error(); strings.Contains(got, subject) != want {
+			t.Errorf("%s: the intake's trouble is %q", subject, got)
+		}
+	}
 }
 
 // TestConnectSays checks what Connect says of what it can't use.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -121,6 +123,15 @@ func (i *intake) withPermission(err error) error {
 		return fmt.Errorf("%w; the server refused: %w", err, refused)
 	}
 	return err
+}
+
+// isOfIntake tells whether the text of a refusal names a subject that the intake needs: of JetStream's, those of its
+// stream, which have the stream's name in them, or the inbox to which answers and messages come.
+func isOfIntake(refusal string) bool {
+	_, subject, _ := strings.Cut(refusal, `"`)
+	subject, _, _ = strings.Cut(subject, `"`)
+	return strings.HasPrefix(subject, nats.InboxPrefix) || strings.HasPrefix(subject, "$JS.") &&
+		slices.Contains(strings.Split(subject, "."), eventsStream)
 }
 
 // consumer makes stream and consumer if they are missing, and refuses those that can't work.

@@ -25,7 +25,7 @@ type link struct {
 	up      chan struct{} // Closed while there is a connection.
 	since   time.Time     // Of the present state.
 	err     error         // Why the latest try failed, or the connection broke.
-	refused error         // The latest permission that was missing, of this connection.
+	refused error         // The latest permission that the intake lacked, of this connection.
 }
 
 // dial begins to connect. It fails only for what no retry can cure; a server that can't be reached is tried for ever.
@@ -98,7 +98,7 @@ func (l *link) failed(err error) {
 // asyncError hears what the server says unasked, and of messages that were dropped.
 func (l *link) asyncError(s *nats.Subscription, err error) {
 	attrs := []any{"err", l.secrets.text(err)}
-	if errors.Is(err, nats.ErrPermissionViolation) {
+	if errors.Is(err, nats.ErrPermissionViolation) && isOfIntake(err.Error()) {
 		l.mu.Lock()
 		l.refused = err
 		l.mu.Unlock()
@@ -141,7 +141,7 @@ func (l *link) trouble() string {
 	return text
 }
 
-// missingPermission is the latest refusal of this connection, if any.
+// missingPermission is the latest refusal of what the intake needs, if any.
 func (l *link) missingPermission() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
