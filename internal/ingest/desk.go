@@ -21,6 +21,7 @@ type Desk struct {
 	maxBody int64
 	log     *slog.Logger
 	trouble trouble
+	noise   noise // Of messages.
 	observe func(source, verdict string, n int)
 }
 
@@ -32,7 +33,7 @@ type request struct {
 	trace  string      // Its traceparent; empty: none.
 	body   []byte
 	now    time.Time
-	buf    *[]byte // Of HTTP: the body while it is read, and then the answer.
+	buf    *[]byte // Of HTTP: the body while it is read, and then the answer. nil: it is a message.
 }
 
 // admit lets in a request whose source is known: in what form it is, and whether there is room for it. room is the
@@ -62,7 +63,7 @@ func (d *Desk) readEvent(q *request) reading {
 		got.problem.With("id", got.id)
 	}
 	d.observe(q.source.label, state.Invalid.String(), 1)
-	d.logInvalid(q.source, &got)
+	d.logInvalid(q, &got)
 	return got
 }
 
@@ -97,13 +98,25 @@ func (d *Desk) decided(s *source, e *state.Event, r *store.Result) *problem.Prob
 	return p
 }
 
-// logInvalid names an event that was not kept: the log is the only place where it leaves a trace.
-func (d *Desk) logInvalid(s *source, got *reading) {
+// logInvalid names an event that was not kept. Of one that came by HTTP the log is the only trace. Of messages one a
+// minute and source is named, with the number of the others: who brought them has a dead letter, or an answer, of each.
+func (d *Desk) logInvalid(q *request, got *reading) {
 	if !d.log.Enabled(context.Background(), slog.LevelInfo) {
 		return
 	}
-	d.log.Info("event refused", "source", s.name, "verdict", state.Invalid.String(), "event_id", got.id,
-		"code", string(got.problem.Code), "fields", fieldCodes(got.problem.Errors))
+	withheld, ok := 0, true
+	if q.buf == nil {
+		withheld, ok = d.noise.next(q.source.label, q.now)
+	}
+	if !ok {
+		return
+	}
+	attrs := []any{"source", q.source.name, "verdict", state.Invalid.String(), "event_id", got.id,
+		"code", string(got.problem.Code), "fields", fieldCodes(got.problem.Errors)}
+	if withheld > 0 {
+		attrs = append(attrs, "times_not_logged", withheld)
+	}
+	d.log.Info("event refused", attrs...)
 }
 
 func (d *Desk) logRefused(s *source, e *state.Event, r *store.Result) {

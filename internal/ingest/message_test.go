@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"carrier/internal/orders"
@@ -435,6 +436,35 @@ func TestOneApplyInOrder(t *testing.T) {
 	if lines := strings.Count(b.log.String(), `"msg":"event refused"`); lines != 3 {
 		t.Errorf("%d lines of refused events, want 3 (malformed, rejected, conflict):\n%s", lines, b.log)
 	}
+}
+
+// TestUnreadableMessagesAreCalm: of a flood one line a minute and source, with the number of the others.
+func TestUnreadableMessagesAreCalm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		lines := func() int { return strings.Count(b.log.String(), `"msg":"event refused"`) }
+		flood := slices.Repeat([]Message{message("{", nil)}, 500)
+		b.take(flood...)
+		if lines() != 1 {
+			t.Errorf("%d lines of 500 messages, want 1", lines())
+		}
+		other := message("{", nil)
+		other.Source = "dispatch"
+		if b.take(other); lines() != 2 {
+			t.Errorf("%d lines after another source's, want 2", lines())
+		}
+		time.Sleep(quiet - 1)
+		if b.take(flood...); lines() != 2 {
+			t.Errorf("%d lines within a minute, want 2", lines())
+		}
+		time.Sleep(1)
+		if b.take(flood...); lines() != 3 || !strings.Contains(b.log.String(), `"times_not_logged":999`) {
+			t.Errorf("%d lines after a minute, want 3 and the number of the others:\n%s", lines(), b.log)
+		}
+		if b.observed["courier-app invalid"] != 1500 {
+			t.Errorf("observed %v", b.observed)
+		}
+	})
 }
 
 func TestNothingToTake(t *testing.T) {
