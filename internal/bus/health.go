@@ -15,6 +15,22 @@ type trouble struct {
 	since time.Time
 }
 
+// notBegun is what a part says until it has begun: only then /readyz is without it.
+const notBegun = "it has not begun yet"
+
+func newTrouble(c *calm, part string) trouble {
+	return trouble{calm: c, part: part, text: notBegun, since: time.Now()}
+}
+
+// begun says that the part has begun. Trouble that it had before is over only once it works.
+func (t *trouble) begun() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.text == notBegun {
+		t.text = ""
+	}
+}
+
 // set says what is wrong. It is logged when it is news, and not too often.
 func (t *trouble) set(text string) {
 	t.mu.Lock()
@@ -22,7 +38,7 @@ func (t *trouble) set(text string) {
 	if text == t.text {
 		return
 	}
-	if t.text == "" {
+	if t.text == "" || t.text == notBegun {
 		t.since = time.Now()
 	}
 	t.text = text
@@ -31,6 +47,7 @@ func (t *trouble) set(text string) {
 
 // over says that all is well.
 func (t *trouble) over() {
+	t.begun()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.text == "" {

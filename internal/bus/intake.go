@@ -55,7 +55,7 @@ func newIntake(l *link, js jetstream.JetStream, o *Options) *intake {
 	return &intake{
 		link: l, js: js, events: o.Events, store: o.Store, log: log, calm: newCalm(log), observe: &o.Observe,
 		steps:   []step{&streamStep{js: js, want: wantedEvents(o)}, &consumerStep{js: js, want: wantedConsumer()}},
-		trouble: trouble{calm: newCalm(log), part: "the intake of " + eventsSubject},
+		trouble: newTrouble(newCalm(log), "the intake of "+eventsSubject),
 		began:   make(chan struct{}, 1),
 	}
 }
@@ -110,6 +110,9 @@ func (i *intake) ready(ctx context.Context) error {
 		}
 		if i.store.Ready() == nil {
 			return ctx.Err()
+		}
+		if _, err := i.consumer(ctx); err != nil && ctx.Err() == nil { // Publishers must find the stream all the same.
+			i.trouble.set(i.link.secrets.text(i.withPermission(err)))
 		}
 		if err := pause(ctx, gap); err != nil {
 			return err

@@ -45,6 +45,7 @@ func (i *intake) session(ctx context.Context) (worked bool, err error) {
 	}
 	s.register(s.end)
 	defer s.register(nil)
+	s.trouble.begun()
 	s.tellBegan()
 	steady := time.AfterFunc(steadyFor, s.works)
 	defer steady.Stop()

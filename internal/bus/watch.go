@@ -33,7 +33,7 @@ func newWatcher(l *link, js jetstream.JetStream, o *Options, i *intake) *watcher
 		events:   &streamStep{js: js, want: wantedEvents(o)},
 		consumer: &consumerStep{js: js, want: wantedConsumer()},
 		outcomes: &streamStep{js: js, want: wantedOutcomes(o)},
-		trouble:  trouble{calm: newCalm(log), part: "the stream of outcomes"},
+		trouble:  newTrouble(newCalm(log), "the stream of outcomes"),
 	}
 }
 
