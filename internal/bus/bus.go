@@ -65,8 +65,9 @@ func (b *Bus) ClientURL() string {
 	return b.opts.String()
 }
 
-// Run takes events and requests until ctx ends. Then it takes no more, lets the store finish what it has, gives the rest
-// of the events back and answers the requests that came. It returns an error only for what no retry can cure.
+// Run fetches events and takes requests until ctx ends. Then it fetches no more, has the store take what was fetched
+// (what it does not take within 5 s is given back) and answers the requests that came. It returns an error only for what
+// no retry can cure.
 func (b *Bus) Run(ctx context.Context) error {
 	service := newService(b.link.nc, &b.opts)
 	if err := service.start(); err != nil {

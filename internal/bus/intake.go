@@ -33,7 +33,7 @@ const (
 )
 
 // intake takes the messages of the stream. It goes through sessions: each looks whether stream and consumer are there,
-// and then fetches until something ends it. What is fetched and not taken by then is given back.
+// and then fetches until something ends it. What is fetched by then is still taken, or given back if the store can't.
 type intake struct {
 	link    *link
 	js      jetstream.JetStream

@@ -15,7 +15,7 @@ import (
 // drainWithin is how long a session waits for the rest of what the server has already sent, once it fetches no more.
 const drainWithin = 3 * time.Second
 
-// takeWithin is how much longer a batch may take that is with the store when the service stops.
+// takeWithin is how much longer the store may take for what was fetched when the service stops.
 const takeWithin = 5 * time.Second
 
 // session is one time of fetching. Messages go from nats.go's goroutine to gather, and in batches to take.
@@ -23,7 +23,7 @@ type session struct {
 	*intake
 	fetched  chan jetstream.Msg
 	drained  chan struct{}   // Closed: nothing more comes.
-	fetching context.Context // Ended: nothing more is fetched or taken; the cause says why.
+	fetching context.Context // Ended: nothing more is fetched; the cause says why.
 	end      context.CancelCauseFunc
 	worked   atomic.Bool // A message came, or there was time enough for one.
 }
@@ -68,14 +68,18 @@ func (s *session) pipe(ctx context.Context, consuming jetstream.ConsumeContext) 
 	parts.Go(func() { s.gather(batches) })
 	ctx, cancel := outlast(ctx, takeWithin)
 	defer cancel()
+	// What was fetched is taken, also when the session is over: what is given back comes again behind messages that the
+	// server had on their way, and the scans of a waybill would change their order.
+	var left []jetstream.Msg
 	for batch := range batches {
-		if s.fetching.Err() != nil {
-			s.giveBack(batch, s.delay())
+		if s.storeIsAway() || ctx.Err() != nil {
+			left = append(left, batch...)
 		} else {
 			s.take(ctx, batch)
 		}
 	}
 	parts.Wait()
+	s.giveBack(left, s.delay())  // Not before: the server would send it to this session at once.
 	if s.link.nc.IsConnected() { // What was answered is on its way before the next session asks for more.
 		_ = s.link.nc.FlushTimeout(sendWithin)
 	}

@@ -33,6 +33,12 @@ func (e *storeAway) Error() string {
 	return fmt.Sprintf("the store takes nothing for another %s", e.after)
 }
 
+// storeIsAway tells whether the session has ended because the store takes nothing.
+func (s *session) storeIsAway() bool {
+	_, away := errors.AsType[*storeAway](context.Cause(s.fetching))
+	return away
+}
+
 // delay is how long what is given back should stay away.
 func (s *session) delay() time.Duration {
 	if away, ok := errors.AsType[*storeAway](context.Cause(s.fetching)); ok {
