@@ -3,6 +3,7 @@ package bus
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -268,4 +269,23 @@ func TestOutcomesStreamComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.made(js)
+}
+
+// TestTroubleUntilBegun: a part that has not begun is not well, and what goes wrong then is over only once it works.
+func TestTroubleUntilBegun(t *testing.T) {
+	part := newTrouble(newCalm(slog.New(slog.DiscardHandler)), "the part")
+	want := func(text string) {
+		t.Helper()
+		if got := part.say(); !strings.HasSuffix(got, text) || (got == "") != (text == "") {
+			t.Errorf("it says %q, want it to end in %q", got, text)
+		}
+	}
+	want(notBegun)
+	part.begun()
+	want("")
+	part.set("broken")
+	part.begun()
+	want("broken")
+	part.over()
+	want("")
 }
