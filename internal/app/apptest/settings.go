@@ -25,6 +25,8 @@ type Settings struct {
 	Merchants           string        // The section merchants in YAML's flow form; default none.
 	Verify              string        // The section verify likewise; default {}.
 	Platform            string        // The section platform likewise.
+	Sources             []string      // More sources, each in YAML's flow form.
+	MinFree             string        // store.min_free; default 0.
 	TrustedProxies      string        // A network in CIDR form whose X-Forwarded-For is believed; default none.
 
 	Key           string // Of the source "scanner".
@@ -78,7 +80,7 @@ func (s *Settings) YAML() string {
 		proxies = fmt.Sprintf(", trusted_proxies: [%q]", s.TrustedProxies)
 	}
 	line("server: {listen: %q, admin_listen: %q%s}", cmp.Or(s.Listen, "127.0.0.1:0"), cmp.Or(s.AdminListen, "127.0.0.1:0"), proxies)
-	line("store: {url: %q, min_free: 0, key_file: %q}", "file:"+s.Store, s.KeyFile)
+	line("store: {url: %q, min_free: %s, key_file: %q}", "file:"+s.Store, cmp.Or(s.MinFree, "0"), s.KeyFile)
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
 	line("merchants: %s", cmp.Or(s.Merchants, "[]"))
@@ -89,6 +91,9 @@ func (s *Settings) YAML() string {
 	line("sources:")
 	line("  - {name: %s, api_key: %q}", Scanner, s.Key)
 	line("  - {name: %s, signing_secret: %q}", Depot, s.SigningSecret)
+	for _, source := range s.Sources {
+		line("  - %s", source)
+	}
 	line("admin:\n  tokens:")
 	line("    - {name: ops, token: %q, role: operator}", s.Operator)
 	line("    - {name: desk, token: %q, role: viewer}", s.Viewer)
