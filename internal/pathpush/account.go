@@ -221,9 +221,20 @@ func (a *account) snapshot() Snapshot {
 	if s.Paused && !needsOperator(&a.gate.pause) && s.PausedUntil.IsZero() {
 		s.NextProbeAt = a.gate.probeAt
 	}
-	s.InFlight, s.Concurrency = a.inFlight, a.ramp.limit
+	s.InFlight, s.Concurrency = a.inFlight, a.limitNow()
 	s.Loaded = a.lanes.loaded
 	s.BulkLoaded = a.lanes.bulk - min(a.lanes.resting, a.maxLoaded/restingShare)
 	s.Guard = a.guard.snapshot(&a.gate.pause, now)
 	return s
+}
+
+// limitNow is how many pushes may be in flight at the moment. The caller holds a.mu.
+func (a *account) limitNow() int {
+	limit := a.ramp.limit
+	for _, b := range a.breakers {
+		if b.justClosed() { // The scheduler is about to restart the ramp.
+			limit = min(limit, max(1, b.o.HalfOpen))
+		}
+	}
+	return limit
 }

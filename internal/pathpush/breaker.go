@@ -204,6 +204,18 @@ func (b *breaker) takeChanges() []breakerChange {
 	return changes
 }
 
+// justClosed tells whether it has closed since takeChanges.
+func (b *breaker) justClosed() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return closing(b.changes)
+}
+
+// closing tells whether a breaker closed among changes.
+func closing(changes []breakerChange) bool {
+	return slices.ContainsFunc(changes, func(c breakerChange) bool { return c.to == "closed" })
+}
+
 // probeAt is when an open breaker lets a probe through; zero if it is not open. The millisecond is for gobreaker, which
 // lets one through after that time, not at it.
 func (b *breaker) probeAt() time.Time {

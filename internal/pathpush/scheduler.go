@@ -191,17 +191,24 @@ func (a *account) pickHost() (*breaker, func(error), time.Time) {
 // host comes back: it has to take what the account has piled up meanwhile.
 func (a *account) logBreakers(now time.Time) {
 	for _, b := range a.breakers {
-		for _, c := range b.takeChanges() {
+		for _, c := range a.breakerChanges(b, now) {
 			log := a.log.Info
 			if c.to == "open" {
 				log = a.log.Warn
 			}
 			log("breaker "+c.to, "host", c.host, "from", c.from, "opened_by", c.openedBy)
-			if c.to == "closed" {
-				a.mu.Lock()
-				a.ramp.restart(b.o.HalfOpen, now)
-				a.mu.Unlock()
-			}
 		}
 	}
+}
+
+// breakerChanges takes a breaker's changes and restarts the ramp for one that closed, in one step: a snapshot sees
+// neither a closed breaker with the full concurrency of before the outage, nor the other way round.
+func (a *account) breakerChanges(b *breaker, now time.Time) []breakerChange {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	changes := b.takeChanges()
+	if closing(changes) {
+		a.ramp.restart(b.o.HalfOpen, now)
+	}
+	return changes
 }
