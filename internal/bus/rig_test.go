@@ -312,13 +312,6 @@ func (p *publisher) published() map[string][]string {
 	return all
 }
 
-func (p *publisher) count() (n int) {
-	for _, bodies := range p.published() {
-		n += len(bodies)
-	}
-	return n
-}
-
 // empty waits until the stream holds nothing more: all of it was acknowledged.
 func (r *rig) empty(js jetstream.JetStream) {
 	r.Helper()
