@@ -665,7 +665,7 @@ func TestNewAccessTokenRefuses(t *testing.T) {
 func TestFetchOverHTTP(t *testing.T) {
 	long := strings.Repeat("9_", 300)
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == pathUpdatePath {
+		if r.URL.Path == PathOfUpdatePath {
 			if got := r.URL.Query().Get("access_token"); got != long {
 				t.Errorf("pushed with %q", got)
 			}

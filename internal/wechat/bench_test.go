@@ -37,7 +37,7 @@ func BenchmarkUpdatePath(b *testing.B) {
 
 // BenchmarkBareLoop is what net/http costs with the same server and body, and nothing of ours: no answer is read but to its end.
 func BenchmarkBareLoop(b *testing.B) {
-	url := okServer(b).URL + pathUpdatePath + "?access_token=ACCESS"
+	url := okServer(b).URL + PathOfUpdatePath + "?access_token=ACCESS"
 	body := benchUpdate.appendJSON(nil)
 	transport := newTransport(2, defaultTimeout)
 	transport.ResponseHeaderTimeout = 0

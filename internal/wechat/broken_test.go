@@ -425,7 +425,7 @@ func TestTokenDoesNotWaitBehindPushes(t *testing.T) {
 	reached, release := make(chan struct{}, 2), make(chan struct{})
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
-		if r.URL.Path == pathUpdatePath {
+		if r.URL.Path == PathOfUpdatePath {
 			reached <- struct{}{}
 			<-release
 			w.Write(okAnswer)

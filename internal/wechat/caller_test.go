@@ -106,9 +106,9 @@ func TestCallsGoThrough(t *testing.T) {
 	})
 	t.Run("openapi/quota/get", func(t *testing.T) {
 		answer = `{"errcode":0,"errmsg":"ok","quota":{"daily_limit":1000,"used":7,"remain":993},"rate_limit":{"call_count":5,"refresh_second":60}}`
-		got := must(caller.GetQuota(t.Context(), pathUpdatePath))
+		got := must(caller.GetQuota(t.Context(), PathOfUpdatePath))
 		want := Quota{Day: DayQuota{1000, 7, 993}, Rate: RateQuota{5, 60}}
-		if got != want || path != "/cgi-bin/openapi/quota/get" || sent != `{"cgi_path":"`+pathUpdatePath+`"}` {
+		if got != want || path != "/cgi-bin/openapi/quota/get" || sent != `{"cgi_path":"`+PathOfUpdatePath+`"}` {
 			t.Errorf("%+v from %s with %s, want %+v", got, path, sent, want)
 		}
 		sameJSON(t, "the quota", must(json.Marshal(got)), []byte(strings.Replace(answer, `"errcode":0,"errmsg":"ok",`, "", 1)))

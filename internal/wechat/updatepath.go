@@ -6,11 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// opUpdatePath and its path. Source: WeChat 物流助手, 运力方使用, updatePath.
-const (
-	opUpdatePath   = "updatePath"
-	pathUpdatePath = "/cgi-bin/express/delivery/path/update"
-)
+const opUpdatePath = "updatePath"
+
+// PathOfUpdatePath is updatePath's path, by which quotas name the call. Source: WeChat 物流助手, 运力方使用, updatePath.
+const PathOfUpdatePath = "/cgi-bin/express/delivery/path/update"
 
 // PathUpdate is updatePath's request, all of it required. Upstream has no key against repeats: to try again means to
 // send the very same values.
@@ -34,7 +33,7 @@ func (c *Client) UpdatePath(ctx context.Context, accessToken string, u PathUpdat
 	}
 	t := c.pushTemplate.Load()
 	if t == nil || t.credential != cred {
-		t = &template{cred, c.authorised(pathUpdatePath, cred)}
+		t = &template{cred, c.authorised(PathOfUpdatePath, cred)}
 		c.pushTemplate.Store(t)
 	}
 	return c.ask(ctx, c.pushes, opUpdatePath, t.req, u.appendJSON(nil), cred.token, u.Token)
