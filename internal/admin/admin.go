@@ -51,7 +51,7 @@ type Store interface {
 
 // Pusher is what they need of pushing (see pathpush.Pusher).
 type Pusher interface {
-	Held(deliveryID string) store.WaitingFor
+	Held(deliveryID string, transitOnly bool) store.WaitingFor
 	Pause(ctx context.Context, deliveryID, reason string) error
 	// Resume ends a pause; letFail above 0 switches the guard against mass failing off for that long.
 	Resume(ctx context.Context, deliveryID string, letFail time.Duration) error

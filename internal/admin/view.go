@@ -29,12 +29,13 @@ func (v *view) account(deliveryID string) *pathpush.Snapshot {
 	return v.byAccount[deliveryID]
 }
 
-// held says what all of an account's pushes wait for. Those of an account that is not configured wait for that.
-func (s *Service) held(deliveryID string) store.WaitingFor {
+// held says what all of an account's pushes wait for, or those of waybills of which only transit scans are open. Those of
+// an account that is not configured wait for that.
+func (s *Service) held(deliveryID string, transitOnly bool) store.WaitingFor {
 	if !s.configured(deliveryID) {
 		return store.WaitAccount
 	}
-	return s.Pusher.Held(deliveryID)
+	return s.Pusher.Held(deliveryID, transitOnly)
 }
 
 // overlay adds what the store does not know: what the whole account waits for.
@@ -42,7 +43,7 @@ func (s *Service) overlay(p *store.Push) {
 	if p.Status != store.Pending || p.WaitingFor == store.WaitToken || p.WaitingFor == store.WaitWaybill {
 		return
 	}
-	if held := s.held(p.Event.DeliveryID); held != store.WaitNothing {
+	if held := s.held(p.Event.DeliveryID, p.TransitOnly); held != store.WaitNothing {
 		p.WaitingFor = held
 	}
 }

@@ -19,7 +19,7 @@ type room struct{ *pathpush.Pusher }
 
 // Load says how much of bulk replays an account has to do, and what keeps it.
 func (r room) Load(deliveryID string) replay.Load {
-	load := replay.Load{Held: r.Held(deliveryID)}
+	load := replay.Load{Held: r.Held(deliveryID, false)}
 	for _, s := range r.Snapshots() {
 		if s.DeliveryID != deliveryID {
 			continue

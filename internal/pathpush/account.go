@@ -13,9 +13,9 @@ import (
 	"carrier/internal/store"
 )
 
-// account pushes for one delivery company. Three goroutines work in run: the scheduler sends what is ready
-// (scheduler.go), the loader reads lanes from the store (loader.go), and the credentials refresh themselves.
-// Each push in flight has a goroutine of its own (attempt.go).
+// account pushes for one delivery company. Five goroutines work in run: the scheduler sends what is ready
+// (scheduler.go), the loader reads lanes from the store (loader.go), two see to the quota (quotaask.go), and the
+// credentials refresh themselves. Each push in flight has a goroutine of its own (attempt.go).
 type account struct {
 	id          string
 	concurrency int
@@ -23,7 +23,8 @@ type account struct {
 
 	store    Store
 	creds    Credentials
-	breakers []*breaker // one per host, the main one first
+	quotas   QuotaReader // May be nil.
+	breakers []*breaker  // one per host, the main one first
 	limiter  *rate.Limiter
 	policy   policy
 	log      *slog.Logger
@@ -31,12 +32,15 @@ type account struct {
 
 	wake     chan struct{} // tells the scheduler that something changed
 	wakeLoad chan struct{} // tells the loader
+	wakeAsk  chan struct{} // has upstream asked for the quota
 
 	mu       sync.Mutex
 	lanes    lanes
 	gate     gate
 	ramp     ramp
 	guard    guard
+	quota    quota
+	reserve  reserve
 	inFlight int             // requests under way
 	bulkAway int             // of them for bulk lanes
 	wanted   []state.Waybill // lanes to be read; each is in lanes.all, loading
@@ -57,15 +61,17 @@ type account struct {
 func newAccount(o *Options, ao AccountOptions) *account {
 	a := &account{
 		id: ao.DeliveryID, concurrency: ao.Concurrency, maxLoaded: o.MaxLoaded,
-		store: o.Store, creds: ao.Credentials, observer: o.Observer,
+		store: o.Store, creds: ao.Credentials, quotas: ao.Quota, observer: o.Observer,
 		policy:   policy{retry: o.Retry, tokenRetries: o.TokenRetries, errcodes: o.Errcodes, random: o.Random},
 		log:      o.Logger.With("delivery_id", ao.DeliveryID),
 		wake:     make(chan struct{}, 1),
 		wakeLoad: make(chan struct{}, 1),
+		wakeAsk:  make(chan struct{}, 1),
 		keeping:  make(chan struct{}, 1),
 		lanes:    lanes{all: map[state.Waybill]*lane{}},
 		ramp:     newRamp(ao.Concurrency),
 		guard:    newGuard(o.Guard, time.Now()),
+		quota:    newQuota(o.QuotaReserve, time.Now()),
 	}
 	for _, h := range ao.Hosts {
 		a.breakers = append(a.breakers, newBreaker(h, o.Breaker, a.poke))
@@ -85,9 +91,14 @@ func (a *account) run(ctx context.Context) error {
 	g.Go(func() error { return ended(gctx, a.creds.Run(gctx)) })
 	g.Go(func() error { return a.load(gctx) })
 	g.Go(func() error { return a.schedule(gctx) })
+	g.Go(func() error { return a.askQuotas(gctx) })
+	g.Go(func() error { return a.keepQuotas(gctx) })
 	err := g.Wait()
 	a.flights.Wait()
 	a.settling.Wait()
+	if keeping := a.keepQuota(context.WithoutCancel(ctx), true); keeping != nil {
+		a.log.Error("keeping what is used of the quota", "err", keeping)
+	}
 	return err
 }
 
@@ -125,6 +136,8 @@ func (a *account) changed(c *store.Change) {
 		}
 		a.lanes.append(l, c.Added)
 	case c.Blocked:
+	case a.leavesInStore(c):
+		a.reserve.left = true
 	case max(a.lanes.loaded, len(a.lanes.all)) >= a.maxLoaded:
 		a.sweep.again = true
 	case c.Whole && !c.Reload:
@@ -169,20 +182,31 @@ func (a *account) want(l *lane) {
 	notify(a.wakeLoad)
 }
 
-// held says what all pushes of the account wait for.
-func (a *account) held() store.WaitingFor {
+// held says what all pushes of the account wait for, or those of waybills of which only transit scans are open.
+func (a *account) held(transitOnly bool) store.WaitingFor {
 	a.mu.Lock()
 	_, _, closed := a.gate.closed(time.Now())
+	reserved := transitOnly && a.reserve.holds
 	a.mu.Unlock()
-	if closed {
+	switch {
+	case closed:
+		return store.WaitAccount
+	case a.allOpen():
+		return store.WaitBreaker
+	case reserved:
 		return store.WaitAccount
 	}
+	return store.WaitNothing
+}
+
+// allOpen tells whether the breakers of all hosts are open.
+func (a *account) allOpen() bool {
 	for _, b := range a.breakers {
 		if b.snapshot().State != "open" {
-			return store.WaitNothing
+			return false
 		}
 	}
-	return store.WaitBreaker
+	return true
 }
 
 // Snapshot tells how an account is.
@@ -203,6 +227,7 @@ type Snapshot struct {
 	// from going on with the others.
 	BulkLoaded int
 	Guard      GuardSnapshot
+	Quota      QuotaSnapshot
 }
 
 // restingShare is the part of the memory for pushes that those of bulk replays may have while they wait for a retry.
@@ -225,6 +250,10 @@ func (a *account) snapshot() Snapshot {
 	s.Loaded = a.lanes.loaded
 	s.BulkLoaded = a.lanes.bulk - min(a.lanes.resting, a.maxLoaded/restingShare)
 	s.Guard = a.guard.snapshot(&a.gate.pause, now)
+	s.Quota = a.quota.snapshot(now)
+	if a.reserve.holds {
+		s.Quota.HeldSince = a.reserve.since
+	}
 	return s
 }
 

@@ -40,6 +40,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 		f.lane.refusals = 0
 	}
 	a.pass(work, f, &ans)
+	a.tellQuota(f, &ans)
 	o := a.policy.outcome(push, &ans, time.Now())
 	a.guardEnd(work, push, &o)
 	o.Token = token
@@ -59,12 +60,12 @@ func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token
 		ActionType: int32(push.Event.Type),
 		ActionMsg:  push.Event.Msg,
 	})
-	ans := answer{attempt: store.Attempt{At: start, Duration: time.Since(start)}}
+	ans := answer{attempt: store.Attempt{At: start, Duration: time.Since(start)}, sent: true}
 	if err != nil {
 		ans.scope = wechat.ScopeUpstream
 		ans.attempt.Errmsg, ans.kind = err.Error(), "no answer"
 		if call, ok := errors.AsType[*wechat.CallError](err); ok {
-			ans.attempt.Unknown, ans.kind = call.Sent, call.Kind
+			ans.attempt.Unknown, ans.kind, ans.sent = call.Sent, call.Kind, call.Sent
 		}
 	} else {
 		ans.scope = a.policy.scope(got.Errcode)
@@ -110,6 +111,19 @@ func (a *account) pass(ctx context.Context, f *flight, ans *answer) {
 	}
 }
 
+// tellQuota takes back what was counted of a call that did not reach upstream, and asks upstream how it counts when the
+// quota is said to be used up.
+func (a *account) tellQuota(f *flight, ans *answer) {
+	if !ans.sent {
+		a.mu.Lock()
+		a.quota.uncount(f.at)
+		a.mu.Unlock()
+	}
+	if code := ans.attempt.Errcode; code != nil && *code == dayQuotaEnded {
+		a.askSoon()
+	}
+}
+
 // endProbe lets another probe go, later.
 func (a *account) endProbe(f *flight) {
 	if !f.probe {
@@ -132,6 +146,7 @@ func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.arrive(f)
+	a.quota.uncount(f.at)
 	f.lane.again = true
 	a.requeue(f.lane, time.Now())
 	a.poke()

@@ -48,6 +48,9 @@ var probeAfter = map[int]time.Duration{
 // beijing is the zone of upstream's day: China has had one without summer time since 1991, so this is exact.
 var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
 
+// dayQuotaEnded is the errcode of a call whose quota of the day is used up.
+const dayQuotaEnded = 45009
+
 // needsOperator tells whether only an operator ends a pause: his own, or the guard's.
 func needsOperator(p *store.Account) bool { return p.ByHand || p.Guarded }
 
@@ -71,6 +74,11 @@ func (g *gate) admit(now time.Time) (ok, probe bool, again time.Time) {
 		return false, false, g.holdUntil
 	}
 	return true, false, time.Time{}
+}
+
+// wantsProbe tells whether a push is to find out if the pause still has a reason: now, or when it is due.
+func (g *gate) wantsProbe() bool {
+	return g.pause.Paused && !needsOperator(&g.pause) && (g.asked || g.pause.Until.IsZero())
 }
 
 // over tells whether a pause ended by itself. One that seems to last longer than upstream's limits can was begun by a
@@ -116,7 +124,7 @@ func (g *gate) outlastedBy(p store.Account) bool {
 
 // set begins a pause, keeping what else is known of the account.
 func (g *gate) set(a store.Account, now time.Time) {
-	a.ForcedAt = g.pause.ForcedAt
+	a.ForcedAt, a.Quota = g.pause.ForcedAt, g.pause.Quota
 	g.pause, g.probes, g.probing, g.asked = a, 0, false, false
 	g.probeAt = now.Add(cmp.Or(probeAfter[a.Errcode], firstProbe))
 	g.changes++
@@ -128,7 +136,7 @@ func (g *gate) open() {
 	if g.pause.Paused {
 		changes++
 	}
-	*g = gate{pause: store.Account{ForcedAt: g.pause.ForcedAt}, opens: g.opens + 1, changes: changes}
+	*g = gate{pause: store.Account{ForcedAt: g.pause.ForcedAt, Quota: g.pause.Quota}, opens: g.opens + 1, changes: changes}
 }
 
 // ask makes the next push a probe, whenever the next one would be due, or ends the wait for an access_token. False if
@@ -181,10 +189,9 @@ func pauseFor(scope wechat.Scope, errcode int, errmsg string, sent time.Time) st
 // from after midnight may tell of the quota of the day before. For the same reason a quota that is used up just after
 // midnight is asked for again every minute, lest a clock that is a few seconds ahead of upstream's costs a whole day.
 func rateEnds(errcode int, sent time.Time) time.Time {
-	day := sent.In(beijing)
-	midnight := time.Date(day.Year(), day.Month(), day.Day(), 0, 0, 0, 0, beijing)
-	if errcode == 45009 && day.Sub(midnight) >= newDay {
-		return midnight.AddDate(0, 0, 1).Add(limitSlack)
+	day := dayOf(sent)
+	if errcode == dayQuotaEnded && sent.Sub(day) >= newDay {
+		return dayEnd(day).Add(limitSlack)
 	}
 	return sent.Truncate(time.Minute).Add(time.Minute + limitSlack)
 }

@@ -155,7 +155,7 @@ func TestGuardStopsMassFailing(t *testing.T) {
 		if !kept.Paused || !kept.Guarded || kept.ByHand || kept.Reason != s.PauseReason {
 			t.Errorf("kept is %+v", kept)
 		}
-		if got := r.pusher.Held("SF"); got != store.WaitAccount {
+		if got := r.pusher.Held("SF", false); got != store.WaitAccount {
 			t.Errorf("pushes wait for %q", got)
 		}
 		attempted := 0

@@ -53,8 +53,9 @@ type AccountOptions struct {
 	DeliveryID  string
 	Hosts       []Host // The main one, then those tried while the breakers before them are open.
 	Credentials Credentials
-	Concurrency int     // Pushes in flight at once.
-	Rate        float64 // Pushes a second; 0 is no limit.
+	Quota       QuotaReader // Asks upstream for the day's quota; nil: calls are only counted.
+	Concurrency int         // Pushes in flight at once.
+	Rate        float64     // Pushes a second; 0 is no limit.
 }
 
 // Retry is the schedule of retries: the n-th waits a random part of Initial*Multiplier^n, at most Max ("full jitter").
@@ -90,6 +91,7 @@ type Options struct {
 	TokenRetries int // Answers of the waybill scope before a waybill is parked.
 	Breaker      BreakerOptions
 	Guard        GuardOptions         // Against mass failing; the zero value is none.
+	QuotaReserve float64              // Share (0 to 1) of the day's quota that is kept for all but transit scans; 0: none.
 	Errcodes     map[int]wechat.Scope // Overrides of wechat.ScopeOf.
 	Logger       *slog.Logger
 	Observer     Observer

@@ -25,7 +25,9 @@ func (a *account) restore(ctx context.Context) error {
 	a.restored = true
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.gate.restore(kept, time.Now())
+	now := time.Now()
+	a.gate.restore(kept, now)
+	a.quota.restore(&kept.Quota, now)
 	return nil
 }
 
@@ -89,14 +91,18 @@ func (a *account) pauseAfter(ctx context.Context, f *flight, p store.Account) er
 	return a.keep(ctx)
 }
 
-// resume ends any pause, and begins a new window of the guard, which is switched off for as long as letFail says.
+// resume ends any pause, lets transit scans go on that wait for the rest of the quota, and begins a new window of the
+// guard, which is switched off for as long as letFail says.
 func (a *account) resume(ctx context.Context, letFail time.Duration) error {
 	if err := a.restore(ctx); err != nil {
 		return err
 	}
 	a.mu.Lock()
 	a.guard.begin(time.Now(), letFail)
+	a.quota.waive()
+	a.noteQuota(false)
 	a.mu.Unlock()
+	a.askSoon() // It may have been raised, or cleared.
 	if letFail > 0 {
 		a.log.Warn("the guard against mass failing is off", "for", letFail)
 	}

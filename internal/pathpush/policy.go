@@ -12,6 +12,7 @@ type answer struct {
 	scope   wechat.Scope
 	attempt store.Attempt
 	kind    string // What went wrong, in a word or two, for the breaker's story.
+	sent    bool   // Upstream may have it, and count it.
 	// newToken says that the waybill has another Token by now than the one that was sent.
 	newToken bool
 	// refusals counts the refusals of access_tokens in a row, this one included.

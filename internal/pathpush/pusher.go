@@ -64,10 +64,11 @@ func (p *Pusher) Feed(changes []store.Change) {
 	}
 }
 
-// Held says what all pushes of an account wait for at the moment, for store.Query.
-func (p *Pusher) Held(deliveryID string) store.WaitingFor {
+// Held says what all pushes of an account wait for at the moment, or, with transitOnly, those of waybills of which only
+// transit scans are open, for store.Query.
+func (p *Pusher) Held(deliveryID string, transitOnly bool) store.WaitingFor {
 	if a := p.accounts[deliveryID]; a != nil {
-		return a.held()
+		return a.held(transitOnly)
 	}
 	return store.WaitNothing
 }
@@ -82,7 +83,8 @@ func (p *Pusher) Pause(ctx context.Context, deliveryID, reason string) error {
 }
 
 // Resume ends any pause of an account, by hand or not, also one for the day's quota or of the guard against mass failing
-// (Options.Guard), which counts anew from here. letFail switches that guard off for so long, so that what upstream refuses
+// (Options.Guard), which counts anew from here; and lets transit scans go on that wait for the rest of the quota
+// (Options.QuotaReserve), until it is no longer short. letFail switches that guard off for so long, so that what upstream refuses
 // fails; 0 leaves it on, and switches it on again. This is not kept: after a restart the guard is on.
 func (p *Pusher) Resume(ctx context.Context, deliveryID string, letFail time.Duration) error {
 	a := p.accounts[deliveryID]

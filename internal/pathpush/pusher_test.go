@@ -246,7 +246,7 @@ func TestBreaker(t *testing.T) {
 		if s.State != "open" || s.OpenedBy == "" || s.NextProbeAt.IsZero() {
 			t.Fatalf("the breaker is %+v", s)
 		}
-		if got := r.pusher.Held("SF"); got != store.WaitBreaker {
+		if got := r.pusher.Held("SF", false); got != store.WaitBreaker {
 			t.Errorf("pushes wait for %q", got)
 		}
 		opened := len(r.upstream.seen())
@@ -393,7 +393,7 @@ func TestNoAccessTokenHoldsTheAccountAndCostsNothing(t *testing.T) {
 			r.store.accept(waybill(w), 1, false)
 		}
 		time.Sleep(4 * time.Second)
-		if got := r.pusher.Held("SF"); got != store.WaitAccount {
+		if got := r.pusher.Held("SF", false); got != store.WaitAccount {
 			t.Errorf("pushes wait for %q", got)
 		}
 		r.creds.fail(nil)

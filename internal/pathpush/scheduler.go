@@ -56,6 +56,7 @@ type flight struct {
 	asked bool        // by an operator, of probe
 	bulk  bool        // Its lane was a bulk one.
 	opens uint64      // gate.opens when it began
+	at    time.Time   // When it began: its call counts for that day's quota.
 }
 
 // next takes the lane whose turn it is and the host to use. If nothing can go, it says when to ask again at the
@@ -63,6 +64,7 @@ type flight struct {
 func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, error) {
 	a.logBreakers(now)
 	a.endPause(ctx, now)
+	a.watchReserve(now)
 
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -70,7 +72,10 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 		return nil, time.Time{}, a.failed
 	}
 	dueAt := a.lanes.due(now)
-	a.skipStale()
+	if a.reserve.holds {
+		dueAt = earlier(dueAt, dayEnd(a.quota.day))
+	}
+	a.clearHeads()
 	if a.roomForBacklog(a.maxLoaded / 4) {
 		notify(a.wakeLoad)
 	}
@@ -110,7 +115,11 @@ func (a *account) depart(t turn, host *breaker, done func(error), probe bool, no
 	l := a.lanes.pop(t.class)
 	f := &flight{
 		lane: l, push: &l.pushes[0], token: l.token, host: host, done: done,
-		probe: probe, bulk: t.class == bulk, opens: a.gate.opens,
+		probe: probe, bulk: t.class == bulk, opens: a.gate.opens, at: now,
+	}
+	a.quota.count(now)
+	if a.quota.askDue(now) {
+		notify(a.wakeAsk)
 	}
 	if probe {
 		f.asked = a.gate.beginProbe()
@@ -136,15 +145,6 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
-}
-
-// skipStale has lanes read whose new end was left in the store, when it is their turn.
-func (a *account) skipStale() {
-	for i := range a.lanes.queues {
-		for q := &a.lanes.queues[i]; q.first != nil && q.first.stale; {
-			a.want(q.first)
-		}
-	}
 }
 
 // spareTokens is how many pushes the rate limit must have room for before a bulk replay may take one of them without a

@@ -313,7 +313,7 @@ func TestMainProbesWhileTheFallbackIsUsed(t *testing.T) {
 		if got := r.store.count(store.Delivered); got != 3200 {
 			t.Errorf("delivered %d of 3200", got)
 		}
-		if got := r.pusher.Held("SF"); got != store.WaitNothing {
+		if got := r.pusher.Held("SF", false); got != store.WaitNothing {
 			t.Errorf("pushes wait for %q although the fallback takes them", got)
 		}
 	})
@@ -445,7 +445,7 @@ func TestFeedOfUnknownAccounts(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
 		r.store.accept(state.Waybill{DeliveryID: "GONE", WaybillID: "1"}, 1, false)
 		time.Sleep(time.Second)
-		if n := len(r.upstream.seen()); n != 0 || r.pusher.Held("GONE") != store.WaitNothing {
+		if n := len(r.upstream.seen()); n != 0 || r.pusher.Held("GONE", false) != store.WaitNothing {
 			t.Errorf("%d requests", n)
 		}
 	})

@@ -124,7 +124,7 @@ func (w *engineWorld) act(ctx context.Context, i int) {
 }
 
 func (w *engineWorld) query() store.Query {
-	q := store.Query{Held: func(id string) store.WaitingFor {
+	q := store.Query{Held: func(id string, _ bool) store.WaitingFor {
 		if id == "YT" {
 			return store.WaitBreaker
 		}
@@ -239,7 +239,7 @@ func (e *engine) feed(changes []store.Change) {
 	}
 }
 
-func (e *engine) Held(string) store.WaitingFor { return store.WaitNothing }
+func (e *engine) Held(string, bool) store.WaitingFor { return store.WaitNothing }
 
 // Load counts five pushes for each waybill that may have some.
 func (e *engine) Load(account string) (l Load) {

@@ -353,7 +353,7 @@ func (s *fakeStore) ListReplays(_ context.Context, before uint64, _ int) (page s
 	return page, nil
 }
 
-func (s *fakeStore) Held(account string) store.WaitingFor {
+func (s *fakeStore) Held(account string, _ bool) store.WaitingFor {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.held[account]

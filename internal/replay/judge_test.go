@@ -90,7 +90,7 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-func nothing(string) store.WaitingFor { return store.WaitNothing }
+func nothing(string, bool) store.WaitingFor { return store.WaitNothing }
 
 // storyOf reads a story of TestJudge. The n-th push has number n, and ended in the n-th minute.
 func storyOf(t *testing.T, text string) store.Waybill {

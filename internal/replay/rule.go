@@ -11,9 +11,9 @@ type rule struct {
 	filter         store.Query // Only its conditions count.
 	upTo           uint64      // Only pushes with at most this number.
 	skipSuperseded bool
-	// configured tells whether an account is; held what all its pushes wait for at the moment.
+	// configured tells whether an account is; held what its pushes wait for at the moment (store.Query.Held).
 	configured func(deliveryID string) bool
-	held       func(deliveryID string) store.WaitingFor
+	held       func(deliveryID string, transitOnly bool) store.WaitingFor
 
 	// Of a replay that was started: what ended since, or was made pending by it, is not looked at again. Zero before.
 	id        uint64
@@ -56,7 +56,7 @@ func (r *rule) sent(v Verdict) bool {
 
 // matches tells whether a step of a waybill's story is a push that the filter finds. It means the same as the store's
 // own lists; a story does not know what all pushes of an account wait for, so held says that.
-func matches(q *store.Query, step *store.Step, held func(deliveryID string) store.WaitingFor) bool {
+func matches(q *store.Query, step *store.Step, held func(deliveryID string, transitOnly bool) store.WaitingFor) bool {
 	p, e := &step.Push, &step.Push.Event
 	switch {
 	case p.Status == store.NoPush,
@@ -83,12 +83,12 @@ func answered(p *store.Push, errcode int) bool {
 
 // waitingFor is what p waits for. What its waybill waits for comes before what its account does, and that before the
 // time of its next attempt.
-func waitingFor(p *store.Push, held func(deliveryID string) store.WaitingFor) store.WaitingFor {
+func waitingFor(p *store.Push, held func(deliveryID string, transitOnly bool) store.WaitingFor) store.WaitingFor {
 	if p.Status != store.Pending {
 		return store.WaitNothing
 	}
 	if p.WaitingFor == store.WaitNothing || p.WaitingFor == store.WaitRetry {
-		if w := held(p.Event.DeliveryID); w != store.WaitNothing {
+		if w := held(p.Event.DeliveryID, p.TransitOnly); w != store.WaitNothing {
 			return w
 		}
 	}

@@ -25,8 +25,9 @@ type Store interface {
 
 // Pusher tells how pushing goes. Its methods must not block.
 type Pusher interface {
-	// Held says what all pushes of an account wait for at the moment (see pathpush.Pusher.Held).
-	Held(deliveryID string) store.WaitingFor
+	// Held says what all pushes of an account wait for at the moment, or those of waybills of which only transit scans
+	// are open (see pathpush.Pusher.Held).
+	Held(deliveryID string, transitOnly bool) store.WaitingFor
 	// Load says how much room an account has for more.
 	Load(deliveryID string) Load
 }

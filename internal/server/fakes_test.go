@@ -356,7 +356,7 @@ type fakePusher struct {
 	probed  string
 }
 
-func (p *fakePusher) Held(string) store.WaitingFor { return store.WaitNothing }
+func (p *fakePusher) Held(string, bool) store.WaitingFor { return store.WaitNothing }
 func (p *fakePusher) Pause(_ context.Context, id, reason string) error {
 	p.paused[id] = reason
 	return p.err

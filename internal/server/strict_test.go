@@ -249,7 +249,7 @@ func TestPushesOfAnAccountThatIsGone(t *testing.T) {
 		}
 	}
 	wantStatus(t, r.do("GET", "/admin/v1/pushes", ""), http.StatusOK)
-	if r.store.query.Held("GONE") != store.WaitAccount || r.store.query.Held("SF") != store.WaitNothing {
+	if r.store.query.Held("GONE", false) != store.WaitAccount || r.store.query.Held("SF", false) != store.WaitNothing {
 		t.Error("a list would not find them by what they wait for")
 	}
 }

@@ -54,7 +54,7 @@ const (
 	WaitNothing WaitingFor = ""        // It is in flight, or next.
 	WaitRetry   WaitingFor = "retry"   // Its last attempt failed; NextAt says when it is tried again.
 	WaitBreaker WaitingFor = "breaker" // The account's breaker is open.
-	WaitAccount WaitingFor = "account" // The account is paused, or over its rate.
+	WaitAccount WaitingFor = "account" // The account is paused, over its rate, or keeps what remains of its quota.
 	WaitToken   WaitingFor = "token"   // The waybill has no Token yet.
 	WaitWaybill WaitingFor = "waybill" // An earlier push of the waybill is not through, or the waybill is parked.
 )
@@ -87,19 +87,22 @@ type Push struct {
 	ReceivedAt time.Time
 
 	Status     Status
-	WaitingFor WaitingFor    // Only while Pending, and only in answers of queries.
-	Waiting    Waiting       // More of the same.
-	Reason     string        // Of Failed and Discarded: one of the Reason constants, or an operator's words.
-	Tries      int           // Attempts that counted; what access_tokens and accounts cost is not among them.
-	Refusals   int           // Answers of the waybill scope since the Token last changed.
-	Used       time.Duration // How much of push.retry.max_age is used up.
-	NextAt     time.Time     // Not before; zero means at once.
-	DoneAt     time.Time     // When Status became final.
-	VerifiedAt time.Time     // When upstream was last seen to show it, since it was delivered; zero: not yet.
-	OpenedAt   time.Time     // When it became pending, the last time.
-	Replay     uint64        // The replay that made it pending the last time; 0: none did.
-	Bulk       bool          // That was one of many pushes: it goes behind live traffic.
-	Attempts   []Attempt     // The latest MaxAttempts, oldest first.
+	WaitingFor WaitingFor // Only while Pending, and only in answers of queries.
+	Waiting    Waiting    // More of the same.
+	// TransitOnly says that all that is open of the waybill are transit scans (200001). Only while Pending, and only in
+	// answers of queries.
+	TransitOnly bool
+	Reason      string        // Of Failed and Discarded: one of the Reason constants, or an operator's words.
+	Tries       int           // Attempts that counted; what access_tokens and accounts cost is not among them.
+	Refusals    int           // Answers of the waybill scope since the Token last changed.
+	Used        time.Duration // How much of push.retry.max_age is used up.
+	NextAt      time.Time     // Not before; zero means at once.
+	DoneAt      time.Time     // When Status became final.
+	VerifiedAt  time.Time     // When upstream was last seen to show it, since it was delivered; zero: not yet.
+	OpenedAt    time.Time     // When it became pending, the last time.
+	Replay      uint64        // The replay that made it pending the last time; 0: none did.
+	Bulk        bool          // That was one of many pushes: it goes behind live traffic.
+	Attempts    []Attempt     // The latest MaxAttempts, oldest first.
 }
 
 // MaxAttempts is how many attempts a push remembers.

@@ -122,6 +122,16 @@ type Account struct {
 	Until    time.Time   // When it ends by itself; zero: not.
 	Errcode  int         // What upstream answered; 0 if ByHand or Guarded.
 	ForcedAt []time.Time // When access_tokens were forced within the last day (20 a day are allowed).
+	Quota    Quota
+}
+
+// Quota is what an account has used of updatePath's quota on one day in Beijing.
+type Quota struct {
+	Day     time.Time // When that day began; zero: nothing was counted yet.
+	Used    int64     // Calls on that day, rather too many than too few.
+	Limit   int64     // Calls that upstream takes a day, as it said last; 0: it never did.
+	AskedAt time.Time // When it did.
+	Waived  bool      // An operator let transit scans go on that day, although what remains is short.
 }
 
 // Event is an event with its verdict as it stands now.
@@ -188,9 +198,10 @@ type Query struct {
 	After     uint64 `json:"-"` // Only rows with a larger seq.
 	Ascending bool   `json:"-"` // Oldest first. The next page's After is Page.Next then; else the next page's Before is.
 
-	// Held says what all of an account's pushes wait for at the moment (WaitBreaker, WaitAccount or nothing);
-	// the engine doesn't know that. nil: nothing.
-	Held func(deliveryID string) WaitingFor `json:"-"`
+	// Held says what all of an account's pushes wait for at the moment (WaitBreaker, WaitAccount or nothing), or, with
+	// transitOnly, those of a waybill whose open pushes all are transit scans; these wait for whatever keeps all. The
+	// engine doesn't know that. nil: nothing.
+	Held func(deliveryID string, transitOnly bool) WaitingFor `json:"-"`
 }
 
 // MaxLimit bounds Query.Limit.

@@ -30,7 +30,7 @@ const (
 )
 
 func listCases(begin, end time.Time) []listCase {
-	open := func(delivery string) store.WaitingFor {
+	open := func(delivery string, _ bool) store.WaitingFor {
 		if delivery == "YTO" {
 			return store.WaitBreaker
 		}

@@ -19,7 +19,8 @@ import (
 //	1  the beginning
 //	2  lists by the tables i and b, and no longer f
 //	3  orders, sealed Tokens, expunged events
-//	4  what customers are shown, traces of events, notices and how often events ended, what was verified
+//	4  what customers are shown, traces of events, notices and how often events ended, what was verified, what accounts
+//	   used of quotas
 const format = 4
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose

@@ -131,11 +131,11 @@ func (f *search) planWaiting(p *plan) (ok bool) {
 	case store.WaitRetry:
 		p.add(isOpen(setRetry))
 		p.add(notOpen(setNoToken))
-		if held := f.heldAccounts(store.WaitBreaker, store.WaitAccount); len(held) > 0 {
+		if held := f.heldAccounts(false, store.WaitBreaker, store.WaitAccount); len(held) > 0 {
 			p.add(noneOf(held...))
 		}
 	case store.WaitBreaker, store.WaitAccount:
-		held := f.heldAccounts(w)
+		held := f.heldAccounts(true, w)
 		if len(held) == 0 {
 			return false
 		}
@@ -148,14 +148,15 @@ func (f *search) planWaiting(p *plan) (ok bool) {
 	return true
 }
 
-// heldAccounts are the accounts with pending pushes that all wait for one of some things.
-func (f *search) heldAccounts(why ...store.WaitingFor) (terms []term) {
+// heldAccounts are the accounts with pending pushes that all wait for one of some things; with transitOnly, also those
+// in which it may be only those of waybills that have nothing but transit scans open.
+func (f *search) heldAccounts(transitOnly bool, why ...store.WaitingFor) (terms []term) {
 	if f.query.Held == nil {
 		return nil
 	}
 	for delivery, pending := range f.s.pendingByAccount() {
 		for _, w := range why {
-			if pending > 0 && f.query.Held(delivery) == w {
+			if pending > 0 && f.query.Held(delivery, transitOnly) == w {
 				terms = append(terms, term{termAccount, delivery})
 			}
 		}

@@ -104,7 +104,28 @@ func encodeAccount(b []byte, a *store.Account) []byte {
 	for _, t := range a.ForcedAt {
 		b = putTime(b, t)
 	}
-	return b
+	if a.Quota == (store.Quota{}) {
+		return b
+	}
+	return encodeQuota(b, &a.Quota)
+}
+
+// encodeQuota appends the end of a row of x. Rows from before format 4 have none.
+func encodeQuota(b []byte, q *store.Quota) []byte {
+	var flags byte
+	if q.Waived {
+		flags |= 1
+	}
+	b = append(b, flags)
+	b = putTime(b, q.Day)
+	b = binary.AppendVarint(b, q.Used)
+	b = binary.AppendVarint(b, q.Limit)
+	return putTime(b, q.AskedAt)
+}
+
+func (r *reader) quota() store.Quota {
+	flags := r.byte()
+	return store.Quota{Waived: flags&1 != 0, Day: r.time(), Used: r.int(), Limit: r.int(), AskedAt: r.time()}
 }
 
 func decodeAccount(value []byte) (store.Account, error) {
@@ -122,6 +143,9 @@ func decodeAccount(value []byte) (store.Account, error) {
 	}
 	for i := range a.ForcedAt {
 		a.ForcedAt[i] = r.time()
+	}
+	if len(r.b) > 0 {
+		a.Quota = r.quota()
 	}
 	return a, r.end()
 }

@@ -97,6 +97,14 @@ func TestRecordsOfFormat3(t *testing.T) {
 	if got := encodeEvent(nil, &rec, encodeBody(nil, &rec.event)); !bytes.Equal(got, row) {
 		t.Errorf("event: %q is written as %q", row, got)
 	}
+	const account = "\x01\x01\x01x\x02\x00\x00\x01\x02"
+	kept, err := decodeAccount([]byte(account))
+	if err != nil || !kept.Paused || kept.Reason != "x" || len(kept.ForcedAt) != 1 || kept.Quota != (store.Quota{}) {
+		t.Errorf("account: %+v, %v", kept, err)
+	}
+	if got := encodeAccount(nil, &kept); string(got) != account {
+		t.Errorf("account: %q is written as %q", account, got)
+	}
 	for _, c := range []struct {
 		name, row string
 		ends      int
@@ -179,6 +187,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeOrder(nil, &orderRecord{Order: store.Order{WaybillID: "1", ResultCode: -1, ReceivedAt: time.Unix(1, 0)}, number: 7}))
 	f.Add(encodeShown(nil, &shownRecord{store.Shown{Version: 3, ReceivedAt: time.Unix(1, 0), Actions: []store.ShownAction{{Time: 1, Type: 300001, Msg: "x"}}}, 5}))
 	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
+	f.Add(encodeAccount(nil, &store.Account{Quota: store.Quota{Day: time.UnixMilli(1), Used: 1, Limit: 2, Waived: true}}))
 	f.Add(encodeBlock(nil, &block{flagFrozen, 1, store.Hold{Since: time.UnixMilli(1), By: "ops", Reason: "customs"}}))
 	f.Add([]byte{1, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f})
 	f.Fuzz(func(t *testing.T, b []byte) {

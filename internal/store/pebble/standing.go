@@ -15,7 +15,7 @@ import (
 type standings struct {
 	db    cdb.Reader
 	now   time.Time
-	held  func(deliveryID string) store.WaitingFor // May be nil.
+	held  func(deliveryID string, transitOnly bool) store.WaitingFor // May be nil.
 	known map[state.Waybill]standing
 }
 
@@ -24,12 +24,13 @@ type standing struct {
 	token bool
 	block *block     // Parked or frozen; nil while neither.
 	open  []openPush // In the order in which they are sent.
+	main  bool       // One of them is no transit scan.
 }
 
 // openPush is a push that is pending.
 type openPush struct{ seq, ord uint64 }
 
-func newStandings(db cdb.Reader, now time.Time, held func(string) store.WaitingFor) *standings {
+func newStandings(db cdb.Reader, now time.Time, held func(string, bool) store.WaitingFor) *standings {
 	return &standings{db: db, now: now, held: held, known: map[state.Waybill]standing{}}
 }
 
@@ -46,6 +47,7 @@ func (s *standings) push(r *row) (store.Push, error) {
 	}
 	at, err := s.of(p.Event.Waybill())
 	p.WaitingFor, p.Waiting = s.waiting(&p, &r.push, at)
+	p.TransitOnly = !at.main
 	return p, err
 }
 
@@ -61,7 +63,7 @@ func (s *standings) waiting(p *store.Push, rec *pushRecord, at standing) (store.
 		return store.WaitWaybill, store.Waiting{Since: p.OpenedAt, Behind: behind}
 	}
 	if s.held != nil {
-		if w := s.held(p.Event.DeliveryID); w != store.WaitNothing {
+		if w := s.held(p.Event.DeliveryID, !at.main); w != store.WaitNothing {
 			return w, store.Waiting{}
 		}
 	}
@@ -129,6 +131,7 @@ func readStanding(db cdb.Reader, w state.Waybill) (at standing, err error) {
 		}
 		if rec.status == store.Pending {
 			at.open = append(at.open, openPush{t[i].Seq, t[i].Ord})
+			at.main = at.main || t[i].Type != state.Transit
 		}
 	}
 	slices.SortFunc(at.open, func(a, b openPush) int { return cmp.Compare(a.ord, b.ord) })

@@ -110,8 +110,9 @@ func accounts(f *fixture) {
 	want := store.Account{
 		Paused: true, ByHand: true, Reason: "出口 IP 不在白名单: 40164", Since: now, Until: now.Add(time.Hour), Errcode: -40164,
 		ForcedAt: []time.Time{now.Add(-time.Hour), now},
+		Quota:    store.Quota{Day: now.Add(-8 * time.Hour), Used: 999_001, Limit: 1_000_000, AskedAt: now, Waived: true},
 	}
-	guarded := store.Account{Paused: true, Guarded: true, Reason: "upstream refused 1000", Since: now}
+	guarded := store.Account{Paused: true, Guarded: true, Reason: "upstream refused 1000", Since: now, Quota: store.Quota{Day: now, Used: 1}}
 	if err := f.store.PutAccount(f.Context(), account+"3", guarded); err != nil {
 		f.Fatalf("PutAccount: %v", err)
 	}
@@ -142,7 +143,12 @@ func sameAccount(a, b store.Account) bool {
 			return false
 		}
 	}
-	return a.Paused == b.Paused && a.ByHand == b.ByHand && a.Reason == b.Reason && a.Errcode == b.Errcode
+	return a.Paused == b.Paused && a.ByHand == b.ByHand && a.Reason == b.Reason && a.Errcode == b.Errcode &&
+		sameQuota(a.Quota, b.Quota)
+}
+
+func sameQuota(a, b store.Quota) bool {
+	return a.Day.Equal(b.Day) && a.AskedAt.Equal(b.AskedAt) && a.Used == b.Used && a.Limit == b.Limit && a.Waived == b.Waived
 }
 
 func closed(f *fixture) {

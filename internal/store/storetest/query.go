@@ -142,7 +142,7 @@ func queryWaiting(f *fixture) {
 	f.expect("waybill", f.pushes(store.Query{WaitingFor: store.WaitWaybill}), line[1], pn[1])
 	f.expect("retry", f.pushes(store.Query{WaitingFor: store.WaitRetry}), rn[0])
 	f.expect("breaker", f.pushes(store.Query{WaitingFor: store.WaitBreaker}))
-	held := func(delivery string) store.WaitingFor {
+	held := func(delivery string, _ bool) store.WaitingFor {
 		if delivery == account {
 			return store.WaitBreaker
 		}

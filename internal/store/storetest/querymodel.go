@@ -126,7 +126,7 @@ func waits(p *store.Push, q *store.Query) store.WaitingFor {
 	if p.WaitingFor == store.WaitToken || p.WaitingFor == store.WaitWaybill || q.Held == nil {
 		return p.WaitingFor
 	}
-	if w := q.Held(p.Event.DeliveryID); w != store.WaitNothing {
+	if w := q.Held(p.Event.DeliveryID, p.TransitOnly); w != store.WaitNothing {
 		return w
 	}
 	return p.WaitingFor
@@ -140,13 +140,19 @@ func (m *model) query(t *rapid.T) store.Query {
 	for range rapid.IntRange(0, 3).Draw(t, "conditions") {
 		rapid.SampledFrom(conditions).Draw(t, "condition")(m, t, &q)
 	}
-	held := map[string]store.WaitingFor{}
+	held, kept := map[string]store.WaitingFor{}, map[string]bool{}
 	for _, delivery := range []string{account, "YTO"} {
 		waiting := []store.WaitingFor{store.WaitNothing, store.WaitNothing, store.WaitBreaker, store.WaitAccount}
 		held[delivery] = rapid.SampledFrom(waiting).Draw(t, "held "+delivery)
+		kept[delivery] = rapid.Bool().Draw(t, "quota kept "+delivery)
 	}
 	if rapid.Bool().Draw(t, "held") {
-		q.Held = func(delivery string) store.WaitingFor { return held[delivery] }
+		q.Held = func(delivery string, transitOnly bool) store.WaitingFor {
+			if held[delivery] == store.WaitNothing && transitOnly && kept[delivery] {
+				return store.WaitAccount
+			}
+			return held[delivery]
+		}
 	}
 	return q
 }

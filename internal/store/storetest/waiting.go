@@ -15,6 +15,7 @@ var waitingTests = map[string]func(*fixture){
 	"for a waybill that is frozen":  waitsFrozen,
 	"for one that is both":          waitsBoth,
 	"for its account":               waitsForAccount,
+	"for its account's quota":       waitsForQuota,
 	"for nothing":                   waitsForNothing,
 	"since it became pending again": waitsSinceReplay,
 	"what is first":                 waitsForFirst,
@@ -178,7 +179,7 @@ func waitsForAccount(f *fixture) {
 	begin := f.clock.Now()
 	f.again(w, n[0], time.Minute)
 	for _, kind := range []store.WaitingFor{store.WaitBreaker, store.WaitAccount} {
-		q := store.Query{Limit: 10, Held: func(delivery string) store.WaitingFor {
+		q := store.Query{Limit: 10, Held: func(delivery string, _ bool) store.WaitingFor {
 			if delivery != account {
 				f.Errorf("asked for account %q", delivery)
 			}
@@ -196,6 +197,46 @@ func waitsForAccount(f *fixture) {
 		f.expect(string(kind), f.pushes(q), n[0])
 	}
 	f.discard(bare)
+}
+
+// waitsForQuota: an account that keeps what remains of its quota holds waybills that have nothing but transit scans open.
+func waitsForQuota(f *fixture) {
+	w, n := f.ready("1", 2) // A pickup, and a transit scan behind it.
+	v, m := f.ready("2", 3)
+	f.deliver(v, m[0])
+	kept := func(_ string, transitOnly bool) store.WaitingFor {
+		if transitOnly {
+			return store.WaitAccount
+		}
+		return store.WaitNothing
+	}
+	check := func(transitOnly map[uint64]bool, waiting ...uint64) {
+		f.Helper()
+		page, err := f.store.Pushes(f.Context(), store.Query{Status: store.Pending, Limit: 100, Held: kept})
+		if err != nil || len(page.Items) != len(transitOnly) {
+			f.Errorf("Pushes: %d, %v, want %d", len(page.Items), err, len(transitOnly))
+		}
+		for _, p := range page.Items {
+			if p.TransitOnly != transitOnly[p.Seq] || f.push(p.Seq).TransitOnly != transitOnly[p.Seq] {
+				f.Errorf("push %d says that nothing but transit scans is open: %v", p.Seq, p.TransitOnly)
+			}
+		}
+		f.expect("for the account", f.pushes(store.Query{WaitingFor: store.WaitAccount, Held: kept}), waiting...)
+	}
+	check(map[uint64]bool{n[0]: false, n[1]: false, m[1]: true, m[2]: true}, m[1])
+	f.expect("behind", f.pushes(store.Query{WaitingFor: store.WaitWaybill, Held: kept}), n[1], m[2])
+
+	// Its next attempt may wait, too: what keeps all comes first.
+	f.again(v, m[1], time.Minute)
+	check(map[uint64]bool{n[0]: false, n[1]: false, m[1]: true, m[2]: true}, m[1])
+	f.expect("for a retry", f.pushes(store.Query{WaitingFor: store.WaitRetry, Held: kept}))
+	f.again(w, n[0], time.Minute)
+	f.expect("for a retry", f.pushes(store.Query{WaitingFor: store.WaitRetry, Held: kept}), n[0])
+
+	// A main scan behind them lets them go, and the last main scan that ends leaves the others waiting.
+	signed := f.one(f.scan("2", state.DeliveryBegun, 900), state.Accepted)
+	f.deliver(w, n[0])
+	check(map[uint64]bool{n[1]: true, m[1]: false, m[2]: false, signed.Seq: false}, n[1])
 }
 
 func waitsForNothing(f *fixture) {
