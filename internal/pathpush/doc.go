@@ -18,5 +18,8 @@
 // Three things stop an account's pushes: an operator, answers that speak of the account, and the guard against mass
 // failing (guard.go). A breaker that is open, or a pause that answers asked for, can be tried at once (probe.go).
 //
+// The calls of each day in Beijing are counted (quota.go), and upstream is asked how it counts them (quotaask.go). When
+// what remains of the day's quota is short, transit scans wait, and the others go on (reserve.go).
+//
 // What an answer means is decided in one place (policy.go), by what the answer speaks of (wechat.Scope).
 package pathpush

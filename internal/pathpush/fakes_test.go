@@ -54,13 +54,20 @@ func waybill(i int) state.Waybill {
 	return state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprintf("W%d", i)}
 }
 
-// accept makes n pushes of w, as a commit would, and feeds them unless silent.
+// accept makes n pushes of transit scans of w, as a commit would, and feeds them unless silent.
 func (s *fakeStore) accept(w state.Waybill, n int, silent bool) {
+	s.scan(w, silent, slices.Repeat([]state.ActionType{state.Transit}, n)...)
+}
+
+// scan makes a push of each type of w, as a commit would, and feeds them unless silent.
+func (s *fakeStore) scan(w state.Waybill, silent bool, types ...state.ActionType) {
 	s.mu.Lock()
 	whole := len(s.open(w)) == 0
 	var added []store.Push
-	for range n {
-		added = append(added, *s.keep(w, store.Pending))
+	for _, typ := range types {
+		p := s.keep(w, store.Pending)
+		p.Event.Type = typ
+		added = append(added, *p)
 	}
 	s.tell(silent, store.Change{Waybill: w, Added: added, Whole: whole, Token: s.tokens[w]})
 }
@@ -202,6 +209,13 @@ func (s *fakeStore) open(w state.Waybill) []store.Push {
 	}
 	slices.SortFunc(open, func(a, b store.Push) int { return cmp.Compare(a.Ord, b.Ord) })
 	return open
+}
+
+// written is how often an account was written.
+func (s *fakeStore) written() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.puts
 }
 
 // breaks sets broken.
@@ -484,12 +498,69 @@ func (c *fakeCreds) Run(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// fakeQuota is upstream's own count of a fakeUpstream's calls. The zero value, with the upstream, takes any number.
+type fakeQuota struct {
+	up *fakeUpstream
+
+	mu     sync.Mutex
+	limit  int64
+	others int64 // Calls that somebody else made today.
+	err    error
+	takes  time.Duration // how long an answer takes
+	asked  []time.Time
+}
+
+func (q *fakeQuota) GetQuota(ctx context.Context, cgiPath string) (wechat.Quota, error) {
+	q.mu.Lock()
+	q.asked = append(q.asked, time.Now())
+	takes := q.takes
+	q.mu.Unlock()
+	time.Sleep(takes)
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if cgiPath != "/cgi-bin/express/delivery/path/update" {
+		return wechat.Quota{}, fmt.Errorf("asked for the quota of %s", cgiPath)
+	}
+	if q.err != nil {
+		return wechat.Quota{}, q.err
+	}
+	used := q.others
+	for _, c := range q.up.seen() {
+		if dayOf(c.at).Equal(dayOf(time.Now())) {
+			used++
+		}
+	}
+	return wechat.Quota{Day: wechat.DayQuota{DailyLimit: q.limit, Used: used, Remain: max(0, q.limit-used)}}, ctx.Err()
+}
+
+// takesDaily sets how many calls are taken a day.
+func (q *fakeQuota) takesDaily(limit int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.limit = limit
+}
+
+// fails sets what it fails for; nil: nothing.
+func (q *fakeQuota) fails(err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.err = err
+}
+
+// times is how often it was asked.
+func (q *fakeQuota) times() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.asked)
+}
+
 // rig is a pusher with all its fakes, running in a synctest bubble.
 type rig struct {
 	store    *fakeStore
 	upstream *fakeUpstream
 	fallback *fakeUpstream
 	creds    *fakeCreds
+	quota    *fakeQuota // Not asked unless the options have it.
 	pusher   *Pusher
 	options  Options
 	stop     context.CancelFunc
@@ -501,6 +572,7 @@ func bubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig)
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		r := &rig{store: newFakeStore(t), upstream: newFakeUpstream(t), fallback: newFakeUpstream(t), creds: &fakeCreds{}}
+		r.quota = &fakeQuota{up: r.upstream, limit: 1_000_000}
 		o := Options{
 			Store: r.store,
 			Accounts: []AccountOptions{{
@@ -510,6 +582,9 @@ func bubble(t *testing.T, change func(*Options), test func(t *testing.T, r *rig)
 		}
 		if change != nil {
 			change(&o)
+		}
+		if o.QuotaReserve > 0 {
+			o.Accounts[0].Quota = r.quota
 		}
 		for i := range o.Accounts[0].Hosts[1:] {
 			o.Accounts[0].Hosts[i+1].Upstream = r.fallback

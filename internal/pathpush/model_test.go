@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/wechat"
 )
@@ -27,13 +28,18 @@ type world struct {
 
 const worldWaybills = 6
 
+var worldTypes = []state.ActionType{state.Transit, state.Transit, state.Transit, state.DeliveryBegun}
+
 func (w *world) waybill() int { return rapid.IntRange(0, worldWaybills-1).Draw(w.t, "waybill") }
 
 // actions are what rapid picks from.
 func (w *world) actions(t *testing.T) map[string]func(*rapid.T) {
 	return map[string]func(*rapid.T){
-		"accept": func(rt *rapid.T) { w.store.accept(waybill(w.waybill()), rapid.IntRange(1, 4).Draw(rt, "n"), false) },
-		"hold":   func(rt *rapid.T) { w.holdAndRelease() },
+		"accept": func(rt *rapid.T) {
+			w.store.scan(waybill(w.waybill()), false, rapid.SliceOfN(rapid.SampledFrom(worldTypes), 1, 4).Draw(rt, "types")...)
+		},
+		"limit": func(rt *rapid.T) { w.quota.takesDaily(rapid.Int64Range(1, 500).Draw(rt, "limit")) },
+		"hold":  func(rt *rapid.T) { w.holdAndRelease() },
 		"token": func(rt *rapid.T) {
 			w.store.putToken(waybill(w.waybill()), rapid.StringMatching("[a-z]{3}").Draw(rt, "token"))
 		},
@@ -129,7 +135,11 @@ func (w *world) sending(c call) {
 	if p.Status == store.Discarded && p.DoneAt.Equal(now) {
 		return // It was on its way when that happened.
 	}
-	for _, before := range w.store.open(p.Event.Waybill()) {
+	open := w.store.open(p.Event.Waybill())
+	if transitOnly(open) && w.keeps(now) && !w.lately(p.Event.Waybill(), now) {
+		w.t.Errorf("push %d was sent although it waits for the rest of the quota", seq)
+	}
+	for _, before := range open {
 		if before.Seq == seq {
 			return
 		}
@@ -138,6 +148,19 @@ func (w *world) sending(c call) {
 		}
 	}
 	w.t.Errorf("push %d was sent although it is %s", seq, p.Status)
+}
+
+// keeps tells whether transit scans wait, and did so before now. A probe takes what there is.
+func (w *world) keeps(now time.Time) bool {
+	a := w.pusher.order[0]
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.reserve.holds && a.reserve.since.Before(now) && !a.gate.pause.Paused
+}
+
+// lately tells whether a push of a waybill ended at this very moment: it may have been a main scan.
+func (w *world) lately(of state.Waybill, now time.Time) bool {
+	return slices.ContainsFunc(w.store.byKey[of], func(p *store.Push) bool { return p.DoneAt.Equal(now) })
 }
 
 // answer is upstream's on a bad day.
@@ -171,6 +194,7 @@ func (w *world) heal(t *testing.T) {
 	for n := range worldWaybills {
 		w.freeze(n, false)
 	}
+	w.quota.takesDaily(1_000_000)
 	if err := w.pusher.Resume(t.Context(), "SF", 0); err != nil {
 		w.t.Fatal(err)
 	}
@@ -285,8 +309,9 @@ func TestWorld(t *testing.T) {
 		room := rapid.IntRange(4, 40).Draw(rt, "room")
 		seed, takes := rapid.Uint64().Draw(rt, "seed"), rapid.IntRange(0, 40).Draw(rt, "ms to read a lane")
 		calm, guarded := rapid.Bool().Draw(rt, "calm"), rapid.Bool().Draw(rt, "guarded")
+		reserve := rapid.SampledFrom([]float64{0, 0.2, 0.9}).Draw(rt, "reserve")
 		bubble(t, func(o *Options) {
-			o.MaxLoaded = room
+			o.MaxLoaded, o.QuotaReserve = room, reserve
 			o.Store.(*fakeStore).laneTakes = time.Duration(takes) * time.Millisecond
 			o.Accounts[0].Concurrency = 3
 			o.Retry = Retry{Initial: 10 * time.Millisecond, Max: 20 * time.Second, Multiplier: 2, MaxAge: time.Minute}

@@ -84,7 +84,7 @@ func (p *Pusher) Pause(ctx context.Context, deliveryID, reason string) error {
 
 // Resume ends any pause of an account, by hand or not, also one for the day's quota or of the guard against mass failing
 // (Options.Guard), which counts anew from here; and lets transit scans go on that wait for the rest of the quota
-// (Options.QuotaReserve), until it is no longer short. letFail switches that guard off for so long, so that what upstream refuses
+// (Options.QuotaReserve), until the day ends or there is much of it again. letFail switches that guard off for so long, so that what upstream refuses
 // fails; 0 leaves it on, and switches it on again. This is not kept: after a restart the guard is on.
 func (p *Pusher) Resume(ctx context.Context, deliveryID string, letFail time.Duration) error {
 	a := p.accounts[deliveryID]

@@ -14,7 +14,7 @@ type quota struct {
 	day    time.Time // When the day that is counted began.
 	used   int64
 	limit  int64 // Calls a day, as upstream said last; 0: it never did.
-	waived bool  // An operator let transit scans go on although the rest is short; ends when it isn't any more.
+	waived bool  // An operator let transit scans go on although the rest is short.
 	meter  meter
 
 	sent      int64     // Calls since the start, to tell what was sent since upstream was asked.
@@ -22,13 +22,14 @@ type quota struct {
 	askError  string    // Why it did not, when it was asked after that.
 	askAt     time.Time // Not asked before.
 	askSoon   bool      // Asked at once: it refused a call, or an operator resumed the account.
-	sentAsked int64     // sent when it was last asked: idle accounts don't ask.
+	askFails  int       // How often in a row it did not answer.
+	sentAsked int64     // The calls that its last answer has: while there are no others, there is nothing to ask.
 	usedKept  int64     // used when it was last made durable.
 }
 
 const (
 	askEvery = 10 * time.Minute
-	// askAgain is when it is asked again if it did not answer.
+	// askAgain is when it is asked again if it did not answer; twice as late each time, up to askEvery.
 	askAgain = time.Minute
 	// askAfterMidnight is how long after midnight it is asked at the earliest: a clock behind ours would still tell of
 	// yesterday's quota.
@@ -107,11 +108,14 @@ func (q *quota) short() bool {
 // holds tells whether transit scans wait.
 func (q *quota) holds() bool { return q.short() && !q.waived }
 
-// waive lets transit scans go on until the rest isn't short any more.
-func (q *quota) waive() { q.waived = q.short() }
+// waive lets transit scans go on, if they wait, until the day ends or settle finds that there is enough again.
+func (q *quota) waive() { q.waived = q.waived || q.short() }
 
-// settle ends a waiver that has become needless, so that it holds nothing open when the rest gets short anew.
-func (q *quota) settle() { q.waived = q.waived && q.short() }
+// settle ends a waiver when upstream gave back half of what isn't kept, or takes that much more: when the rest gets
+// short anew, that is another matter. Less than that may be calls that were counted and had not arrived.
+func (q *quota) settle() {
+	q.waived = q.waived && 2*float64(q.remaining()) < (1+q.reserve)*float64(q.limit)
+}
 
 // askDue tells whether upstream should be asked now what is used.
 func (q *quota) askDue(now time.Time) bool {
@@ -121,20 +125,21 @@ func (q *quota) askDue(now time.Time) bool {
 // asking notes that upstream is asked now. What it answers may leave out what was sent after mark, and up to inFlight
 // calls that are under way.
 func (q *quota) asking(inFlight int, now time.Time) (mark int64) {
-	q.askSoon, q.askAt, q.sentAsked = false, now.Add(askEvery), q.sent
+	q.askSoon, q.askAt = false, now.Add(askEvery)
 	return q.sent - int64(inFlight)
 }
 
 // answered takes in upstream's own count, of limit calls a day, as asked for at mark.
 func (q *quota) answered(used, limit, mark int64, now time.Time) {
 	q.used, q.limit = max(0, used+q.sent-mark), limit
-	q.askedAt, q.askError = now, ""
+	q.askedAt, q.askError, q.askFails, q.sentAsked = now, "", 0, mark
 	q.settle()
 }
 
 // unanswered notes why upstream did not say.
 func (q *quota) unanswered(why string, now time.Time) {
-	q.askError, q.askAt = why, now.Add(askAgain)
+	q.askError, q.askAt = why, now.Add(min(askEvery, askAgain<<min(q.askFails, 8)))
+	q.askFails++
 }
 
 // endsAt is when the quota ends if calls go on at the present rate; now if it is used up; zero if it lasts the day, or

@@ -31,7 +31,7 @@ func (a *account) askQuotas(ctx context.Context) error {
 				failing = ""
 			} else if err.Error() != failing {
 				failing = err.Error()
-				a.log.Warn("upstream does not say how much of the day's quota is used; asking again every minute", "err", err)
+				a.log.Warn("upstream does not say how much of the day's quota is used; asking again", "err", err)
 			}
 		}
 		select {

@@ -131,7 +131,7 @@ type Quota struct {
 	Used    int64     // Calls on that day, rather too many than too few.
 	Limit   int64     // Calls that upstream takes a day, as it said last; 0: it never did.
 	AskedAt time.Time // When it did.
-	Waived  bool      // An operator let transit scans go on that day, although what remains is short.
+	Waived  bool      // An operator let transit scans go on, although what remains is short.
 }
 
 // Event is an event with its verdict as it stands now.
