@@ -231,12 +231,9 @@ func TestCheckRefuses(t *testing.T) {
 			}},
 		{name: "unknown_waybills of another kind", yaml: "push:\n  unknown_waybills: drop\n",
 			want: []string{`c.yaml:2: push.unknown_waybills: must be wait or discard, not "drop"`}},
-		{name: "quota_reserve", yaml: "push:\n  quota_reserve: 0.2\n",
-			want: []string{"c.yaml:2: push.quota_reserve: not available in this version; remove it"}},
 		{name: "quota_reserve above all", yaml: "push:\n  quota_reserve: 1.5\n",
 			want: []string{
 				"c.yaml:2: push.quota_reserve: must be 0 to 1, not 1.5",
-				"c.yaml:2: push.quota_reserve: not available in this version; remove it",
 			}},
 		{name: "errcodes", yaml: "push:\n  errcodes:\n    0: event\n    40199: ignore\n    4019: event\n    930507: rate\n    45035: account\n",
 			want: []string{

@@ -407,8 +407,8 @@ var keys = map[string]about{
 		choices: []string{UnknownWait, UnknownDiscard},
 	},
 	"push.quota_reserve": {
-		en:    "Share (0 to 1) of the day's quota kept for pickup, delivery, signature and exception.",
-		zh:    "为揽收、派送、签收、异常保留的当日配额比例（0 至 1）。",
+		en:    "Share (0 to 1) of the day's quota of updatePath kept for pickup, delivery, signature and exception: when no more than that remains, transit scans (200001) wait. 0: none is kept.",
+		zh:    "为揽收、派送、签收、异常保留的 updatePath 当日配额比例（0 至 1）：剩余不超过该比例时，运输轨迹（200001）等待。0 表示不保留。",
 		limit: between(0, 1),
 	},
 	"push.errcodes": {

@@ -14,7 +14,6 @@ var unavailable = []struct {
 	value   string                   // What used finds, for the reference.
 }{
 	{pattern: "store.url", used: isPostgres, value: "postgres://"},
-	{pattern: "push.quota_reserve"},
 }
 
 func isPostgres(v reflect.Value) bool {

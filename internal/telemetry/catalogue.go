@@ -159,6 +159,21 @@ var (
 		en: "1 while the account is paused because too many of its pushes would fail for good (push.guard), else 0: worth an alarm.",
 		zh: "因过多推送将永久失败（push.guard）而暂停账户时为 1，否则为 0；宜设告警。",
 	}
+	quotaUsed = metric{
+		name: "carrier_quota_used", kind: gauge, labels: []string{"delivery_id"},
+		en: "Calls of updatePath today in Beijing: WeChat's own count when it was last asked, and what was sent since.",
+		zh: "北京时间当日 updatePath 的调用数：最近一次查询微信所得的用量，加上此后发送的次数。",
+	}
+	quotaLimit = metric{
+		name: "carrier_quota_limit", kind: gauge, labels: []string{"delivery_id"},
+		en: "Calls of updatePath that WeChat takes a day; absent while it has not said so.",
+		zh: "微信允许的 updatePath 每日调用数；尚未查到时不输出。",
+	}
+	quotaEnds = metric{
+		name: "carrier_quota_ends_timestamp_seconds", kind: gauge, labels: []string{"delivery_id"},
+		en: "When the day's quota ends at the rate of the last 15 minutes, Unix time, and now if it is used up; absent while it lasts the day. Worth an alarm.",
+		zh: "按最近 15 分钟的速率，当日配额用尽的时间（Unix 时间）；已用尽则为当前时间；足够当日使用时不输出。宜设告警。",
+	}
 	inFlight = metric{
 		name: "carrier_pushes_in_flight", kind: gauge, labels: []string{"delivery_id"},
 		en: "Requests to upstream under way.",
@@ -198,8 +213,8 @@ var (
 		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
 	}
 	sampled = []*metric{
-		&pushes, &oldestPending, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &accountPaused, &guardTripped, &inFlight, &storeCommits,
-		&storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
+		&pushes, &oldestPending, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &accountPaused, &guardTripped,
+		&quotaUsed, &quotaLimit, &quotaEnds, &inFlight, &storeCommits, &storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
 	}
 )
 

@@ -104,6 +104,7 @@ func busy() *Metrics {
 				{
 					DeliveryID: "SF", Breaker: map[string]string{"a.example": "half_open", "b.example": "closed"},
 					Paused: true, GuardTripped: true, InFlight: 7, TokenExpiresAt: time.Unix(1_700_000_000, 500_000_000),
+					QuotaUsed: 900, QuotaLimit: 1000, QuotaEndsAt: time.Unix(1_700_000_100, 0),
 				},
 				{DeliveryID: "YTO"},
 			}

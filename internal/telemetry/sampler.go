@@ -26,6 +26,9 @@ type AccountSnapshot struct {
 	GuardTripped   bool // Paused by the guard against mass failing.
 	InFlight       int
 	TokenExpiresAt time.Time // Zero: there is no access_token.
+
+	QuotaUsed, QuotaLimit int64     // Calls of updatePath today in Beijing; a limit of 0 is not known.
+	QuotaEndsAt           time.Time // Zero: it lasts the day, or that is not known.
 }
 
 var breakerStates = []string{"closed", "open", "half_open"}
@@ -108,6 +111,17 @@ func (s scrape) account(a AccountSnapshot) {
 	s.put(&inFlight, float64(a.InFlight), a.DeliveryID)
 	if !a.TokenExpiresAt.IsZero() {
 		s.put(&tokenExpires, float64(a.TokenExpiresAt.UnixMilli())/1000, a.DeliveryID)
+	}
+	s.quota(a)
+}
+
+func (s scrape) quota(a AccountSnapshot) {
+	s.put(&quotaUsed, float64(a.QuotaUsed), a.DeliveryID)
+	if a.QuotaLimit != 0 {
+		s.put(&quotaLimit, float64(a.QuotaLimit), a.DeliveryID)
+	}
+	if !a.QuotaEndsAt.IsZero() {
+		s.put(&quotaEnds, float64(a.QuotaEndsAt.UnixMilli())/1000, a.DeliveryID)
 	}
 }
 
