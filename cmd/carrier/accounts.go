@@ -11,6 +11,7 @@ import (
 
 type accountsCommand struct {
 	List   accountsList   `cmd:"" help:"List the accounts and how they are. 列出账户"`
+	Show   accountsShow   `cmd:"" help:"Show how an account is, and how long its quota lasts. 查看账户"`
 	Pause  accountsPause  `cmd:"" help:"Stop an account's pushes. 暂停账户的推送"`
 	Resume accountsResume `cmd:"" help:"Let an account's pushes go on. 恢复账户的推送"`
 	Probe  accountsProbe  `cmd:"" help:"Let one push go out now, although the breaker is open or the account paused. 立即试探"`
@@ -35,6 +36,7 @@ func (s *screen) accounts(accounts []adminclient.Account) error {
 		column{head: s.say("PENDING", "待推送"), right: true}, column{head: s.say("OLDEST", "最久等待"), right: true},
 		column{head: s.say("DELIVERED", "已送达"), right: true}, column{head: s.say("FAILED", "失败"), right: true},
 		column{head: s.say("DISCARDED", "已作废"), right: true, below: true}, column{head: s.say("IN FLIGHT", "在途"), right: true, below: true},
+		column{head: s.say("QUOTA LEFT", "剩余配额"), right: true, below: true},
 		column{head: s.say("ACCESS_TOKEN UNTIL", "ACCESS_TOKEN 有效至"), below: true},
 	)
 	for i := range accounts {
@@ -45,7 +47,7 @@ func (s *screen) accounts(accounts []adminclient.Account) error {
 		}
 		t.add(a.DeliveryID, s.accountState(a), s.word(breakerWords, a.Breaker.State), count(a.Counts, "pending"), oldest,
 			count(a.Counts, "delivered"), count(a.Counts, "failed"), count(a.Counts, "discarded"), strconv.Itoa(a.InFlight),
-			cell(s.time(a.AccessTokenExpiresAt)))
+			quotaLeft(&a.Quota), cell(s.time(a.AccessTokenExpiresAt)))
 	}
 	if err := t.flush(); err != nil {
 		return err
@@ -56,6 +58,26 @@ func (s *screen) accounts(accounts []adminclient.Account) error {
 		}
 	}
 	return nil
+}
+
+type accountsShow struct {
+	asking
+	Account string `arg:"" name:"delivery-id" help:"The account's delivery_id."`
+}
+
+func (c *accountsShow) Run(ctx context.Context, w *world) error {
+	return c.with(ctx, w, func(s *session) error {
+		a, err := s.Account(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		return show(s, a, func(a *adminclient.Account) error {
+			if err := s.accounts([]adminclient.Account{*a}); err != nil || s.quotaTrouble(&a.Quota) != "" {
+				return err // That said it all.
+			}
+			return s.line(s.join(a.DeliveryID, s.quota(&a.Quota)))
+		})
+	})
 }
 
 func (s *screen) accountState(a *adminclient.Account) string {
@@ -93,7 +115,7 @@ func (s *screen) accountTroubles(a *adminclient.Account) error {
 	if until := s.time(a.Guard.LetFailUntil); until != "" {
 		troubles = append(troubles, s.sayf("pushes may fail for good until %s, whatever the guard finds", "至 %s 允许推送永久失败", until))
 	}
-	troubles = append(troubles, s.breakerTrouble(&a.Breaker), s.breakerTrouble(a.Fallback))
+	troubles = append(troubles, s.breakerTrouble(&a.Breaker), s.breakerTrouble(a.Fallback), s.quotaTrouble(&a.Quota))
 	for _, text := range troubles {
 		if text == "" {
 			continue

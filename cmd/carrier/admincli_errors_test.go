@@ -71,6 +71,7 @@ func TestAdminMistakes(t *testing.T) {
 		{"let fail for less than nothing", nil, "accounts resume SF --let-fail-for=-1m", 2, []string{"--let-fail-for"}},
 		{"no waybill", nil, "waybill show SF/", 2, []string{"names no waybill"}},
 		{"no account", nil, "waybill show /1", 2, []string{"names no waybill"}},
+		{"an account that is not there", nil, "accounts show ZTO", 1, []string{`no account "ZTO"`}},
 		{"several accounts", nil, "waybill show 123", 2, []string{"SF, YTO", "SF/123"}},
 		{"Token file: missing", nil, "waybill token SF/1 --new-token-file missing", 2, []string{"--new-token-file", "missing"}},
 		{"Token file: empty", nil, "waybill token SF/1 --new-token-file " + two + ".empty", 2, []string{"no Token in it"}},

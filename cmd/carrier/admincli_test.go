@@ -22,7 +22,7 @@ func TestAdminTranscript(t *testing.T) {
 	for _, args := range []string{
 		"pushes list", "pushes show 7", "pushes show 8", "pushes discard 7 --reason x", "events list", "events accept 9 --reason seen",
 		"waybill show 1234567890", "waybill freeze SF/1234567890",
-		"waybill expunge 1234567890 --because asked --yes", "waybill upstream 1234567890", "waybill heal 1234567890 --dry-run", "accounts list", "accounts probe SF", "replays list", "replays show 12", "audit",
+		"waybill expunge 1234567890 --because asked --yes", "waybill upstream 1234567890", "waybill heal 1234567890 --dry-run", "accounts list", "accounts show SF", "accounts probe SF", "replays list", "replays show 12", "audit",
 		"dead-letters", "stats", "pushes replay --status failed --dry-run", "pushes replay --status failed --dry-run --rate 20",
 	} {
 		for _, lang := range []string{"C", zhLang} {
@@ -56,7 +56,9 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 		breaker  = `{"host":"api.weixin.qq.com","state":"open","since":"2018-07-31T16:00:00Z","opened_by":"20 of 20: -1 system busy\u001b[2J","next_probe_at":"2018-07-31T16:00:30Z"}`
 		account  = `{"delivery_id":"SF","breaker":` + breaker + `,"fallback_breaker":null,"paused":true,"pause_reason":"a test","pause_since":"2018-07-31T16:00:00Z","paused_until":null,` +
 			`"next_probe_at":null,"access_token_expires_at":"2018-07-31T18:00:00Z","counts":{"pending":12,"delivered":1000,"failed":3,"discarded":0},"oldest_pending_seconds":754.2,` +
-			`"waiting":12,"in_flight":0,"concurrency_now":64,"guard":{"tripped":true,"failed":30,"ended":50,"since":"2018-07-31T16:00:10Z","let_fail_until":null}}`
+			`"waiting":12,"in_flight":0,"concurrency_now":64,"guard":{"tripped":true,"failed":30,"ended":50,"since":"2018-07-31T16:00:10Z","let_fail_until":null},` +
+			`"quota":{"day":"2018-08-01","used":950108,"limit":1000000,"remaining":49892,"rate_per_minute":119.6,"ends_at":"2018-08-01T09:40:00Z","asked_at":"2018-07-31T16:00:00Z","ask_error":"",` +
+			`"reserved":50000,"transit_held_since":"2018-07-31T16:00:20Z","transit_held_until":"2018-08-01T16:00:00Z"}}`
 		plan = `{"dry_run":true,"matched":12,"evaluated":12,"complete":true,"totals":{"send":7,"waits_behind":2,"waits_for_token":1,"already_delivered":2,"new_verdict":1},"calls":10,"minutes":0.2,"sample":[` +
 			`{"seq":7,"delivery_id":"SF","waybill_id":"1234567890","action_type":300002,"action_time":1533052800,"status":"failed","errcode":-1,"reason":"retries_ended","verdict":"send","behind":0,"would":"send","text":{"en":"","zh":""}},` +
 			`{"seq":8,"delivery_id":"SF","waybill_id":"1234567890","action_type":300003,"action_time":1533052900,"status":"failed","errcode":-1,"reason":"retries_ended","verdict":"waits_behind","behind":7,"would":"waits_behind 7",` +

@@ -27,6 +27,7 @@ type AccountItem struct {
 	InFlight       int       `json:"in_flight"`
 	ConcurrencyNow int       `json:"concurrency_now"` // Less than configured while it recovers.
 	Guard          GuardItem `json:"guard"`
+	Quota          QuotaItem `json:"quota"`
 }
 
 // BreakerItem tells how a host's breaker is.
@@ -65,6 +66,7 @@ func accountItem(s *pathpush.Snapshot, stats *store.Stats, now time.Time) Accoun
 			Since: instant(s.Guard.Since), LetFailUntil: instant(s.Guard.LetFailUntil),
 		},
 	}
+	item.Quota = quotaItem(&s.Quota)
 	item.Waiting = item.Counts[store.Pending]
 	if s.Paused {
 		item.PauseSince = instant(s.PausedSince)

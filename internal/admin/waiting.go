@@ -117,6 +117,9 @@ func (w *WaitItem) account(deliveryID string, s *pathpush.Snapshot) {
 		w.Text = textf("The account %[1]s is not configured any more. Add it under accounts again, or discard the push.",
 			"账户 %[1]s 已不在配置中。请重新添加到 accounts，或作废该推送。", deliveryID)
 		return
+	case !s.Paused && !s.Quota.HeldSince.IsZero():
+		w.quota(s)
+		return
 	case !s.Paused:
 		w.Text = textf("The account %[1]s is held for a moment (rate or access_token); it goes on by itself.",
 			"账户 %[1]s 暂时受限（速率或 access_token），会自动继续。", deliveryID)

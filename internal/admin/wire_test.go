@@ -97,7 +97,8 @@ func TestMembers(t *testing.T) {
 		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason replay " +
 			"status verified_at waiting waiting_for"},
 		{"account", account, "access_token_expires_at breaker concurrency_now counts delivery_id fallback_breaker guard " +
-			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since paused paused_until waiting"},
+			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since paused paused_until quota waiting"},
+		{"quota", account.Quota, "ask_error asked_at day ends_at limit rate_per_minute remaining reserved transit_held_since transit_held_until used"},
 		{"breaker", account.Breaker, "host next_probe_at opened_by since state"},
 	}
 	for _, tt := range tests {

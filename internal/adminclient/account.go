@@ -2,6 +2,8 @@ package adminclient
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"net/url"
 	"time"
 )
@@ -23,6 +25,7 @@ type Account struct {
 	InFlight             int              `json:"in_flight"`
 	ConcurrencyNow       int              `json:"concurrency_now"`
 	Guard                Guard            `json:"guard"`
+	Quota                Quota            `json:"quota"`
 }
 
 // Breaker tells how a host's breaker is.
@@ -43,13 +46,48 @@ type Guard struct {
 	LetFailUntil *time.Time `json:"let_fail_until"` // Until then pushes may fail all the same.
 }
 
+// Quota tells how much of the day's quota of updatePath is used, and how long it will last.
+type Quota struct {
+	Day              string     `json:"day"` // In Beijing; empty from a service that does not count.
+	Used             int64      `json:"used"`
+	Limit            *int64     `json:"limit"` // nil while WeChat has not said so, and then Remaining too.
+	Remaining        *int64     `json:"remaining"`
+	RatePerMinute    float64    `json:"rate_per_minute"`
+	EndsAt           *time.Time `json:"ends_at"` // At this rate; nil if it lasts the day, or if that is not known.
+	AskedAt          *time.Time `json:"asked_at"`
+	AskError         string     `json:"ask_error"`          // Why WeChat did not say, since AskedAt.
+	Reserved         int64      `json:"reserved"`           // Calls that push.quota_reserve keeps.
+	TransitHeldSince *time.Time `json:"transit_held_since"` // Transit scans wait, as no more remains than that.
+	TransitHeldUntil *time.Time `json:"transit_held_until"`
+}
+
+const accountsPath = "/admin/v1/accounts"
+
 func accountPath(delivery, verb string) string {
-	return "/admin/v1/accounts/" + url.PathEscape(delivery) + "/" + verb
+	return accountsPath + "/" + url.PathEscape(delivery) + "/" + verb
 }
 
 // Accounts lists the accounts.
 func (c *Client) Accounts(ctx context.Context) (Answer[Items[Account]], error) {
-	return get[Items[Account]](ctx, c, "/admin/v1/accounts")
+	return get[Items[Account]](ctx, c, accountsPath)
+}
+
+// Account tells how one is, out of the list of them.
+func (c *Client) Account(ctx context.Context, delivery string) (Answer[Account], error) {
+	all, err := get[Items[json.RawMessage]](ctx, c, accountsPath)
+	if err != nil {
+		return Answer[Account]{}, err
+	}
+	for _, raw := range all.Value.Items {
+		a := Answer[Account]{Raw: raw}
+		if err := json.Unmarshal(raw, &a.Value); err != nil {
+			return Answer[Account]{}, &Unreadable{URL: c.base + accountsPath, Err: err}
+		}
+		if a.Value.DeliveryID == delivery {
+			return a, nil
+		}
+	}
+	return Answer[Account]{}, fmt.Errorf("there is no account %q; the list of accounts shows their delivery_ids", delivery)
 }
 
 // Items is a list that comes in one piece.
