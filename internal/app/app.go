@@ -287,6 +287,9 @@ func (a *App) ready() (degraded []string, err error) {
 			degraded = append(degraded, fmt.Sprintf("account %s: the breaker of %s is open since %s (%s)",
 				s.DeliveryID, s.Breakers[0].Host, s.Breakers[0].Since.UTC().Format(time.RFC3339), s.Breakers[0].OpenedBy))
 		}
+		if trouble := quotaTrouble(&s, a.cfg.Push.QuotaReserve); trouble != "" && !s.Paused {
+			degraded = append(degraded, trouble)
+		}
 	}
 	if a.bus != nil {
 		degraded = append(degraded, a.bus.Degraded()...)

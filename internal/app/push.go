@@ -27,8 +27,9 @@ func (a *App) newPusher(ctx context.Context, version string) error {
 			Interval: time.Duration(p.Breaker.Interval), OpenFor: time.Duration(p.Breaker.OpenFor),
 			HalfOpen: p.Breaker.HalfOpen,
 		},
-		Guard:  pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
-		Logger: a.log.With("part", "push"), Observer: observer{a.metrics},
+		Guard:        pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
+		QuotaReserve: p.QuotaReserve,
+		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics},
 	}
 	for code, scope := range p.Errcodes {
 		o.Errcodes[code] = wechat.Scope(scope)
@@ -74,6 +75,7 @@ func (a *App) newAccount(ctx context.Context, c *config.Account, version string)
 	})
 	a.onStop(credentials.Close)
 	account.Credentials = credentials
+	account.Quota = wechat.NewCaller(credentials, clients...)
 	return account, nil
 }
 
@@ -112,6 +114,7 @@ func (a *App) accountSnapshots() []telemetry.AccountSnapshot {
 		out[i] = telemetry.AccountSnapshot{
 			DeliveryID: s.DeliveryID, Paused: s.Paused, InFlight: s.InFlight, TokenExpiresAt: s.AccessTokenExpiresAt,
 			GuardTripped: s.Guard.Tripped, Breaker: map[string]string{},
+			QuotaUsed: s.Quota.Used, QuotaLimit: s.Quota.Limit, QuotaEndsAt: s.Quota.EndsAt,
 		}
 		for _, b := range s.Breakers {
 			out[i].Breaker[b.Host] = b.State

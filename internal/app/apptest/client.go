@@ -401,6 +401,16 @@ type AccountState struct {
 	OldestPendingSeconds float64          `json:"oldest_pending_seconds"`
 	InFlight             int              `json:"in_flight"`
 	ConcurrencyNow       int              `json:"concurrency_now"`
+	Quota                struct {
+		Used             int64      `json:"used"`
+		Limit            *int64     `json:"limit"`
+		Remaining        *int64     `json:"remaining"`
+		EndsAt           *time.Time `json:"ends_at"`
+		AskedAt          *time.Time `json:"asked_at"`
+		Reserved         int64      `json:"reserved"`
+		TransitHeldSince *time.Time `json:"transit_held_since"`
+		TransitHeldUntil *time.Time `json:"transit_held_until"`
+	} `json:"quota"`
 }
 
 // Call makes a request as the operator that must be answered with a status, and reads the answer into out, if that is
