@@ -42,6 +42,8 @@ func gossip(w http.ResponseWriter, r *http.Request) {
 		answer(-1)
 	case strings.HasSuffix(r.URL.Path, "token"):
 		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": canaryAccessToken, "expires_in": 7200})
+	case strings.HasSuffix(r.URL.Path, "/openapi/quota/get"):
+		answer(48001)
 	case push.WaybillID == "EVENT":
 		answer(47001)
 	case push.WaybillID == "TOKEN":
@@ -111,7 +113,7 @@ func TestCanaries(t *testing.T) {
 				return false
 			}
 		}
-		return true
+		return s.Account(t, "SF").Quota.AskError != ""
 	}
 	apptest.Eventually(t, soon, tried, func() string { return fmt.Sprintf("every push is tried: %+v", s.Pushes(t, "")) })
 

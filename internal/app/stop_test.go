@@ -28,6 +28,10 @@ func newSlowUpstream(t *testing.T) *slowUpstream {
 	u := &slowUpstream{entered: make(chan struct{}, 100), answer: make(chan struct{})}
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
+		if !strings.HasSuffix(r.URL.Path, "/path/update") {
+			_, _ = io.WriteString(w, `{"errcode":48001,"errmsg":"api unauthorized"}`) // It only takes pushes.
+			return
+		}
 		u.entered <- struct{}{}
 		<-u.answer
 		_, _ = io.WriteString(w, `{"errcode":0,"errmsg":"ok"}`)

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Raw is a bare HTTP/1.1 loop that answers success to everything: an access_token to the token calls, errcode 0 to
-// the rest. It checks nothing and keeps nothing but a count, so that a measurement of a client is not one of its
+// Raw is a bare HTTP/1.1 loop that answers success to everything: an access_token to the token calls, a quota that
+// nobody can use up to quota/get, errcode 0 to the rest, which are pushes. It checks nothing and keeps nothing but a count, so that a measurement of a client is not one of its
 // upstream. It is for loopback: without TLS, limits on connections, or timeouts for slow clients.
 type Raw struct {
 	// Watch is given the body of each push as it arrives, before the latency; it must not keep it, and is called by
@@ -34,7 +34,7 @@ func NewRaw(latency time.Duration) *Raw {
 	return &Raw{latency: latency, conns: map[net.Conn]struct{}{}}
 }
 
-// Pushes counts the requests answered, but for those to the token calls.
+// Pushes counts the requests answered, but for those to the token calls and to quota/get.
 func (r *Raw) Pushes() uint64 { return r.pushes.Load() }
 
 // Serve answers connections of ln until ctx ends; then it closes ln and all connections, waits for them, and
@@ -89,6 +89,7 @@ func (r *Raw) closeAll() {
 
 var (
 	rawOK    = rawAnswer(string(okBody))
+	rawQuota = rawAnswer(`{"errcode":0,"errmsg":"ok","quota":{"daily_limit":1000000000000,"used":0,"remain":1000000000000}}`)
 	rawToken = rawAnswer(`{"access_token":"97_raw-0000000000000000000000000000000000000000","expires_in":7200}`)
 )
 
@@ -104,8 +105,8 @@ func (r *Raw) serve(ctx context.Context, conn net.Conn) error {
 		if err != nil {
 			return err
 		}
-		answer := rawToken
-		if !req.token {
+		answer := req.aside
+		if answer == nil {
 			answer = rawOK
 			if err := sleep(ctx, r.latency); err != nil {
 				return err
@@ -134,8 +135,8 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // rawRequest is all that Raw wants to know of a request.
 type rawRequest struct {
-	token bool // It asks for an access_token.
-	last  bool // The client closes after it.
+	aside []byte // The answer of a call that is no push; nil: it is one.
+	last  bool   // The client closes after it.
 }
 
 var errRaw = errors.New("a request that the raw sandbox does not read: bodies need a Content-Length, lines at most 8 KiB")
@@ -147,7 +148,12 @@ func readRaw(in *bufio.Reader, watch func([]byte)) (req rawRequest, err error) {
 		return req, err
 	}
 	method, rest, _ := bytes.Cut(line, []byte(" "))
-	req.token = bytes.HasPrefix(rest, []byte("/cgi-bin/token")) || bytes.HasPrefix(rest, []byte("/cgi-bin/stable_token"))
+	switch {
+	case bytes.HasPrefix(rest, []byte("/cgi-bin/token")), bytes.HasPrefix(rest, []byte("/cgi-bin/stable_token")):
+		req.aside = rawToken
+	case bytes.HasPrefix(rest, []byte("/cgi-bin/openapi/quota/get")):
+		req.aside = rawQuota
+	}
 	length := 0
 	if len(method) == 0 || !bytes.HasSuffix(rest, []byte(" HTTP/1.1")) {
 		return req, errRaw
@@ -157,7 +163,7 @@ func readRaw(in *bufio.Reader, watch func([]byte)) (req rawRequest, err error) {
 			return req, err
 		}
 		if len(line) == 0 {
-			if watch != nil && !req.token {
+			if watch != nil && req.aside == nil {
 				body, err := in.Peek(length)
 				if err != nil {
 					return req, err // It ended early, or is larger than the buffer.

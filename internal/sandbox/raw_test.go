@@ -73,8 +73,18 @@ func TestRaw(t *testing.T) {
 			t.Errorf("%s: %+v, %v", path, got, err)
 		}
 	}
+	resp, err := client.Post("http://"+addr+"/cgi-bin/openapi/quota/get", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var q quotaAnswer
+	err = json.NewDecoder(resp.Body).Decode(&q)
+	resp.Body.Close()
+	if err != nil || q.Errcode != 0 || q.Quota.DailyLimit == 0 || q.Quota.Remain != q.Quota.DailyLimit {
+		t.Errorf("the quota is %+v, %v", q, err)
+	}
 	if got := raw.Pushes(); got != 200 {
-		t.Errorf("Pushes() = %d after token calls, want 200", got)
+		t.Errorf("Pushes() = %d after other calls, want 200", got)
 	}
 }
 

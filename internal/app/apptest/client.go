@@ -407,6 +407,7 @@ type AccountState struct {
 		Remaining        *int64     `json:"remaining"`
 		EndsAt           *time.Time `json:"ends_at"`
 		AskedAt          *time.Time `json:"asked_at"`
+		AskError         string     `json:"ask_error"`
 		Reserved         int64      `json:"reserved"`
 		TransitHeldSince *time.Time `json:"transit_held_since"`
 		TransitHeldUntil *time.Time `json:"transit_held_until"`
