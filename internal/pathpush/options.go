@@ -125,6 +125,9 @@ func (o *Options) complete() error {
 	if o.Store == nil {
 		return errors.New("pathpush: a store is needed")
 	}
+	if o.QuotaReserve < 0 || o.QuotaReserve > 1 {
+		return fmt.Errorf("pathpush: a share of %v of the quota can't be kept; it must be 0 to 1", o.QuotaReserve)
+	}
 	for i := range o.Accounts {
 		a := &o.Accounts[i]
 		a.Concurrency = cmp.Or(a.Concurrency, 64)

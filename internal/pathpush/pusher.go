@@ -83,9 +83,10 @@ func (p *Pusher) Pause(ctx context.Context, deliveryID, reason string) error {
 }
 
 // Resume ends any pause of an account, by hand or not, also one for the day's quota or of the guard against mass failing
-// (Options.Guard), which counts anew from here; and lets transit scans go on that wait for the rest of the quota
-// (Options.QuotaReserve), until the day ends or there is much of it again. letFail switches that guard off for so long, so that what upstream refuses
-// fails; 0 leaves it on, and switches it on again. This is not kept: after a restart the guard is on.
+// (Options.Guard), which counts anew from here. Transit scans that wait for the rest of the quota (Options.QuotaReserve)
+// go on until the day ends; or until upstream gave back, or takes more by, half of what isn't kept. letFail switches the
+// guard off for so long, so that what upstream refuses fails; 0 leaves it on, and switches it on again. That is not kept:
+// after a restart the guard is on.
 func (p *Pusher) Resume(ctx context.Context, deliveryID string, letFail time.Duration) error {
 	a := p.accounts[deliveryID]
 	if a == nil {
