@@ -132,7 +132,7 @@ func (m *model) resend(t *rapid.T) {
 	}
 	r := &modelReplay{
 		id: uint64(len(m.replays) + 1), status: store.ReplayRunning, createdAt: m.clock.Now(), upTo: got.UpTo,
-		legs: []store.Leg{{DeliveryID: account, Cursor: got.UpTo, Done: true}},
+		legs: []store.Leg{{DeliveryID: w.DeliveryID, Cursor: got.UpTo, Done: true}},
 	}
 	r.counts.requeued, r.counts.skipped = int64(len(due)), int64(len(seqs)-len(due))
 	m.replays = append(m.replays, r)
