@@ -97,7 +97,7 @@ func checkHeld(t *testing.T, s *service, up *apptest.Upstream, limit int64) []ap
 	a, pushes := s.Account(t, "SF"), up.Stats().Pushes
 	q := a.Quota
 	if a.Paused || *q.Limit != limit || *q.Remaining > q.Reserved || q.AskedAt == nil || q.TransitHeldUntil == nil ||
-		q.TransitHeldUntil.Sub(time.Now()) > 24*time.Hour || q.TransitHeldUntil.UTC().Format(time.TimeOnly) != "16:00:00" {
+		time.Until(*q.TransitHeldUntil) > 24*time.Hour || q.TransitHeldUntil.UTC().Format(time.TimeOnly) != "16:00:00" {
 		t.Errorf("the account is %+v", a)
 	}
 	if int64(pushes) > q.Used {
