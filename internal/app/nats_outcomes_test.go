@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,6 +98,9 @@ func TestNATSOutcomes(t *testing.T) {
 var outcomeMembers = []string{"action_time", "action_type", "attempts", "delivery_id", "ended_at", "errcode", "errmsg", "event_id", "reason",
 	"received_at", "seq", "source", "status", "waybill_id"}
 
+// sourceOfSF names a store and its account: numbers are unique only within a store.
+var sourceOfSF = regexp.MustCompile(`^/carrier/[0-9A-Za-z-]{16,}/accounts/SF$`)
+
 func (w *wantOutcome) check(t *testing.T, r *natsRig, o *outcome) {
 	t.Helper()
 	name := w.status + " " + w.id
@@ -108,12 +112,15 @@ func (w *wantOutcome) check(t *testing.T, r *natsRig, o *outcome) {
 		kind = "carrier.event.rejected"
 	}
 	for header, want := range map[string]string{
-		nats.MsgIdHdr: w.id, "ce-id": w.id, "ce-specversion": "1.0", "ce-type": kind, "ce-source": "/carrier/accounts/SF", "content-type": "application/json",
+		nats.MsgIdHdr: w.id, "ce-id": w.id, "ce-specversion": "1.0", "ce-type": kind, "content-type": "application/json",
 		"traceparent": "",
 	} {
 		if got := o.header(header); got != want {
 			t.Errorf("%s: %s is %q, want %q", name, header, got, want)
 		}
+	}
+	if source := o.header("ce-source"); !sourceOfSF.MatchString(source) {
+		t.Errorf("%s: ce-source is %q, want /carrier/STORE/accounts/SF", name, source)
 	}
 	if subject := o.header("ce-subject"); strings.ContainsFunc(subject, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' }) {
 		t.Errorf("%s: ce-subject %q is not percent-encoded", name, subject)
