@@ -124,13 +124,9 @@ func (s *screen) upstreamRow(t *table, l *adminclient.ComparedLine) {
 }
 
 func (s *screen) upstreamFacts(u *adminclient.Comparison) error {
-	stage := s.in(u.StageName)
-	if stage == "" {
-		stage = s.stage(u.Stage)
-	}
 	var f facts
 	f.add(s.say("waybill", "运单"), waybillName(u.DeliveryID, u.WaybillID))
-	f.add(s.say("stage", "阶段"), stage)
+	f.add(s.say("stage", "阶段"), s.stageName(u.StageName, u.Stage))
 	f.add(s.say("asked", "查询"), s.sayf("%s as %s", "%s，商家 %s", s.time(&u.AskedAt), u.Merchant))
 	if o := u.Order; o != nil {
 		f.add(s.say("order", "订单"), s.join(o.OrderID, s.orderState(o)))

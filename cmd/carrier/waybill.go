@@ -145,13 +145,9 @@ func (s *screen) stepRow(t *table, step *adminclient.Step) {
 }
 
 func (s *screen) waybillFacts(w *adminclient.Waybill) error {
-	stage := s.in(w.StageName)
-	if stage == "" {
-		stage = s.stage(w.Stage)
-	}
 	var f facts
 	f.add(s.say("waybill", "运单"), waybillName(w.DeliveryID, w.WaybillID))
-	f.add(s.say("stage", "阶段"), stage)
+	f.add(s.say("stage", "阶段"), s.stageName(w.StageName, w.Stage))
 	f.add("Token", s.tokenState(w))
 	if w.Frozen {
 		f.add(s.say("frozen", "已冻结"), s.join(s.sayf("since %s by %s", "自 %s，操作人 %s", cell(s.time(w.FrozenSince)), cell(w.FrozenBy)), w.FrozenReason))

@@ -156,6 +156,14 @@ func (s *screen) stage(word string) string {
 	return stage.Name(s.zh)
 }
 
+// stageName is a stage as the service calls it, or else its meaning.
+func (s *screen) stageName(name adminclient.Text, word string) string {
+	if text := s.in(name); text != "" {
+		return text
+	}
+	return s.stage(word)
+}
+
 // verdict is what became of an event, with what is special about it.
 func (s *screen) verdict(d *adminclient.Decision) string {
 	words := []string{s.word(verdictWords, d.Verdict)}
