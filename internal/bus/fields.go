@@ -78,36 +78,16 @@ var streamFields = []field[jetstream.StreamConfig]{
 		set:  func(found, want *jetstream.StreamConfig) { found.NoAck = want.NoAck },
 		how:  "publishers hear nothing, so they can't know that a message was kept; outcomes stop at the first one",
 	},
-	{
-		name: "max_age",
-		show: func(c *jetstream.StreamConfig) string { return limit(int64(c.MaxAge), c.MaxAge) },
-		set:  func(found, want *jetstream.StreamConfig) { found.MaxAge = want.MaxAge },
-		how:  "older messages are dropped, whether they were taken or not",
-	},
-	{
-		name: "max_msgs",
-		show: func(c *jetstream.StreamConfig) string { return limit(c.MaxMsgs, c.MaxMsgs) },
-		set:  func(found, want *jetstream.StreamConfig) { found.MaxMsgs = want.MaxMsgs },
-		how:  "more messages than that are dropped or refused, by its discard policy",
-	},
-	{
-		name: "max_bytes",
-		show: func(c *jetstream.StreamConfig) string { return limit(c.MaxBytes, c.MaxBytes) },
-		set:  func(found, want *jetstream.StreamConfig) { found.MaxBytes = want.MaxBytes },
-		how:  "more than that is dropped or refused, by its discard policy",
-	},
-	{
-		name: "max_msgs_per_subject",
-		show: func(c *jetstream.StreamConfig) string { return limit(c.MaxMsgsPerSubject, c.MaxMsgsPerSubject) },
-		set:  func(found, want *jetstream.StreamConfig) { found.MaxMsgsPerSubject = want.MaxMsgsPerSubject },
-		how:  "more messages of one source or status than that are dropped or refused, by its discard policy",
-	},
-	{
-		name: "max_msg_size",
-		show: func(c *jetstream.StreamConfig) string { return limit(int64(c.MaxMsgSize), c.MaxMsgSize) },
-		set:  func(found, want *jetstream.StreamConfig) { found.MaxMsgSize = want.MaxMsgSize },
-		how:  "larger messages are refused",
-	},
+	limited("max_age", func(c *jetstream.StreamConfig) *time.Duration { return &c.MaxAge },
+		"older messages are dropped, whether they were taken or not"),
+	limited("max_msgs", func(c *jetstream.StreamConfig) *int64 { return &c.MaxMsgs },
+		"more messages than that are dropped or refused, by its discard policy"),
+	limited("max_bytes", func(c *jetstream.StreamConfig) *int64 { return &c.MaxBytes },
+		"more than that is dropped or refused, by its discard policy"),
+	limited("max_msgs_per_subject", func(c *jetstream.StreamConfig) *int64 { return &c.MaxMsgsPerSubject },
+		"more messages of one source or status than that are dropped or refused, by its discard policy"),
+	limited("max_msg_size", func(c *jetstream.StreamConfig) *int32 { return &c.MaxMsgSize },
+		"larger messages are refused"),
 	{
 		name: "duplicate_window",
 		show: func(c *jetstream.StreamConfig) string { return c.Duplicates.String() },
@@ -175,40 +155,16 @@ var consumerFields = []field[jetstream.ConsumerConfig]{
 		set:  func(found, _ *jetstream.ConsumerConfig) { found.BackOff = nil },
 		how:  "it overrides ack_wait",
 	},
-	{
-		name: "max_deliver",
-		show: func(c *jetstream.ConsumerConfig) string { return limit(int64(c.MaxDeliver), c.MaxDeliver) },
-		set:  func(found, want *jetstream.ConsumerConfig) { found.MaxDeliver = want.MaxDeliver },
-		how:  "an event that was given back so often, in an outage of the store, stays in the stream and is never taken",
-	},
-	{
-		name: "max_ack_pending",
-		show: func(c *jetstream.ConsumerConfig) string { return limit(int64(c.MaxAckPending), c.MaxAckPending) },
-		set:  func(found, want *jetstream.ConsumerConfig) { found.MaxAckPending = want.MaxAckPending },
-		how:  "how many events all nodes together may hold unanswered",
-	},
-	{
-		name: "max_batch",
-		show: func(c *jetstream.ConsumerConfig) string { return limit(int64(c.MaxRequestBatch), c.MaxRequestBatch) },
-		set:  func(found, want *jetstream.ConsumerConfig) { found.MaxRequestBatch = want.MaxRequestBatch },
-		how:  "carrier fetches no more at a time",
-	},
-	{
-		name: "max_expires",
-		show: func(c *jetstream.ConsumerConfig) string {
-			return limit(int64(c.MaxRequestExpires), c.MaxRequestExpires)
-		},
-		set: func(found, want *jetstream.ConsumerConfig) { found.MaxRequestExpires = want.MaxRequestExpires },
-		how: "carrier asks the more often",
-	},
-	{
-		name: "max_bytes",
-		show: func(c *jetstream.ConsumerConfig) string {
-			return limit(int64(c.MaxRequestMaxBytes), c.MaxRequestMaxBytes)
-		},
-		set: func(found, want *jetstream.ConsumerConfig) { found.MaxRequestMaxBytes = want.MaxRequestMaxBytes },
-		how: "carrier fetches no more at a time; a larger message would never come",
-	},
+	limited("max_deliver", func(c *jetstream.ConsumerConfig) *int { return &c.MaxDeliver },
+		"an event that was given back so often, in an outage of the store, stays in the stream and is never taken"),
+	limited("max_ack_pending", func(c *jetstream.ConsumerConfig) *int { return &c.MaxAckPending },
+		"how many events all nodes together may hold unanswered"),
+	limited("max_batch", func(c *jetstream.ConsumerConfig) *int { return &c.MaxRequestBatch },
+		"carrier fetches no more at a time"),
+	limited("max_expires", func(c *jetstream.ConsumerConfig) *time.Duration { return &c.MaxRequestExpires },
+		"carrier asks the more often"),
+	limited("max_bytes", func(c *jetstream.ConsumerConfig) *int { return &c.MaxRequestMaxBytes },
+		"carrier fetches no more at a time; a larger message would never come"),
 	{
 		name: "replay_policy",
 		show: func(c *jetstream.ConsumerConfig) string { return c.ReplayPolicy.String() },
@@ -219,14 +175,8 @@ var consumerFields = []field[jetstream.ConsumerConfig]{
 		show: func(c *jetstream.ConsumerConfig) string { return fmt.Sprint(c.MemoryStorage) },
 		how:  "when the server restarts, events come again; it can't be changed: delete the consumer, and carrier makes it anew",
 	},
-	{
-		name: "inactive_threshold",
-		show: func(c *jetstream.ConsumerConfig) string {
-			return limit(int64(c.InactiveThreshold), c.InactiveThreshold)
-		},
-		set: func(found, want *jetstream.ConsumerConfig) { found.InactiveThreshold = want.InactiveThreshold },
-		how: "the server deletes it when no node has asked for so long; carrier makes it anew",
-	},
+	limited("inactive_threshold", func(c *jetstream.ConsumerConfig) *time.Duration { return &c.InactiveThreshold },
+		"the server deletes it when no node has asked for so long; carrier makes it anew"),
 }
 
 // filters are a consumer's filter subjects, however they are given; none: all.
@@ -248,12 +198,19 @@ func none(text string) string {
 	return text
 }
 
-// limit shows a limit; 0 and below are none.
-func limit(n int64, shown any) string {
-	if n <= 0 {
-		return "none"
+// limited is a limit that the server allows to be changed; 0 and below are none.
+func limited[C any, N int | int32 | int64 | time.Duration](name string, of func(*C) *N, how string) field[C] {
+	return field[C]{
+		name: name,
+		show: func(c *C) string {
+			if *of(c) <= 0 {
+				return "none"
+			}
+			return fmt.Sprint(*of(c))
+		},
+		set: func(found, want *C) { *of(found) = *of(want) },
+		how: how,
 	}
-	return fmt.Sprint(shown)
 }
 
 func durations(ds []time.Duration) []string {

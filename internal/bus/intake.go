@@ -182,12 +182,6 @@ func atMost(n, limit int) int {
 
 // pause waits for d, or until ctx ends and then returns its error.
 func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	wait(ctx, d, nil)
+	return ctx.Err()
 }
