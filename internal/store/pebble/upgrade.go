@@ -29,7 +29,7 @@ func (s *Store) upgrade() error {
 	case version == 1:
 		return s.upgradeLists(version)
 	}
-	// What formats 3 and 4 have more is added by and by.
+	// What formats 3 to 5 have more is added by and by.
 	return s.db.Set(metaFormat, []byte{format}, cdb.Sync)
 }
 
