@@ -20,8 +20,8 @@ type seenService struct {
 	merchant *apptest.Merchant
 }
 
-// startSeen runs a service that checks as verify says.
-func startSeen(t *testing.T, verify string) *seenService {
+// startSeen runs a service that checks as verify says. edits may change its settings.
+func startSeen(t *testing.T, verify string, edits ...func(*apptest.Settings)) *seenService {
 	t.Helper()
 	carrier := sandbox.Carrier{DeliveryID: "SF", AppID: "wx0000000000000001", URL: apptest.CallbackURL("SF"), Token: callbackToken, EncodingAESKey: aesKey()}
 	route := &apptest.Route{}
@@ -30,6 +30,9 @@ func startSeen(t *testing.T, verify string) *seenService {
 		Callback: fmt.Sprintf("{token: %s, encoding_aes_key: %q}", callbackToken, carrier.EncodingAESKey)})
 	settings.Merchants = fmt.Sprintf("[{name: shop, appid: wxmerchant, secret: s, base_url: %q}]", up.URL)
 	settings.Verify = verify
+	for _, edit := range edits {
+		edit(settings)
+	}
 	s := &seenService{described: startDescribed(t, settings), up: up, merchant: apptest.NewMerchant(t, up)}
 	route.Lead(s.Client)
 	return s
