@@ -61,7 +61,9 @@ func (d *dispatch) tells(t *testing.T, status, waybill string, missing []uint64)
 			}
 		}
 		return false
-	}, func() string { return fmt.Sprintf("%s is told to be %s by %v; there are %d outcomes", waybill, status, missing, len(all)) })
+	}, func() string {
+		return fmt.Sprintf("%s is told to be %s by %v; there are %d outcomes", waybill, status, missing, len(all))
+	})
 	for _, o := range all {
 		if slices.Contains(missing, o.Seq) && o.header("ce-sequence") > told.header("ce-sequence") {
 			t.Errorf("push %d is told to be missing before it is told to be %s", o.Seq, o.Status)

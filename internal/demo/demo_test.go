@@ -102,3 +102,18 @@ func TestSummaryError(t *testing.T) {
 		})
 	}
 }
+
+// TestTraces: what WeChat shows otherwise than delivered fails a run, and so does what it can't be asked about.
+func TestTraces(t *testing.T) {
+	var s summary
+	s.addTrace("1", comparison{Same: true, Totals: map[string]int{"same": 3, "own": 1}}, nil)
+	if s.verified != 1 || s.err() != nil {
+		t.Errorf("%d are verified; %v", s.verified, s.err())
+	}
+	s.addTrace("2", comparison{Totals: map[string]int{"missing": 1, "changed": 1, "moved": 2}}, nil)
+	s.addTrace("3", comparison{Totals: map[string]int{"extra": 1}}, nil)
+	s.addTrace("4", comparison{}, errors.New("boom"))
+	if s.verified != 1 || len(s.lost) != 1 || len(s.outOfOrder) != 2 || len(s.errors) != 1 {
+		t.Errorf("%d are verified, lost are %q, out of order %q, errors %v", s.verified, s.lost, s.outOfOrder, s.errors)
+	}
+}
