@@ -129,6 +129,7 @@ func (s *Sandbox) own() map[string]http.HandlerFunc {
 		"/_sandbox/faults":    s.serveFaults,
 		"/_sandbox/nodes":     s.serveNodes,
 		"/_sandbox/orders":    s.serveOrders,
+		"/_sandbox/cancel":    s.serveCancel,
 		"/_sandbox/callbacks": s.serveCallbacks,
 		"/_sandbox/verify":    s.serveVerify,
 		redirectTarget:        s.redirected,
