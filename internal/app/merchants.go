@@ -2,12 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"carrier/internal/callback"
 	"carrier/internal/config"
 	"carrier/internal/merchant"
 	"carrier/internal/orders"
+	"carrier/internal/wechat"
 )
 
 // componentPath is whose callback a third-party platform's is: /wechat/component/callback.
@@ -73,7 +76,31 @@ func (a *App) takeComponent(ctx context.Context, m *callback.Message) error {
 	case p.InfoType == callback.AuthorizationEnded:
 		log.Warn("a merchant has withdrawn its authorisation: its calls will be refused until it authorises the platform anew", "authorizer_appid", p.AuthorizerAppID)
 	case p.InfoType == callback.AuthorizationGiven || p.InfoType == callback.AuthorizationUpdated:
-		log.Info("a merchant has authorised the platform; if it did so anew, write its new authorizer_refresh_token into merchants[].refresh_token", "push", p)
+		return a.authorised(ctx, p)
+	}
+	return nil
+}
+
+// authorised deals with a merchant's authorisation of the platform, whose code is good for some minutes: what only failed
+// on its way is tried again with WeChat's next push.
+func (a *App) authorised(ctx context.Context, p *callback.ComponentPush) error {
+	log := a.log.With("part", "merchants", "push", p)
+	configured := slices.ContainsFunc(a.cfg.Merchants, func(m config.Merchant) bool { return m.Authorizer && m.AppID == p.AuthorizerAppID })
+	switch code := p.AuthorizationCode.Reveal(); {
+	case !configured:
+		log.Warn("a merchant has authorised the platform that is not configured; add it to merchants with authorizer: true, and let it authorise again")
+	case code == "":
+		log.Warn("a merchant has authorised the platform, and WeChat gave no code; write its authorizer_refresh_token into merchants[].refresh_token")
+	default:
+		err := a.merchants.Authorized(ctx, p.AuthorizerAppID, code)
+		if refused, ok := errors.AsType[*wechat.TokenError](err); err != nil && (!ok || refused.Errcode == 0) {
+			return err
+		}
+		if err != nil {
+			log.Error("the code of a merchant's authorisation is refused; let the merchant authorise again, or write its authorizer_refresh_token into merchants[].refresh_token", "err", err)
+			return nil
+		}
+		log.Info("a merchant has authorised the platform; its authorizer_refresh_token is kept")
 	}
 	return nil
 }

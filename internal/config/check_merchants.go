@@ -46,9 +46,6 @@ func (k *checker) authorizer(at string, m Merchant) {
 	if m.AppID == "" {
 		k.bad(at+".appid", "is missing; write the AppID of the merchant that has authorised the platform")
 	}
-	if m.RefreshToken == "" {
-		k.bad(at+".refresh_token", "is missing; write the authorizer_refresh_token that came with the merchant's authorisation, and leave it there")
-	}
 	if m.Secret != "" {
 		k.bad(at+".secret", "has no use beside authorizer: true; remove one of them")
 	}

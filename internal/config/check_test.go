@@ -191,7 +191,6 @@ func TestCheckRefuses(t *testing.T) {
 				`c.yaml:3: merchants[1].base_url: sends credentials over http to "api.weixin.qq.com", which is no private host; use https`,
 				"c.yaml:4: merchants[2].authorizer: needs the third-party platform that the merchant has authorised; fill in platform.appid and what belongs to it",
 				"c.yaml:4: merchants[2].appid: is missing; write the AppID of the merchant that has authorised the platform",
-				"c.yaml:4: merchants[2].refresh_token: is missing; write the authorizer_refresh_token that came with the merchant's authorisation, and leave it there",
 				"c.yaml:4: merchants[2].secret: has no use beside authorizer: true; remove one of them",
 				"c.yaml:4: merchants[2].token_mode: has no use beside authorizer: true; remove it",
 				"c.yaml:4: merchants[2].cloud_token_file: has no use beside authorizer: true; remove it",

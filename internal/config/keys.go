@@ -324,8 +324,8 @@ var keys = map[string]about{
 		zh: "true 表示商家已授权 platform 所配置的第三方平台（权限集 45 或 71），此处不填 secret。",
 	},
 	"merchants[].refresh_token": {
-		en: "The authorizer_refresh_token that came with the authorisation; leave it here. Newer ones are kept in the store, until another one stands here, after the merchant has authorised anew.",
-		zh: "授权时得到的 authorizer_refresh_token，请保留在此。之后更新的值保存在存储中；商家重新授权后在此填入新值即可替换。",
+		en: "The authorizer_refresh_token of a merchant that authorised the platform before this service heard of it; leave it here. Empty: it comes when the merchant authorises. Newer ones are kept in the store, until another one stands here.",
+		zh: "商家在本服务接入之前已完成授权时，其 authorizer_refresh_token，请保留在此；留空则在商家授权时自动获得。之后更新的值保存在存储中；在此填入新值即可替换。",
 	},
 	"platform.appid": {
 		en: "The platform's AppID (component_appid). Empty: there is none.",

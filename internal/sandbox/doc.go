@@ -8,6 +8,8 @@
 //
 //	/cgi-bin/token                          access_token, basic        token_api.go, token.go
 //	/cgi-bin/stable_token                   access_token, stable
+//	/cgi-bin/component/api_component_token  a third-party platform's   platform.go
+//	.../api_query_auth, _authorizer_token   and its merchants'
 //	/cgi-bin/express/delivery/path/update   one node of one waybill    update.go
 //	                                        add_express_path after it  expresspath.go
 //	/cgi-bin/express/business/order/add     a merchant orders          orderadd.go, orderform.go, merchantorders.go
