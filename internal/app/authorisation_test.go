@@ -34,6 +34,8 @@ func TestPlatformAuthorisation(t *testing.T) {
 	s.Accept(t, scan("W1", 1, 100001))
 	s.Settled(t, soon)
 	code := up.Authorize("wxmerchant")
+	untilHealth(t, s.service, "degraded", "no component_verify_ticket has come")
+	untilHealth(t, s.service, "degraded", "merchant wxmerchant has not authorised platform wxplatform")
 	push(500, authorised("authorized", "wxmerchant", code)) // There is no ticket yet: WeChat is to push it again.
 	push(200, "<InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>"+up.VerifyTicket()+"</ComponentVerifyTicket>")
 	if got := string(s.ask(t, 502, "POST", "/admin/v1/wechat/path", body)); !strings.Contains(got, "has not authorised") {
@@ -45,6 +47,7 @@ func TestPlatformAuthorisation(t *testing.T) {
 		push(200, authorised("authorized", "wxmerchant", code))
 	}
 	s.ask(t, 200, "POST", "/admin/v1/wechat/path", body)
+	untilHealth(t, s.service, "degraded", "the last component_verify_ticket is of 1970") // CreateTime 500.
 	s.stop()
 	logs := s.log.String()
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"carrier/internal/callback"
 	"carrier/internal/config"
@@ -47,6 +48,26 @@ func (a *App) newMerchants(version string) (err error) {
 	}
 	a.onStop(a.merchants.Close)
 	return nil
+}
+
+// troubleLook bounds a look at what the store has of the platform.
+const troubleLook = time.Second
+
+// merchantTrouble says what keeps merchants' traces from being read, as far as that is known.
+func (a *App) merchantTrouble() []string {
+	lines := a.merchants.Trouble()
+	if a.vault == nil {
+		return lines
+	}
+	var authorizers []string
+	for i := range a.cfg.Merchants {
+		if m := &a.cfg.Merchants[i]; m.Authorizer {
+			authorizers = append(authorizers, m.AppID)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), troubleLook)
+	defer cancel()
+	return append(lines, a.vault.Trouble(ctx, authorizers, time.Now())...)
 }
 
 // platformCallback is where WeChat pushes what concerns the platform: an account beside the delivery companies'.

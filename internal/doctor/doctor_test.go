@@ -267,3 +267,20 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	doctor.Run(ctx, doctor.Options{Config: configured(t, "")}, func(f doctor.Finding) { t.Errorf("it goes on: %+v", f) })
 }
+
+// TestMerchantTokens: a merchant's is asked for like an account's; not one that comes by way of a third-party platform.
+func TestMerchantTokens(t *testing.T) {
+	base := listening(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cgi-bin/stable_token" {
+			_, _ = w.Write([]byte(`{"errcode":40125,"errmsg":"invalid appsecret"}`))
+		} else if r.URL.Path != "/" {
+			t.Errorf("it asks for %s", r.URL.Path)
+		}
+	})
+	c := configured(t, fmt.Sprintf("platform: {appid: wxp, secret: %s, callback: {token: tttt, encoding_aes_key: %s}}\n"+
+		"merchants: [{name: shop, appid: wx1, secret: s, base_url: \"http://%[3]s\"}, {name: other, appid: wx2, authorizer: true, base_url: \"http://%[3]s\"}]\n",
+		canary, strings.Repeat("A", 43), base))
+	wantLines(t, examine(t, doctor.Options{Config: c, Online: true}, "token"), []string{
+		"fail token shop: no access_token: errcode 40125: ...The AppSecret is wrong", "ok token other: not tried: ...readyz",
+	})
+}

@@ -21,6 +21,8 @@ type Merchant struct {
 	*wechat.Caller
 	Name  string
 	AppID string // "" if it has none of its own: token mode none.
+
+	tokens *wechat.AccessToken
 }
 
 // Settings say who a merchant is and how its access_tokens come.
@@ -102,7 +104,7 @@ func (r *Registry) add(o *Options, s *Settings) error {
 		r.retries = append(r.retries, tokens.Retry)
 	}
 	r.closers = append(r.closers, tokens.Close)
-	m := &Merchant{Caller: wechat.NewCaller(tokens, client), Name: s.Name, AppID: s.AppID}
+	m := &Merchant{Caller: wechat.NewCaller(tokens, client), Name: s.Name, AppID: s.AppID, tokens: tokens}
 	r.merchants = append(r.merchants, m)
 	for _, shop := range append([]string{s.AppID}, s.ShopAppIDs...) {
 		if first, taken := r.byShop[shop]; taken && first != m {
