@@ -155,6 +155,11 @@ func TestCheckRefuses(t *testing.T) {
 			}},
 		{name: "encrypted callbacks without an appid", yaml: "accounts:\n- {delivery_id: SF, token_mode: none, base_url: http://x, callback: {token: abc, encoding_aes_key: " + aes + "}}\n",
 			want: []string{"c.yaml:2: accounts[0].appid: is missing beside callback.encoding_aes_key; what WeChat encrypts ends with it"}},
+		{name: "the cloud's access_token", yaml: account("cloud_token_file: t") + "- {delivery_id: YTO, token_mode: none, cloud_token_file: t, base_url: http://a.example}\n",
+			want: []string{
+				"c.yaml:3: accounts[0].cloud_token_file: is used only with token_mode: none; set that, or remove it",
+				`c.yaml:4: accounts[1].base_url: sends credentials over http to "a.example", which is no private host; use https`,
+			}},
 		{name: "orders", yaml: account("orders: {url: ftp://x, secret_file: secret}"),
 			want: []string{
 				"c.yaml:3: accounts[0].orders.url: must be http:// or https:// and a host, for example https://api.weixin.qq.com",

@@ -284,3 +284,26 @@ func TestMerchantTokens(t *testing.T) {
 		"fail token shop: no access_token: errcode 40125: ...The AppSecret is wrong", "ok token other: not tried: ...readyz",
 	})
 }
+
+// TestCloudToken: where a container's file is to hold the access_token, it is looked into.
+func TestCloudToken(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		held string // Of the file; "-": there is none.
+		want string
+	}{
+		{"there", canary, "ok token SF: the container has an access_token"},
+		{"empty", " \n", "fail token SF: ...can't be read from ...微信令牌"},
+		{"missing", "-", "fail token SF: ...no such file...cloud_token_file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := configured(t, "accounts: [{delivery_id: SF, token_mode: none, cloud_token_file: cloudbase_access_token, base_url: \"http://127.0.0.1:1\"}]\n")
+			if tt.held != "-" {
+				if err := os.WriteFile("cloudbase_access_token", []byte(tt.held), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantLines(t, examine(t, doctor.Options{Config: c, Online: true}, "token"), []string{tt.want})
+		})
+	}
+}
