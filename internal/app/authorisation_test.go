@@ -61,7 +61,7 @@ func TestPlatformAuthorisation(t *testing.T) {
 		t.Errorf("after the second authorisation: %s", got)
 	}
 	s.stop()
-	if logs += s.log.String(); strings.Count(logs, "its authorizer_refresh_token is kept") != 3 || strings.Count(logs, "is refused; let the merchant authorise again") != 1 ||
+	if logs += s.log.String(); strings.Count(logs, "its code was exchanged") != 3 || strings.Count(logs, "is refused; let the merchant authorise again") != 1 ||
 		strings.Count(logs, "that is not configured") != 1 {
 		t.Errorf("the log: %s", logs)
 	}

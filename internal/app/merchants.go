@@ -121,7 +121,7 @@ func (a *App) authorised(ctx context.Context, p *callback.ComponentPush) error {
 			log.Error("the code of a merchant's authorisation is refused; let the merchant authorise again, or write its authorizer_refresh_token into merchants[].refresh_token", "err", err)
 			return nil
 		}
-		log.Info("a merchant has authorised the platform; its authorizer_refresh_token is kept")
+		log.Info("a merchant has authorised the platform, and its code was exchanged for an authorizer_refresh_token")
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -49,14 +50,29 @@ func TestDemoEndsWithItsContext(t *testing.T) {
 	var out bytes.Buffer
 	o := options(&out)
 	o.For = 0
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	o.Out = &watched{Writer: &out, text: "Sample traffic is running", seen: func() { time.AfterFunc(100*time.Millisecond, cancel) }}
 	if err := Run(ctx, o); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	if !strings.Contains(out.String(), "summary") {
 		t.Errorf("no summary in\n%s", &out)
 	}
+}
+
+// watched tells when a text was written, in one piece.
+type watched struct {
+	io.Writer
+	text string
+	seen func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(w.text)) {
+		w.seen()
+	}
+	return w.Writer.Write(b)
 }
 
 // TestTakenPortsAreReplaced: somebody else may sit on the usual ports.

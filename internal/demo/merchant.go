@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// merchant is a shop's backend: it orders at WeChat with an access_token of its own mini program, and knows nothing of
-// the service but that it lends it its credentials to read traces (WeChat 物流助手, addOrder and cancelOrder). It is safe for concurrent use.
+// merchant is a shop's backend: it orders at WeChat with an access_token of its own mini program (WeChat 物流助手, addOrder
+// and cancelOrder). It knows nothing of the service, which has its credentials to read traces. It is safe for concurrent
+// use.
 type merchant struct {
 	base   string // WeChat's.
 	secret string
