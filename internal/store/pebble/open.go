@@ -118,6 +118,9 @@ func openEngine(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
 
 // load reads what the writer must know at the start. It reads no more than the counters and a few single rows.
 func (s *Store) load() error {
+	if err := refuseHalfImported(s.db); err != nil {
+		return err
+	}
 	next, err := readNumber(s.db, metaNext, 1)
 	if err != nil {
 		return err
