@@ -28,6 +28,7 @@ var allowed = map[string][]string{
 	"api/apicheck": {"api"},
 
 	"internal/store":           {"internal/state"},
+	"internal/store/migrate":   {"internal/store"},
 	"internal/store/pebble":    {"internal/state", "internal/store"},
 	"internal/store/storetest": {"internal/state", "internal/store"},
 	"internal/telemetry":       {"internal/store"},
