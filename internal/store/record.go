@@ -223,6 +223,14 @@ type Exporter interface {
 	Export(ctx context.Context, use func(*Record) error) error
 }
 
+// Source is a store that nobody serves from, to be moved.
+type Source interface {
+	Exporter
+	// Moved notes where all of it has gone, in words that hold no secret; nobody can serve from it any more.
+	Moved(ctx context.Context, to string) error
+	Close() error
+}
+
 // Importer fills a store that nobody serves from. It is opened for that alone: until Finish, it can't be opened
 // otherwise. Import and Finish may be repeated, also after a crash.
 type Importer interface {

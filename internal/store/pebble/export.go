@@ -20,19 +20,41 @@ func (s *Store) Export(ctx context.Context, use func(*store.Record) error) error
 	return s.view(func(db cdb.Reader) error { return export(ctx, db, s.seals, use) })
 }
 
-// ExportDir is Export of a store that no process has open, such as a backup. It writes nothing.
-func ExportDir(ctx context.Context, dir string, o Options, use func(*store.Record) error) (err error) {
+// Exporter gives away a store that no process has open, such as a backup; see store.Source. It writes nothing but that the
+// store has moved.
+type Exporter struct {
+	s *Store
+}
+
+// OpenExporter opens a folder to be read, and keeps everybody else out of it until Close.
+func OpenExporter(dir string, o Options) (*Exporter, error) {
 	s := newStore(dir, o.withDefaults())
 	s.readOnly = true
 	if err := s.prepare(); err != nil {
-		return fmt.Errorf("store %s: %w", dir, err)
+		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
-	defer func() { err = errors.Join(err, s.release()) }()
 	if err := refuseHalfImported(s.db); err != nil {
-		return fmt.Errorf("store %s: %w", dir, err)
+		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.release())
 	}
-	return export(ctx, s.db, s.seals, use)
+	return &Exporter{s}, nil
 }
+
+// Export calls use with every record, in the order of their keys.
+func (e *Exporter) Export(ctx context.Context, use func(*store.Record) error) error {
+	return e.s.Export(ctx, use)
+}
+
+// Moved notes where all of it has gone. From then on the folder can't be opened.
+func (e *Exporter) Moved(_ context.Context, to string) error {
+	home := newHome(e.s.opts.FS, e.s.dir)
+	if err := home.writeFile(home.moved, to+"\n"); err != nil {
+		return fmt.Errorf("store %s: note that it has moved: %w", e.s.dir, err)
+	}
+	return nil
+}
+
+// Close lets others open the folder.
+func (e *Exporter) Close() error { return e.s.release() }
 
 // exporter reads a store as records.
 type exporter struct {

@@ -24,7 +24,11 @@ type exportOf struct {
 }
 
 func (e exportOf) Export(ctx context.Context, use func(*store.Record) error) error {
-	return ExportDir(ctx, e.dir, e.o, use)
+	from, err := OpenExporter(e.dir, e.o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(from.Export(ctx, use), from.Close())
 }
 
 // wantMigrates fails unless all that a closed store holds can be carried into an empty folder, and back out of it.
@@ -168,7 +172,7 @@ func TestHalfMigrated(t *testing.T) {
 	for name, err := range map[string]error{
 		"Open":   func() error { _, err := Open("to", o); return err }(),
 		"Check":  func() error { _, err := CheckDir(t.Context(), "to", o); return err }(),
-		"Export": ExportDir(t.Context(), "to", o, func(*store.Record) error { return nil }),
+		"Export": func() error { _, err := OpenExporter("to", o); return err }(),
 	} {
 		if !errors.Is(err, errHalfImported) {
 			t.Errorf("%s of half a store: %v", name, err)
@@ -255,4 +259,36 @@ func TestMigrationFollows(t *testing.T) {
 			rt.Errorf("Check: %v, %v", report.Problems, err)
 		}
 	})
+}
+
+// TestMovedStore fails if a store that has moved can be opened by mistake, or not any more on purpose.
+func TestMovedStore(t *testing.T) {
+	fs := vfs.NewMem()
+	o := options(t, fs)
+	s := mustOpen(t, "from", o)
+	mustApply(t, s, scanOf("W", 0))
+	mustClose(t, s)
+	from, err := OpenExporter("from", o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open("from", o); err == nil || !strings.Contains(err.Error(), "another carrier process") {
+		t.Errorf("Open of a store that is being moved: %v", err)
+	}
+	if err := errors.Join(from.Moved(t.Context(), "postgres://db:5432/carrier"), from.Close()); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"Open":         func() error { _, err := Open("from", o); return err }(),
+		"OpenExporter": func() error { _, err := OpenExporter("from", o); return err }(),
+		"OpenImporter": func() error { _, err := OpenImporter("from", o); return err }(),
+	} {
+		if err == nil || !strings.Contains(err.Error(), "moved to postgres://db:5432/carrier: set store.url") {
+			t.Errorf("%s of a store that has moved: %v", name, err)
+		}
+	}
+	if err := fs.Remove("from/MOVED"); err != nil {
+		t.Fatal(err)
+	}
+	mustCheck(t, mustOpen(t, "from", o))
 }
