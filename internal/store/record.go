@@ -57,10 +57,12 @@ type UseRecord struct {
 	Until     int64    `json:"until"`
 }
 
-// NoticeRecord is a notice that waits to be told.
+// NoticeRecord is a notice that waits to be told. With Difference, nothing else but Number and At is set.
 type NoticeRecord struct {
-	Number  uint64 `json:"number"`
-	At      int64  `json:"at"`
+	Number     uint64      `json:"number"`
+	At         int64       `json:"at"`
+	Difference *Difference `json:"difference,omitempty"`
+
 	Seq     uint64 `json:"seq"`
 	Status  Status `json:"status"`
 	Nth     int    `json:"nth"`

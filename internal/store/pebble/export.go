@@ -157,10 +157,18 @@ func (x *exporter) notices() error {
 		if err != nil {
 			return false, damaged(key, err)
 		}
-		return true, x.use(&store.Record{Notice: &store.NoticeRecord{
+		r := &store.NoticeRecord{
 			Number: keySeq(key), At: n.at, Seq: n.seq, Status: n.status, Nth: n.nth, Tries: n.tries, Errcode: n.errcode,
 			Replay: n.replay, Reason: n.reason,
-		}})
+		}
+		if n.difference != "" {
+			notice, err := n.ofDifference(r.Number)
+			if err != nil {
+				return false, damaged(key, err)
+			}
+			r.Difference = notice.Difference
+		}
+		return true, x.use(&store.Record{Notice: r})
 	})
 }
 

@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -117,7 +118,7 @@ func (w *importing) keep(r *store.Record) {
 	case r.Marks != nil:
 		w.marks(r.Marks)
 	case r.Notice != nil:
-		w.set(noticeKey(r.Notice.Number), encodeNotice(nil, importNotice(r.Notice)))
+		w.notice(r.Notice)
 	case r.Replay != nil:
 		w.setJSON(seqKey(nil, tableReplays, r.Replay.ID), r.Replay)
 	case r.Secret != nil:
@@ -130,10 +131,16 @@ func (w *importing) keep(r *store.Record) {
 	}
 }
 
-func importNotice(n *store.NoticeRecord) *noticeRecord {
-	return &noticeRecord{
+func (w *importing) notice(n *store.NoticeRecord) {
+	rec := &noticeRecord{
 		at: n.At, seq: n.Seq, status: n.Status, nth: n.Nth, tries: n.Tries, errcode: n.Errcode, replay: n.Replay, reason: n.Reason,
 	}
+	if n.Difference != nil {
+		text, err := json.Marshal(n.Difference)
+		w.must(err)
+		rec.difference = string(text)
+	}
+	w.set(noticeKey(n.Number), encodeNotice(nil, rec))
 }
 
 func (w *importing) marks(m *store.Marks) {
