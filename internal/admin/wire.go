@@ -110,7 +110,7 @@ func (v *view) pushDetail(p *store.Push, hold store.Hold) PushDetail {
 		d.Attempts[i] = AttemptItem{
 			At: a.At.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
 			Errcode: a.Errcode, Errmsg: shown(a.Errmsg, v.by), RID: a.RID, Scope: a.Scope, Unknown: a.Unknown,
-			Replay: number(a.Replay), Meaning: meaning(a.Errcode),
+			Replay: number(a.Replay), Meaning: Meaning(a.Errcode),
 		}
 	}
 	return d

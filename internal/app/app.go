@@ -17,6 +17,7 @@ import (
 	"carrier/internal/admin"
 	"carrier/internal/bus"
 	"carrier/internal/config"
+	"carrier/internal/console"
 	"carrier/internal/ingest"
 	"carrier/internal/merchant"
 	"carrier/internal/orders"
@@ -109,9 +110,13 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
+	pages, err := console.New(console.Options{Admin: a.admin, Log: a.log.With("part", "console")})
+	if err != nil {
+		return err
+	}
 	a.server, err = server.Listen(ctx, server.Options{
 		Listen: a.cfg.Server.Listen, AdminListen: a.cfg.Server.AdminListen,
-		Events: webhook, Callbacks: a.orders, Admin: a.admin, Tokens: a.adminTokens(),
+		Events: webhook, Callbacks: a.orders, Admin: a.admin, Console: pages, Tokens: a.adminTokens(),
 		Metrics: a.metrics.Handler(), Ready: a.ready, Observe: a.metrics.HTTPRequest,
 		TrustedProxies: a.cfg.Server.TrustedProxies, Log: a.log.With("part", "http"),
 	})

@@ -7,6 +7,7 @@ import (
 
 	"carrier/api"
 	"carrier/internal/admin"
+	"carrier/internal/console"
 )
 
 // route is one way in.
@@ -81,6 +82,22 @@ func adminRoutes(o *Options) []route {
 	}
 }
 
+// consolePages are served on server.admin_listen too. Who may see them is somebody's session, not a request's token.
+func consolePages(c *console.Console) []page {
+	return []page{
+		{http.MethodGet, "/login", console.Anyone, c.LoginPage},
+		{http.MethodPost, "/login", console.Anyone, c.Login},
+		{http.MethodPost, "/logout", console.Viewer, c.Logout},
+		{http.MethodGet, "/console/static/:build/:file", console.Anyone, c.Static},
+
+		{http.MethodGet, "/", console.Viewer, c.Overview},
+		{http.MethodGet, "/accounts", console.Viewer, c.Accounts},
+		{http.MethodPost, "/accounts/:delivery/pause", console.Operator, c.PauseAccount},
+		{http.MethodPost, "/accounts/:delivery/resume", console.Operator, c.ResumeAccount},
+		{http.MethodPost, "/accounts/:delivery/probe", console.Operator, c.ProbeAccount},
+	}
+}
+
 // RouteInfo is a route as documentation and tests see it.
 type RouteInfo struct {
 	Method, Path string
@@ -88,7 +105,16 @@ type RouteInfo struct {
 	Admin        bool   // on server.admin_listen, else on server.listen
 }
 
-// Routes lists all routes of both listeners.
+// Pages lists the console's pages.
+func Pages() []RouteInfo {
+	var all []RouteInfo
+	for _, p := range consolePages(nil) {
+		all = append(all, RouteInfo{p.method, p.path, p.access.String(), true})
+	}
+	return all
+}
+
+// Routes lists the API's routes, of both listeners.
 func Routes() []RouteInfo {
 	var all []RouteInfo
 	o := &Options{Events: noEvents{}}

@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"carrier/internal/admin"
+	"carrier/internal/console"
 	"carrier/internal/problem"
 )
 
@@ -36,6 +37,7 @@ type Options struct {
 	Events      Events
 	Callbacks   Callbacks
 	Admin       *admin.Service
+	Console     *console.Console // nil: there is none
 	Tokens      []Token
 	Metrics     http.Handler
 	// Ready says why the service can't take events (an error), and what is degraded while it can.
@@ -66,9 +68,13 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 			fmt.Errorf("server.admin_listen: %w; is another process using it? choose another address", err), events.Close())
 	}
 	auth := newAuth(&o)
+	adminSide := newEcho(&o, adminRoutes(&o), auth)
+	if o.Console != nil {
+		addPages(adminSide, o.Console, auth)
+	}
 	return &Server{
 		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth), o.Log),
-		admin:      newHTTPServer(newEcho(&o, adminRoutes(&o), auth), o.Log),
+		admin:      newHTTPServer(adminSide, o.Log),
 		eventsAddr: events, adminAddr: adm, log: o.Log,
 	}, nil
 }
