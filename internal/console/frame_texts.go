@@ -57,9 +57,4 @@ var frameTexts = texts{
 	"age.minutes": {En: "%d min", Zh: "%d 分"},
 	"age.hours":   {En: "%d h %d min", Zh: "%d 小时 %d 分"},
 	"age.days":    {En: "%d d %d h", Zh: "%d 天 %d 小时"},
-
-	"push.pending":   {En: "pending", Zh: "待推送"},
-	"push.delivered": {En: "delivered", Zh: "已送达"},
-	"push.failed":    {En: "failed", Zh: "失败"},
-	"push.discarded": {En: "discarded", Zh: "已作废"},
 }
