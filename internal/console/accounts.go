@@ -17,7 +17,9 @@ type Accounts interface {
 }
 
 // Accounts shows how the accounts are, and lets them be paused, resumed and probed.
-func (c *Console) Accounts(v *Visit) error { return v.Show("accounts", c.admin.AccountList().Items) }
+func (c *Console) Accounts(v *Visit) error { return c.showLive(v, "accounts", c.accountsView) }
+
+func (c *Console) accountsView(*Visit) (any, error) { return c.admin.AccountList().Items, nil }
 
 // PauseAccount stops an account's pushes.
 func (c *Console) PauseAccount(v *Visit) error {

@@ -12,7 +12,7 @@ import (
 type texts map[string]problem.Text
 
 // catalogue is all of it. Each page's texts stand in a file beside the page.
-var catalogue = collect(frameTexts, accountTexts)
+var catalogue = collect(frameTexts, accountTexts, overviewTexts, sourceTexts, replayTexts, recordTexts)
 
 // collect joins parts; a key that is in two of them is a programmer's mistake.
 func collect(parts ...texts) texts {

@@ -14,21 +14,31 @@ import (
 // Admin is all that the pages need of admin.Service: what each does is declared beside it.
 type Admin interface {
 	Accounts
+	Figures
+	Replays
+	Records
 }
 
 // Options sets up a Console.
 type Options struct {
 	Admin Admin
-	Log   *slog.Logger
+	Meter *Meter // nil: a new one, that nobody else counts with.
+	// Trouble says what is wrong with the service as a whole, in sentences. nil: nothing ever is.
+	Trouble func() []string
+	Log     *slog.Logger
 }
 
-// Console is the pages. It is safe for concurrent use.
+// Console is the pages. It is safe for concurrent use. Live pages need [Console.Run].
 type Console struct {
 	admin    Admin
 	log      *slog.Logger
 	pages    pages
 	sessions *sessions
 	origin   *http.CrossOriginProtection
+	meter    *Meter
+	trouble  func() []string
+	hub      hub
+	slow     slow
 }
 
 // New parses the templates; an error is one that can't be parsed.
@@ -37,8 +47,15 @@ func New(o Options) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Meter == nil {
+		o.Meter = NewMeter()
+	}
+	if o.Trouble == nil {
+		o.Trouble = func() []string { return nil }
+	}
 	return &Console{
 		admin: o.Admin, log: o.Log, pages: parsed, sessions: newSessions(), origin: http.NewCrossOriginProtection(),
+		meter: o.Meter, trouble: o.Trouble,
 	}, nil
 }
 

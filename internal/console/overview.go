@@ -1,6 +1,262 @@
 package console
 
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"carrier/internal/admin"
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// Figures is what the overview needs of package admin, beside the accounts.
+type Figures interface {
+	Stats(ctx context.Context) (admin.StatsItem, error)
+	Waits(ctx context.Context, limit int) ([]admin.WaitCount, error)
+	Differences(ctx context.Context) (admin.List[admin.DifferenceItem], error)
+	DeadLetters(ctx context.Context, by admin.Actor, q admin.PageQuery) (admin.List[admin.DeadLetterItem], error)
+}
+
+// overviewView is the service at a glance.
+type overviewView struct {
+	Troubles []trouble
+	Stats    admin.StatsItem
+	Minute   minuteRates
+	Oldest   float64 // Seconds that the oldest pending push has waited.
+	Charts   []chart
+	Since    time.Time // The charts begin there, if that is less than an hour ago.
+	Accounts []admin.AccountItem
+	Waits    []admin.WaitCount
+}
+
+// minuteRates are what came in and went out a minute, lately.
+type minuteRates struct{ In, Out float64 }
+
 // Overview shows how the service is, at a glance.
-func (c *Console) Overview(v *Visit) error {
-	return v.Show("overview", c.admin.AccountList().Items)
+func (c *Console) Overview(v *Visit) error { return c.showLive(v, "overview", c.overview) }
+
+// showLive answers with a live page as it is now.
+func (c *Console) showLive(v *Visit, name string, view liveView) error {
+	now, err := view(v)
+	if err != nil {
+		return err
+	}
+	return v.Show(name, now)
+}
+
+func (c *Console) overview(v *Visit) (any, error) {
+	stats, err := c.admin.Stats(v.Context())
+	if err != nil {
+		return nil, err
+	}
+	slow, err := c.slow.read(v.Context(), c.admin)
+	if err != nil {
+		return nil, err
+	}
+	hour := c.meter.hour()
+	view := overviewView{
+		Stats: stats, Minute: lately(hour), Charts: charts(v, hour), Since: c.meter.since,
+		Accounts: c.admin.AccountList().Items, Waits: slow.waits,
+	}
+	for i := range view.Accounts {
+		view.Oldest = max(view.Oldest, view.Accounts[i].OldestPendingSeconds)
+	}
+	view.Troubles = c.troubles(v, &view, slow)
+	return view, nil
+}
+
+// lately is the mean of the last whole minutes.
+func lately(hour []Minute) minuteRates {
+	whole := hour[len(hour)-1-latestMinutes : len(hour)-1]
+	var in, out int64
+	for i := range whole {
+		in += whole[i].Events.Total()
+		out += whole[i].Ended[store.Delivered]
+	}
+	return minuteRates{float64(in) / latestMinutes, float64(out) / latestMinutes}
+}
+
+func charts(v *Visit, hour []Minute) []chart {
+	of := func(value func(*Minute) int64) []int64 {
+		values := make([]int64, len(hour))
+		for i := range hour {
+			values[i] = value(&hour[i])
+		}
+		return values
+	}
+	return []chart{
+		newChart(v.T("overview.chart_in"),
+			column{name: v.T("overview.taken"), class: "plain", values: of(func(m *Minute) int64 { return m.Events.Total() - m.Events.Refused() })},
+			column{name: v.T("overview.refused"), class: "bad", values: of(func(m *Minute) int64 { return m.Events.Refused() })}),
+		newChart(v.T("overview.chart_out"),
+			column{name: v.T("status.delivered"), class: "good", values: of(func(m *Minute) int64 { return m.Ended[store.Delivered] })},
+			column{name: v.T("status.failed"), class: "bad", values: of(func(m *Minute) int64 { return m.Ended[store.Failed] })}),
+		newChart(v.T("overview.chart_backlog"),
+			column{name: v.T("status.pending"), class: "plain", values: of(func(m *Minute) int64 { return m.Pending }), level: true}),
+	}
+}
+
+// pending is how many pushes are pending, of all accounts.
+func (c *Console) pending() (n int64) {
+	for _, a := range c.admin.AccountList().Items {
+		n += a.Waiting
+	}
+	return n
+}
+
+// slowly is what the store is asked for: not more often than every slowFor, however many look at the overview.
+type slowly struct {
+	waits       []admin.WaitCount
+	differences int
+	letter      time.Time // When the newest dead letter came; zero: there is none.
+}
+
+const (
+	slowFor = 10 * time.Second
+	// maxWaits bounds what is counted of pushes that wait for one thing.
+	maxWaits = 500
+)
+
+// slow keeps what was read of the store last.
+type slow struct {
+	mu   sync.Mutex
+	at   time.Time
+	kept slowly
+}
+
+func (s *slow) read(ctx context.Context, from Figures) (slowly, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if time.Since(s.at) < slowFor {
+		return s.kept, nil
+	}
+	now, err := readSlowly(ctx, from)
+	if err != nil {
+		return slowly{}, err
+	}
+	s.at, s.kept = time.Now(), now
+	return now, nil
+}
+
+func readSlowly(ctx context.Context, from Figures) (slowly, error) {
+	waits, err := from.Waits(ctx, maxWaits)
+	if err != nil {
+		return slowly{}, err
+	}
+	differences, err := from.Differences(ctx)
+	if err != nil {
+		return slowly{}, err
+	}
+	letters, err := from.DeadLetters(ctx, admin.Actor{}, admin.PageQuery{Limit: 1})
+	if err != nil {
+		return slowly{}, err
+	}
+	read := slowly{waits: waits, differences: len(differences.Items)}
+	if len(letters.Items) > 0 {
+		read.letter = letters.Items[0].ReceivedAt
+	}
+	return read, nil
+}
+
+// trouble is something that is wrong, in words, and the list behind it.
+type trouble struct {
+	Class string // bad: customers do not see the truth, or soon will not; warn: somebody should look.
+	Text  string
+	Href  string
+}
+
+// When what is usual becomes worth a look.
+const (
+	oldPending   = 5 * time.Minute
+	newLetter    = 24 * time.Hour
+	aheadBy      = 30 * time.Second // Of a source's clock.
+	refusedShare = 0.1
+	refusedAtMin = 20
+)
+
+// troubles says what is wrong, the worst first.
+func (c *Console) troubles(v *Visit, view *overviewView, slow slowly) []trouble {
+	var all []trouble
+	f := formatter{v.lang}
+	bad := func(href, key string, args ...any) { all = append(all, trouble{"bad", v.T(key, args...), href}) }
+	warn := func(href, key string, args ...any) { all = append(all, trouble{"warn", v.T(key, args...), href}) }
+	for _, said := range c.trouble() {
+		bad("/readyz", "trouble.said", said)
+	}
+	for i := range view.Accounts {
+		accountTroubles(&view.Accounts[i], f, bad, warn)
+	}
+	if slow.differences > 0 {
+		bad("/differences", "trouble.differences", slow.differences)
+	}
+	if n := view.Stats.Pushes[store.Failed]; n > 0 {
+		warn("/pushes?status=failed", "trouble.failed", f.count(n))
+	}
+	if n := c.hourly(state.Rejected.String()); n > 0 {
+		warn("/events/rejected?since=1h", "trouble.rejected", f.count(n))
+	}
+	if !slow.letter.IsZero() && time.Since(slow.letter) < newLetter {
+		warn("/dead-letters", "trouble.letters", f.ago(slow.letter))
+	}
+	for _, s := range c.meter.bySource() {
+		sourceTroubles(&s, f, warn)
+	}
+	slices.SortStableFunc(all, func(a, b trouble) int { return rank(a.Class) - rank(b.Class) })
+	return all
+}
+
+func rank(class string) int {
+	if class == "bad" {
+		return 0
+	}
+	return 1
+}
+
+// hourly is how many events of the last hour had a verdict.
+func (c *Console) hourly(word string) (n int64) {
+	for _, minute := range c.meter.hour() {
+		n += minute.Events[word]
+	}
+	return n
+}
+
+// report takes a trouble: where the list behind it is, and its text.
+type report func(href, key string, args ...any)
+
+func accountTroubles(a *admin.AccountItem, f formatter, bad, warn report) {
+	href := "/accounts#account-" + a.DeliveryID
+	switch {
+	case a.Guard.Tripped:
+		bad(href, "trouble.guard", a.DeliveryID, a.Guard.Failed, a.Guard.Ended)
+	case a.Paused:
+		bad(href, "trouble.paused", a.DeliveryID, a.PauseReason)
+	case a.Breaker.State != "closed":
+		bad(href, "trouble.breaker", a.DeliveryID, a.Breaker.Host, f.count(a.Waiting))
+	case a.OldestPendingSeconds > oldPending.Seconds():
+		warn("/pushes?status=pending&delivery_id="+a.DeliveryID, "trouble.old", a.DeliveryID, f.span(a.OldestPendingSeconds))
+	}
+	if a.AccessTokenExpiresAt != nil && a.AccessTokenExpiresAt.Before(time.Now()) && a.Waiting > 0 {
+		bad(href, "trouble.token", a.DeliveryID)
+	}
+	if a.Quota.TransitHeldSince != nil {
+		bad(href, "trouble.quota_held", a.DeliveryID)
+	} else if a.Quota.EndsAt != nil {
+		warn(href, "trouble.quota_ends", a.DeliveryID, a.Quota.EndsAt.In(beijing).Format("15:04"))
+	}
+}
+
+func sourceTroubles(s *SourceHour, f formatter, warn report) {
+	if s.Ages.n > 0 && s.Ages.least < -aheadBy {
+		warn("/sources", "trouble.ahead", s.Name, f.span(-s.Ages.least.Seconds()))
+	}
+	total, refused := s.Events.Total(), s.Events.Refused()
+	switch {
+	case total < refusedAtMin || float64(refused) < refusedShare*float64(total):
+	case s.Name == "":
+		warn("/sources", "trouble.strangers", f.count(refused))
+	default:
+		warn("/sources", "trouble.source", s.Name, 100*refused/total)
+	}
 }

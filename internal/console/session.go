@@ -110,6 +110,13 @@ func (s *sessions) end(id string) {
 	}
 }
 
+// sweep ends those that nobody used for too long.
+func (s *sessions) sweep(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endIdle(now)
+}
+
 // endIdle ends those that nobody used for too long, with the lock held.
 func (s *sessions) endIdle(now time.Time) {
 	for id, one := range s.byID {

@@ -115,7 +115,7 @@ func (v *Visit) back() string {
 
 // page writes a page. It is made in memory first, so that one that fails is answered with an error and not cut off.
 func (v *Visit) page(status int, name string, view any) error {
-	body, err := v.console.pages.render(v.lang, name, v.frame(name, view))
+	body, err := v.console.pages.render(v.lang, name, v.frame(view))
 	if err != nil {
 		return err
 	}
@@ -140,12 +140,16 @@ type Frame struct {
 	By    admin.Actor // The zero Actor if nobody is logged in.
 	Nav   []navItem
 	Flash []string // What was just done.
-	Now   time.Time
 	View  any
 }
 
-func (v *Visit) frame(name string, view any) Frame {
-	f := Frame{Lang: v.lang.Tag(), Theme: v.theme, Path: v.R.URL.Path, Here: v.R.URL.RequestURI(), By: v.By, Now: time.Now(), View: view}
+// bareFrame is a frame with nothing around the view, for a part of a page.
+func (v *Visit) bareFrame(view any) Frame {
+	return Frame{Lang: v.lang.Tag(), Theme: v.theme, Path: v.R.URL.Path, Here: v.R.URL.RequestURI(), By: v.By, View: view}
+}
+
+func (v *Visit) frame(view any) Frame {
+	f := v.bareFrame(view)
 	if v.session != nil {
 		f.Nav = navigation(v.R.URL.Path)
 		f.Flash = v.session.takeFlash()
@@ -158,6 +162,20 @@ func (f Frame) LoggedIn() bool { return f.By.Name != "" }
 
 // With is the address of this page with another value of a parameter; empty takes it out.
 func (f Frame) With(name, value string) string { return withParam(f.Here, name, value) }
+
+// Listen is the address at which a live page is listened to: of is its name, and id, if it is not empty, what it is about.
+func (f Frame) Listen(of, id string) string {
+	u, err := url.Parse(f.Here)
+	if err != nil {
+		return ""
+	}
+	q := u.Query()
+	q.Set("of", of)
+	if id != "" {
+		q.Set("id", id)
+	}
+	return "/console/events?" + q.Encode()
+}
 
 // withParam changes one parameter of a path with parameters.
 func withParam(here, name, value string) string {

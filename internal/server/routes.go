@@ -90,11 +90,22 @@ func consolePages(c *console.Console) []page {
 		{http.MethodPost, "/logout", console.Viewer, c.Logout},
 		{http.MethodGet, "/console/static/:build/:file", console.Anyone, c.Static},
 
+		{http.MethodGet, "/console/events", console.Viewer, c.Events},
+
 		{http.MethodGet, "/", console.Viewer, c.Overview},
+		{http.MethodGet, "/sources", console.Viewer, c.Sources},
 		{http.MethodGet, "/accounts", console.Viewer, c.Accounts},
 		{http.MethodPost, "/accounts/:delivery/pause", console.Operator, c.PauseAccount},
 		{http.MethodPost, "/accounts/:delivery/resume", console.Operator, c.ResumeAccount},
 		{http.MethodPost, "/accounts/:delivery/probe", console.Operator, c.ProbeAccount},
+		{http.MethodGet, "/replays", console.Viewer, c.Replays},
+		{http.MethodGet, "/replays/:id", console.Viewer, c.Replay},
+		{http.MethodPost, "/replays/:id/pause", console.Operator, c.PauseReplay},
+		{http.MethodPost, "/replays/:id/resume", console.Operator, c.ResumeReplay},
+		{http.MethodPost, "/replays/:id/cancel", console.Operator, c.CancelReplay},
+		{http.MethodGet, "/differences", console.Viewer, c.Differences},
+		{http.MethodGet, "/dead-letters", console.Viewer, c.DeadLetters},
+		{http.MethodGet, "/audit", console.Viewer, c.Audit},
 	}
 }
 

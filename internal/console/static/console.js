@@ -1,6 +1,8 @@
 // What pages gain where scripts run. Every page and act works without.
-import { showLocalTimes } from "./time.js";
 import { watchKeys } from "./keys.js";
+import { watchLive } from "./live.js";
+import { showLocalTimes } from "./time.js";
 
 showLocalTimes(document);
 watchKeys();
+watchLive();
