@@ -160,7 +160,7 @@ func (m *Meter) hour() []Minute {
 type SourceHour struct {
 	Name   string // Empty: it did not say, or not rightly, who it was.
 	Events Words
-	Latest Words // In this minute and the four before it.
+	Latest Words // In this minute and the five before it.
 	Ages   ages
 }
 
@@ -179,7 +179,7 @@ func (m *Meter) bySource() []SourceHour {
 			}
 			s.Events.add(slot.events)
 			s.Ages.join(&slot.ages)
-			if slot.minute > now-latestMinutes {
+			if slot.minute >= now-latestMinutes {
 				s.Latest.add(slot.events)
 			}
 		}
@@ -188,8 +188,18 @@ func (m *Meter) bySource() []SourceHour {
 	return all
 }
 
-// latestMinutes is what a rate is the mean of.
+// latestMinutes is what a rate is the mean of, beside what has passed of this minute.
 const latestMinutes = 5
+
+// perMinute makes a rate of what was counted in the latest minutes.
+func (m *Meter) perMinute(n int64) float64 {
+	now := time.Now()
+	counted := latestMinutes*time.Minute + now.Sub(now.Truncate(time.Minute))
+	return float64(n) / max(min(counted, now.Sub(m.since)), time.Second).Minutes()
+}
+
+// young tells whether it has counted for less than it could tell of.
+func (m *Meter) young() bool { return time.Since(m.since) < meterMinutes*time.Minute }
 
 func (w Words) add(more Words) {
 	for word, n := range more {

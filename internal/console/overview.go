@@ -26,7 +26,7 @@ type overviewView struct {
 	Minute   minuteRates
 	Oldest   float64 // Seconds that the oldest pending push has waited.
 	Charts   []chart
-	Since    time.Time // The charts begin there, if that is less than an hour ago.
+	Since    time.Time // When counting began, if that is less than an hour ago.
 	Accounts []admin.AccountItem
 	Waits    []admin.WaitCount
 }
@@ -57,8 +57,11 @@ func (c *Console) overview(v *Visit) (any, error) {
 	}
 	hour := c.meter.hour()
 	view := overviewView{
-		Stats: stats, Minute: lately(hour), Charts: charts(v, hour), Since: c.meter.since,
+		Stats: stats, Minute: c.lately(hour), Charts: charts(v, hour),
 		Accounts: c.admin.AccountList().Items, Waits: slow.waits,
+	}
+	if c.meter.young() {
+		view.Since = c.meter.since
 	}
 	for i := range view.Accounts {
 		view.Oldest = max(view.Oldest, view.Accounts[i].OldestPendingSeconds)
@@ -67,15 +70,14 @@ func (c *Console) overview(v *Visit) (any, error) {
 	return view, nil
 }
 
-// lately is the mean of the last whole minutes.
-func lately(hour []Minute) minuteRates {
-	whole := hour[len(hour)-1-latestMinutes : len(hour)-1]
+// lately is what came in and went out a minute, lately.
+func (c *Console) lately(hour []Minute) minuteRates {
 	var in, out int64
-	for i := range whole {
-		in += whole[i].Events.Total()
-		out += whole[i].Ended[store.Delivered]
+	for _, minute := range hour[len(hour)-1-latestMinutes:] {
+		in += minute.Events.Total()
+		out += minute.Ended[store.Delivered]
 	}
-	return minuteRates{float64(in) / latestMinutes, float64(out) / latestMinutes}
+	return minuteRates{c.meter.perMinute(in), c.meter.perMinute(out)}
 }
 
 func charts(v *Visit, hour []Minute) []chart {

@@ -5,6 +5,7 @@ var sourceTexts = texts{
 	"sources.empty":        {En: "Nothing came in yet. Send an event with a key of sources (POST /v1/events), or over NATS; the README shows how.", Zh: "尚未收到任何事件。请使用 sources 中的密钥发送（POST /v1/events），或通过 NATS 发送；方法见 README。"},
 	"sources.name":         {En: "Source", Zh: "来源"},
 	"sources.unknown":      {En: "not identified", Zh: "未识别"},
+	"sources.other":        {En: "all that are not configured", Zh: "未在配置中的全部来源"},
 	"sources.rate":         {En: "a minute", Zh: "每分钟"},
 	"sources.share":        {En: "refused", Zh: "拒绝率"},
 	"sources.clock":        {En: "Clock", Zh: "时钟"},
