@@ -135,13 +135,18 @@ func (v *Visit) fail(err error) {
 	if p.Status() == http.StatusInternalServerError {
 		v.logFailure(p.Cause)
 	}
-	if p.RetryAfter > 0 {
-		v.W.Header().Set("Retry-After", strconv.Itoa(p.RetrySeconds()))
-	}
-	if err := v.page(p.Status(), "error", errorView{Problem: p, Back: v.back()}); err != nil {
+	if err := v.refuse(p, "error", errorView{Problem: p, Back: v.back()}); err != nil {
 		v.console.log.Error("the page about an error failed", "path", v.R.URL.Path, "err", err)
 		http.Error(v.W, p.Detail.En, p.Status())
 	}
+}
+
+// refuse answers with a page that tells of a problem.
+func (v *Visit) refuse(p *problem.Problem, name string, view any) error {
+	if p.RetryAfter > 0 {
+		v.W.Header().Set("Retry-After", strconv.Itoa(p.RetrySeconds()))
+	}
+	return v.page(p.Status(), name, view)
 }
 
 // logFailure logs an error, with the place if it was a panic.

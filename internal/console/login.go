@@ -33,7 +33,7 @@ func (c *Console) Login(v *Visit) error {
 	next := v.Field("next")
 	key, by, err := v.call.Tokens.Open(v.Field("token"), v.call.From)
 	if p, ok := errors.AsType[*problem.Problem](err); ok {
-		return v.page(p.Status(), "login", loginView{Next: next, Error: p})
+		return v.refuse(p, "login", loginView{Next: next, Error: p})
 	}
 	if err != nil {
 		return err

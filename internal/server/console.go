@@ -3,6 +3,7 @@ package server
 import (
 	"crypto/sha256"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -27,8 +28,17 @@ func (p *page) serve(con *console.Console, a *auth) echo.HandlerFunc {
 	}
 }
 
-// addPages adds the console's pages to the routes of the admin listener.
+// addPages adds the console's pages to the routes of the admin listener. A browser that asks for what there is not gets
+// a page too.
 func addPages(e *echo.Echo, con *console.Console, a *auth) {
+	document := e.HTTPErrorHandler
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if c.Response().Committed || !wantsPage(c.Request()) {
+			document(err, c)
+			return
+		}
+		con.Fail(c.Response(), c.Request(), a.call(c), problemOf(err))
+	}
 	for _, p := range consolePages(con) {
 		serve := p.serve(con, a)
 		e.Add(p.method, p.path, serve)
@@ -36,6 +46,11 @@ func addPages(e *echo.Echo, con *console.Console, a *auth) {
 			e.Add(http.MethodHead, p.path, serve)
 		}
 	}
+}
+
+// wantsPage tells whether somebody looks with a browser at what is no part of the API.
+func wantsPage(r *http.Request) bool {
+	return strings.Contains(r.Header.Get("Accept"), "text/html") && !strings.HasPrefix(r.URL.Path, "/admin/")
 }
 
 // call is what the console is told of a request.

@@ -205,19 +205,24 @@ func answerError(log *slog.Logger, err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p, ok := errors.AsType[*problem.Problem](err)
-	if he, isHTTP := errors.AsType[*echo.HTTPError](err); !ok && isHTTP {
-		p, ok = problem.New(problem.ForStatus(he.Code)), true
-	}
-	if !ok {
-		p = problem.New(problem.Internal).Because(err)
-	}
+	p := problemOf(err)
 	if p.Status() == http.StatusInternalServerError {
 		logFailure(log, p, c) // The others have a cause that its own part tells of, once and not with each request.
 	}
 	if err := p.Write(c.Response(), c.Request()); err != nil {
 		log.Debug("answering a request", "err", err)
 	}
+}
+
+// problemOf is the problem that an error is answered with.
+func problemOf(err error) *problem.Problem {
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		return p
+	}
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return problem.New(problem.ForStatus(he.Code))
+	}
+	return problem.New(problem.Internal).Because(err)
 }
 
 func logFailure(log *slog.Logger, p *problem.Problem, c echo.Context) {
