@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"carrier/internal/admin"
 	"carrier/internal/problem"
 )
 
@@ -268,12 +267,4 @@ func TestHeadHasNoBody(t *testing.T) {
 	if a := b.do(httptest.NewRequest(http.MethodHead, "/", nil), Viewer, hello); a.status != 200 || a.body != "" {
 		t.Errorf("%d %q", a.status, a.body)
 	}
-}
-
-// fakeAdmin answers what it is told to; what a test does not need panics.
-type fakeAdmin struct {
-	Admin
-	accounts []admin.AccountItem
-	acts     []string // what was asked for, in order
-	err      error    // of every act
 }

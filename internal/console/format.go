@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -29,9 +30,19 @@ func functions(lang problem.Language) template.FuncMap {
 		"count":    f.count,
 		"errcode":  f.errcode,
 		"ofStatus": ofStatus,
+		"path":    pathTo,
 		"asset":    assetPath,
 		"fact":     func(name string, value any) Fact { return Fact{name, fmt.Sprint(value)} },
 	}
+}
+
+// pathTo is the path of these parts. Waybills and accounts may hold any printable character, a slash too.
+func pathTo(parts ...string) string {
+	var b strings.Builder
+	for _, part := range parts {
+		b.WriteString("/" + url.PathEscape(part))
+	}
+	return b.String()
 }
 
 // ofStatus is how many pushes have a status.

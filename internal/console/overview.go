@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -237,7 +238,7 @@ func accountTroubles(a *admin.AccountItem, f formatter, bad, warn report) {
 	case a.Breaker.State != "closed":
 		bad(href, "trouble.breaker", a.DeliveryID, a.Breaker.Host, f.count(a.Waiting))
 	case a.OldestPendingSeconds > oldPending.Seconds():
-		warn("/pushes?status=pending&delivery_id="+a.DeliveryID, "trouble.old", a.DeliveryID, f.span(a.OldestPendingSeconds))
+		warn("/pushes?status=pending&delivery_id="+url.QueryEscape(a.DeliveryID), "trouble.old", a.DeliveryID, f.span(a.OldestPendingSeconds))
 	}
 	if a.AccessTokenExpiresAt != nil && a.AccessTokenExpiresAt.Before(time.Now()) && a.Waiting > 0 {
 		bad(href, "trouble.token", a.DeliveryID)

@@ -115,7 +115,7 @@ func (v *Visit) back() string {
 
 // page writes a page. It is made in memory first, so that one that fails is answered with an error and not cut off.
 func (v *Visit) page(status int, name string, view any) error {
-	body, err := v.console.pages.render(v.lang, name, v.frame(view))
+	body, err := v.console.pages.render(v.lang, name, v.frame(view, status == http.StatusOK))
 	if err != nil {
 		return err
 	}
@@ -148,10 +148,15 @@ func (v *Visit) bareFrame(view any) Frame {
 	return Frame{Lang: v.lang.Tag(), Theme: v.theme, Path: v.R.URL.Path, Here: v.R.URL.RequestURI(), By: v.By, View: view}
 }
 
-func (v *Visit) frame(view any) Frame {
+// frame is what stands around a view. What was just done is told on a page that came off: on one about an error it would
+// be taken for part of that.
+func (v *Visit) frame(view any, cameOff bool) Frame {
 	f := v.bareFrame(view)
-	if v.session != nil {
-		f.Nav = navigation(v.R.URL.Path)
+	if v.session == nil {
+		return f
+	}
+	f.Nav = navigation(v.R.URL.Path)
+	if cameOff {
 		f.Flash = v.session.takeFlash()
 	}
 	return f
