@@ -13,6 +13,7 @@ func (d *demo) printLines() {
 	_, _ = fmt.Fprintf(d.o.Out, `carrier demo is up. 演示已启动。
 
   events   %[1]s   (webhook)
+  console  %[2]s   (log in with CARRIER_ADMIN_TOKEN below; 用下面的 CARRIER_ADMIN_TOKEN 登录)
   admin    %[2]s   (API, /docs, /metrics, /readyz)
   NATS     %[14]s   (scans in, outcomes out)
   upstream %[3]s   (simulator of WeChat; open it in a browser)
