@@ -5,6 +5,8 @@ var accountTexts = texts{
 	"accounts.empty":       {En: "No account is configured. Add one under accounts, and restart.", Zh: "未配置账户。请在 accounts 中添加后重启。"},
 	"accounts.paused":      {En: "paused", Zh: "已暂停"},
 	"accounts.running":     {En: "running", Zh: "运行中"},
+	"accounts.waits":       {En: "waits for its breaker", Zh: "熔断中"},
+	"accounts.recovers":    {En: "is being tried", Zh: "试探中"},
 	"accounts.since":       {En: "since", Zh: "自"},
 	"accounts.until":       {En: "until", Zh: "至"},
 	"accounts.next_probe":  {En: "next probe", Zh: "下次试探"},

@@ -103,6 +103,10 @@ func (f formatter) span(seconds float64) string {
 		return say(f.lang, "age.seconds", int(d.Seconds()))
 	case d < time.Hour:
 		return say(f.lang, "age.minutes", minutes)
+	case d < 24*time.Hour && minutes == 0:
+		return say(f.lang, "age.hour", hours)
+	case hours == 0:
+		return say(f.lang, "age.day", days)
 	case d < 24*time.Hour:
 		return say(f.lang, "age.hours", hours, minutes)
 	}

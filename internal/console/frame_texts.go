@@ -55,6 +55,8 @@ var frameTexts = texts{
 
 	"age.seconds": {En: "%d s", Zh: "%d 秒"},
 	"age.minutes": {En: "%d min", Zh: "%d 分"},
+	"age.hour":    {En: "%d h", Zh: "%d 小时"},
 	"age.hours":   {En: "%d h %d min", Zh: "%d 小时 %d 分"},
+	"age.day":     {En: "%d d", Zh: "%d 天"},
 	"age.days":    {En: "%d d %d h", Zh: "%d 天 %d 小时"},
 }

@@ -141,6 +141,6 @@ func TestSourcesPage(t *testing.T) {
 	m.Scanned("other", 48*time.Hour)
 	m.Events("", "unauthorized", 3)
 	b.get("/sources", Viewer, b.console.Sources).
-		says(200, "<b>app", "ahead by at least 2 min", "10 %", "not identified", "unauthorized", "all that are not configured", "more than 1 d 0 h").
+		says(200, "<b>app", "ahead by at least 2 min", "10 %", "not identified", "unauthorized", "all that are not configured", "more than 1 d").
 		lacks("<b>app", "over the rate")
 }
