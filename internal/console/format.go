@@ -30,7 +30,7 @@ func functions(lang problem.Language) template.FuncMap {
 		"count":    f.count,
 		"errcode":  f.errcode,
 		"ofStatus": ofStatus,
-		"path":    pathTo,
+		"path":     pathTo,
 		"asset":    assetPath,
 		"fact":     func(name string, value any) Fact { return Fact{name, fmt.Sprint(value)} },
 	}
