@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ func functions(lang problem.Language) template.FuncMap {
 		"ago":      f.ago,
 		"span":     f.span,
 		"count":    f.count,
+		"rate":     f.rate,
 		"errcode":  f.errcode,
 		"ofStatus": ofStatus,
 		"path":     pathTo,
@@ -132,6 +134,14 @@ func (f formatter) count(v any) string {
 		return fmt.Sprint(v)
 	}
 	return grouped(digits)
+}
+
+// rate is how many in a unit of time; small ones have a decimal.
+func (f formatter) rate(n float64) string {
+	if n < 9.95 {
+		return strconv.FormatFloat(n, 'f', 1, 64)
+	}
+	return f.count(int64(math.Round(n)))
 }
 
 func grouped(digits string) string {

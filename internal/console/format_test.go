@@ -41,6 +41,14 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestRate(t *testing.T) {
+	for n, want := range map[float64]string{0: "0.0", 0.26: "0.3", 9.94: "9.9", 9.96: "10", 1234.5: "1,235"} {
+		if got := (formatter{}).rate(n); got != want {
+			t.Errorf("%v is %q, want %q", n, got, want)
+		}
+	}
+}
+
 // TestTime: the element is in Beijing time, and holds the instant itself for scripts.
 func TestTime(t *testing.T) {
 	at := time.Date(2026, 1, 2, 20, 4, 5, 6e6, time.UTC)
