@@ -167,6 +167,12 @@ type errorView struct {
 	Back string
 }
 
+// Title is what went wrong, in a few words.
+func (e errorView) Title() problem.Text {
+	entry, _ := problem.Look(e.Code)
+	return entry.Title
+}
+
 // Fail answers with a page about an error that came before any handler, such as a path that there is not.
 func (c *Console) Fail(w http.ResponseWriter, r *http.Request, call Call, err error) {
 	c.Serve(w, r, call, Anyone, func(*Visit) error { return err })

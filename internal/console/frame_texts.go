@@ -41,7 +41,6 @@ var frameTexts = texts{
 	"frame.type_to":       {En: "Type %s to confirm", Zh: "请输入 %s 以确认"},
 	"frame.none":          {En: "–", Zh: "–"},
 
-	"error.title": {En: "That did not work", Zh: "未能完成"},
 	"error.home":  {En: "To the overview", Zh: "前往总览"},
 	"error.retry": {En: "Try again in %d s.", Zh: "请在 %d 秒后重试。"},
 	"error.code":  {En: "Code", Zh: "代码"},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -172,8 +171,6 @@ func (v *Visit) onReplay(done string, do func(context.Context, admin.Actor, uint
 // listQuery are the parameters of a list, without those that only say what to listen to.
 func (v *Visit) listQuery() (url.Values, error) {
 	values, err := v.Query()
-	if v.R.Method == http.MethodGet {
-		values.Del("of")
-	}
+	values.Del("of")
 	return values, err
 }
