@@ -16,6 +16,7 @@ func (a *App) trouble() []string {
 	if err := a.store.Ready(); err != nil {
 		all = append(all, err.Error())
 	}
+	all = append(all, a.merchantTrouble()...)
 	if a.bus != nil {
 		all = append(all, a.bus.Degraded()...)
 	}

@@ -52,7 +52,7 @@ func (c *Console) overview(v *Visit) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	slow, err := c.slow.read(v.Context(), c.admin)
+	slow, err := c.slow.read(func() (slowly, error) { return c.readSlowly(v.Context()) })
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +114,7 @@ type slowly struct {
 	waits       []admin.WaitCount
 	differences int
 	letter      time.Time // When the newest dead letter came; zero: there is none.
+	trouble     []string  // Of the service as a whole.
 }
 
 const (
@@ -129,13 +130,13 @@ type slow struct {
 	kept slowly
 }
 
-func (s *slow) read(ctx context.Context, from Figures) (slowly, error) {
+func (s *slow) read(anew func() (slowly, error)) (slowly, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if time.Since(s.at) < slowFor {
 		return s.kept, nil
 	}
-	now, err := readSlowly(ctx, from)
+	now, err := anew()
 	if err != nil {
 		return slowly{}, err
 	}
@@ -143,20 +144,20 @@ func (s *slow) read(ctx context.Context, from Figures) (slowly, error) {
 	return now, nil
 }
 
-func readSlowly(ctx context.Context, from Figures) (slowly, error) {
-	waits, err := from.Waits(ctx, maxWaits)
+func (c *Console) readSlowly(ctx context.Context) (slowly, error) {
+	waits, err := c.admin.Waits(ctx, maxWaits)
 	if err != nil {
 		return slowly{}, err
 	}
-	differences, err := from.Differences(ctx)
+	differences, err := c.admin.Differences(ctx)
 	if err != nil {
 		return slowly{}, err
 	}
-	letters, err := from.DeadLetters(ctx, admin.Actor{}, admin.PageQuery{Limit: 1})
+	letters, err := c.admin.DeadLetters(ctx, admin.Actor{}, admin.PageQuery{Limit: 1})
 	if err != nil {
 		return slowly{}, err
 	}
-	read := slowly{waits: waits, differences: len(differences.Items)}
+	read := slowly{waits: waits, differences: len(differences.Items), trouble: c.trouble()}
 	if len(letters.Items) > 0 {
 		read.letter = letters.Items[0].ReceivedAt
 	}
@@ -185,7 +186,7 @@ func (c *Console) troubles(v *Visit, view *overviewView, slow slowly) []trouble 
 	f := formatter{v.lang}
 	bad := func(href, key string, args ...any) { all = append(all, trouble{"bad", v.T(key, args...), href}) }
 	warn := func(href, key string, args ...any) { all = append(all, trouble{"warn", v.T(key, args...), href}) }
-	for _, said := range c.trouble() {
+	for _, said := range slow.trouble {
 		bad("/readyz", "trouble.said", said)
 	}
 	for i := range view.Accounts {
