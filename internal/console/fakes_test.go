@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"carrier/internal/admin"
@@ -12,6 +13,7 @@ import (
 // fakeAdmin answers what it is told to, and remembers what was asked for; what a test does not need panics.
 type fakeAdmin struct {
 	Admin
+	mu          sync.Mutex // of accounts, which a console that runs asks for
 	accounts    []admin.AccountItem
 	stats       admin.StatsItem
 	waits       []admin.WaitCount
@@ -32,7 +34,15 @@ func (f *fakeAdmin) act(by admin.Actor, format string, args ...any) error {
 	return f.err
 }
 
+func (f *fakeAdmin) setAccounts(accounts ...admin.AccountItem) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.accounts = accounts
+}
+
 func (f *fakeAdmin) AccountList() admin.List[admin.AccountItem] {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	return admin.List[admin.AccountItem]{Items: f.accounts}
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"carrier/internal/admin"
@@ -20,27 +21,38 @@ const (
 	deskToken = "desk-0123456789abcdef0123456789abcde"
 )
 
-// fakeTokens are the admin tokens; one can be taken out.
-type fakeTokens map[TokenKey]admin.Actor
-
-func newFakeTokens() fakeTokens {
-	return fakeTokens{
-		sha256.Sum256([]byte(opsToken)):  {Name: "ops", Operator: true},
-		sha256.Sum256([]byte(deskToken)): {Name: "desk"},
-	}
+// fakeTokens are the admin tokens; they can be taken out.
+type fakeTokens struct {
+	mu    sync.Mutex
+	byKey map[TokenKey]admin.Actor
 }
 
-func (f fakeTokens) Open(token, from string) (TokenKey, admin.Actor, error) {
+func newFakeTokens() *fakeTokens {
+	return &fakeTokens{byKey: map[TokenKey]admin.Actor{
+		sha256.Sum256([]byte(opsToken)):  {Name: "ops", Operator: true},
+		sha256.Sum256([]byte(deskToken)): {Name: "desk"},
+	}}
+}
+
+func (f *fakeTokens) takeOut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	clear(f.byKey)
+}
+
+func (f *fakeTokens) Open(token, from string) (TokenKey, admin.Actor, error) {
 	key := sha256.Sum256([]byte(token))
-	if by, ok := f[key]; ok {
+	if by, ok := f.Whose(key); ok {
 		by.From = from
 		return key, by, nil
 	}
 	return key, admin.Actor{}, problem.New(problem.Unauthorized)
 }
 
-func (f fakeTokens) Whose(key TokenKey) (admin.Actor, bool) {
-	by, ok := f[key]
+func (f *fakeTokens) Whose(key TokenKey) (admin.Actor, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	by, ok := f.byKey[key]
 	return by, ok
 }
 
@@ -48,7 +60,7 @@ func (f fakeTokens) Whose(key TokenKey) (admin.Actor, bool) {
 type browser struct {
 	t       *testing.T
 	console *Console
-	tokens  fakeTokens
+	tokens  *fakeTokens
 	cookies map[string]string
 	header  http.Header
 	params  map[string]string // of the path

@@ -128,7 +128,7 @@ func TestLiveSendsWhatChanges(t *testing.T) {
 		if more := l.got(); len(more) != 0 {
 			t.Errorf("nothing changed, and there came %q", more)
 		}
-		f.accounts = []admin.AccountItem{account("SF", map[store.Status]int64{store.Pending: 4444})}
+		f.setAccounts(account("SF", map[store.Status]int64{store.Pending: 4444}))
 		time.Sleep(tickEvery)
 		if more := l.got(); len(more) != 1 || !strings.Contains(more[0], "4,444") {
 			t.Errorf("after a change came %q", more)
@@ -150,11 +150,13 @@ func TestLiveEnds(t *testing.T) {
 	}{
 		{"when the visitor goes", func(_ *browser, l *listening, _ func()) { l.leave() }},
 		{"at the log-out", func(b *browser, _ *listening, _ func()) { b.post("/logout", Viewer, b.console.Logout, nil) }},
-		{"when the token is taken out", func(b *browser, _ *listening, _ func()) { clear(b.tokens); time.Sleep(tickEvery) }},
+		{"when the token is taken out", func(b *browser, _ *listening, _ func()) { b.tokens.takeOut(); time.Sleep(tickEvery) }},
 		{"when nobody used the session for 12 h", func(b *browser, _ *listening, _ func()) {
+			b.console.sessions.mu.Lock()
 			for _, one := range b.console.sessions.byID {
 				one.used = one.used.Add(-sessionIdle)
 			}
+			b.console.sessions.mu.Unlock()
 			time.Sleep(tickEvery)
 		}},
 		{"when the service stops", func(_ *browser, _ *listening, stop func()) { stop() }},
