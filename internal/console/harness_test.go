@@ -6,7 +6,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"testing"
 
 	"carrier/internal/admin"
@@ -21,46 +21,48 @@ const (
 	deskToken = "desk-0123456789abcdef0123456789abcde"
 )
 
-// fakeTokens are the admin tokens; they can be taken out.
-type fakeTokens struct {
-	mu    sync.Mutex
-	byKey map[TokenKey]admin.Actor
-}
+// fakeTokens are the admin tokens.
+type fakeTokens map[TokenKey]admin.Actor
 
-func newFakeTokens() *fakeTokens {
-	return &fakeTokens{byKey: map[TokenKey]admin.Actor{
+func newFakeTokens() fakeTokens {
+	return fakeTokens{
 		sha256.Sum256([]byte(opsToken)):  {Name: "ops", Operator: true},
 		sha256.Sum256([]byte(deskToken)): {Name: "desk"},
-	}}
+	}
 }
 
-func (f *fakeTokens) takeOut() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	clear(f.byKey)
-}
-
-func (f *fakeTokens) Open(token, from string) (TokenKey, admin.Actor, error) {
+func (f fakeTokens) Open(token, from string) (TokenKey, admin.Actor, error) {
 	key := sha256.Sum256([]byte(token))
-	if by, ok := f.Whose(key); ok {
+	if by, ok := f[key]; ok {
 		by.From = from
 		return key, by, nil
 	}
 	return key, admin.Actor{}, problem.New(problem.Unauthorized)
 }
 
-func (f *fakeTokens) Whose(key TokenKey) (admin.Actor, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	by, ok := f.byKey[key]
+func (f fakeTokens) Whose(key TokenKey) (admin.Actor, bool) {
+	by, ok := f[key]
 	return by, ok
+}
+
+// configured are tokens that can be taken out while the console looks at them.
+type configured struct {
+	fakeTokens
+	out atomic.Bool
+}
+
+func (c *configured) takeOut() { c.out.Store(true) }
+
+func (c *configured) Whose(key TokenKey) (admin.Actor, bool) {
+	by, ok := c.fakeTokens.Whose(key)
+	return by, ok && !c.out.Load()
 }
 
 // browser visits the console as a browser does, one cookie jar to each.
 type browser struct {
 	t       *testing.T
 	console *Console
-	tokens  *fakeTokens
+	tokens  *configured
 	cookies map[string]string
 	header  http.Header
 	params  map[string]string // of the path
@@ -74,7 +76,7 @@ func open(t *testing.T, a Admin) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &browser{t: t, console: c, tokens: newFakeTokens(), cookies: map[string]string{}, header: http.Header{}, params: map[string]string{}}
+	return &browser{t: t, console: c, tokens: &configured{fakeTokens: newFakeTokens()}, cookies: map[string]string{}, header: http.Header{}, params: map[string]string{}}
 }
 
 // as logs in with a token.
