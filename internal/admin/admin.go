@@ -63,6 +63,7 @@ type Pusher interface {
 // Replayer carries out bulk replays (see replay.Runner).
 type Replayer interface {
 	DryRun(ctx context.Context, r replay.Request) (replay.Plan, error)
+	DryRunOf(ctx context.Context, pushes []store.Push) (replay.Plan, error)
 	Start(ctx context.Context, r replay.Request, act store.Act) (store.Replay, error)
 	// Set pauses, resumes or cancels one; store.ErrState if its status does not allow that.
 	Set(ctx context.Context, id uint64, to store.ReplayStatus, act store.Act) (store.Replay, error)
