@@ -12,7 +12,10 @@ import (
 type texts map[string]problem.Text
 
 // catalogue is all of it. Each page's texts stand in a file beside the page.
-var catalogue = collect(frameTexts, accountTexts, overviewTexts, sourceTexts, replayTexts, recordTexts)
+var catalogue = collect(
+	frameTexts, accountTexts, overviewTexts, sourceTexts, replayTexts, recordTexts,
+	filterTexts, pushTexts, eventTexts, waybillTexts, silentTexts, csvTexts,
+)
 
 // collect joins parts; a key that is in two of them is a programmer's mistake.
 func collect(parts ...texts) texts {

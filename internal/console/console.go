@@ -17,6 +17,11 @@ type Admin interface {
 	Figures
 	Replays
 	Records
+	Pushes
+	Bulk
+	Events
+	Finder
+	Waybills
 }
 
 // Options sets up a Console.

@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"net/url"
 	"strconv"
@@ -20,7 +21,7 @@ var beijing = time.FixedZone("UTC+8", 8*3600)
 // functions are what templates call, in one language.
 func functions(lang problem.Language) template.FuncMap {
 	f := formatter{lang}
-	return template.FuncMap{
+	all := template.FuncMap{
 		"t":        func(key string, args ...any) string { return say(lang, key, args...) },
 		"text":     func(t admin.Text) string { return in(lang, t) },
 		"word":     func(t problem.Text) string { return t.In(lang) },
@@ -36,6 +37,8 @@ func functions(lang problem.Language) template.FuncMap {
 		"asset":    assetPath,
 		"fact":     func(name string, value any) Fact { return Fact{name, fmt.Sprint(value)} },
 	}
+	maps.Copy(all, f.listFunctions())
+	return all
 }
 
 // pathTo is the path of these parts. Waybills and accounts may hold any printable character, a slash too.

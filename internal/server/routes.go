@@ -106,6 +106,31 @@ func consolePages(c *console.Console) []page {
 		{http.MethodGet, "/differences", console.Viewer, c.Differences},
 		{http.MethodGet, "/dead-letters", console.Viewer, c.DeadLetters},
 		{http.MethodGet, "/audit", console.Viewer, c.Audit},
+
+		{http.MethodGet, "/pushes", console.Viewer, c.Pushes},
+		{http.MethodGet, "/pushes.csv", console.Viewer, c.PushesCSV},
+		{http.MethodPost, "/pushes/replay", console.Operator, c.ReplayAll},
+		{http.MethodPost, "/pushes/replay/chosen", console.Operator, c.ReplayChosen},
+		{http.MethodGet, "/pushes/:seq", console.Viewer, c.Push},
+		{http.MethodPost, "/pushes/:seq/replay", console.Operator, c.ReplayPush},
+		{http.MethodPost, "/pushes/:seq/discard", console.Operator, c.DiscardPush},
+		{http.MethodPost, "/pushes/:seq/retry", console.Operator, c.RetryPush},
+
+		{http.MethodGet, "/waybills", console.Viewer, c.Waybills},
+		{http.MethodGet, "/waybills/:delivery/:waybill", console.Viewer, c.Waybill},
+		{http.MethodPost, "/waybills/:delivery/:waybill/upstream", console.Viewer, c.AskUpstream},
+		{http.MethodPost, "/waybills/:delivery/:waybill/token", console.Operator, c.PutToken},
+		{http.MethodPost, "/waybills/:delivery/:waybill/freeze", console.Operator, c.FreezeWaybill},
+		{http.MethodPost, "/waybills/:delivery/:waybill/thaw", console.Operator, c.ThawWaybill},
+		{http.MethodPost, "/waybills/:delivery/:waybill/skip", console.Operator, c.SkipHead},
+		{http.MethodPost, "/waybills/:delivery/:waybill/retry", console.Operator, c.RetryHead},
+		{http.MethodPost, "/waybills/:delivery/:waybill/heal", console.Operator, c.Heal},
+		{http.MethodPost, "/waybills/:delivery/:waybill/expunge", console.Operator, c.Expunge},
+
+		{http.MethodGet, "/events/rejected", console.Viewer, c.Rejected},
+		{http.MethodGet, "/events/held", console.Viewer, c.Held},
+		{http.MethodPost, "/events/:seq/accept", console.Operator, c.AcceptEvent},
+		{http.MethodGet, "/silent", console.Viewer, c.Silent},
 	}
 }
 

@@ -1,0 +1,18 @@
+package console
+
+var eventTexts = texts{
+	"rejected.lead":  {En: "Scans for which there is no legal step in their waybill's timeline. They are kept, and not pushed.", Zh: "在运单时间线中没有合法流转的扫描。已记录，不推送。"},
+	"rejected.empty": {En: "No rejected event matches. That is how it should be.", Zh: "没有符合条件的被拒绝事件，一切正常。"},
+	"held.lead":      {En: "Scans that imply one not seen yet. Each waits for it, and is taken as it is when its time is up.", Zh: "之前缺少扫描的事件。等待缺失的扫描，到期后按现状接受。"},
+	"held.empty":     {En: "No held event matches: nothing waits for a missing scan.", Zh: "没有符合条件的暂存事件：无需等待缺失的扫描。"},
+
+	"events.seq":       {En: "Event", Zh: "事件"},
+	"events.scanned":   {En: "Scanned", Zh: "扫描时间"},
+	"events.why":       {En: "Why", Zh: "原因"},
+	"events.legal":     {En: "Would have been legal", Zh: "当时允许"},
+	"events.nothing":   {En: "nothing", Zh: "无"},
+	"events.until":     {En: "Held until", Zh: "暂存至"},
+	"events.accept":    {En: "Accept", Zh: "放行"},
+	"events.accept_it": {En: "Accept it all the same…", Zh: "人工放行…"},
+	"events.accepted":  {En: "Event %d is accepted, and will be pushed. The audit log says that it was you.", Zh: "事件 %d 已人工放行，将会推送；操作已记入审计记录。"},
+}

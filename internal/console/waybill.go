@@ -1,0 +1,238 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"carrier/internal/admin"
+	"carrier/internal/problem"
+	"carrier/internal/state"
+	"carrier/internal/store"
+	"carrier/internal/verify"
+)
+
+// Waybills is what the page about a waybill needs of package admin.
+type Waybills interface {
+	Waybill(ctx context.Context, by admin.Actor, w state.Waybill) (admin.WaybillItem, error)
+	Upstream(ctx context.Context, by admin.Actor, w state.Waybill, hint verify.Hint) (admin.UpstreamItem, error)
+	PutToken(ctx context.Context, by admin.Actor, w state.Waybill, token, reason string) (changed bool, err error)
+	Freeze(ctx context.Context, by admin.Actor, w state.Waybill, reason string) (admin.WaybillItem, error)
+	Thaw(ctx context.Context, by admin.Actor, w state.Waybill, reason string) (admin.WaybillItem, error)
+	Skip(ctx context.Context, by admin.Actor, w state.Waybill, reason string) (admin.WaybillItem, error)
+	RetryWaybill(ctx context.Context, by admin.Actor, w state.Waybill, reason string) (admin.WaybillItem, error)
+	PlanHeal(ctx context.Context, by admin.Actor, w state.Waybill, hint verify.Hint) (admin.HealItem, error)
+	Heal(ctx context.Context, by admin.Actor, w state.Waybill, hint verify.Hint, reason string) (admin.HealItem, error)
+	Expunge(ctx context.Context, by admin.Actor, w state.Waybill, reason string) (admin.ExpungedItem, error)
+}
+
+// waybillView is a waybill's story beside what its customer sees.
+type waybillView struct {
+	admin.WaybillItem
+	Path     string
+	Open     int // Pushes that are pending.
+	Trace    trace
+	Hint     verify.Hint
+	Upstream *admin.UpstreamItem // nil: WeChat was not asked.
+	Problem  *problem.Problem    // Why it did not say.
+}
+
+// trace is what a customer sees, newest first, and how that is known.
+type trace struct {
+	Source string // "upstream", "shown" or "sent"
+	Nodes  []admin.ShownActionItem
+}
+
+func newWaybillView(w admin.WaybillItem) *waybillView {
+	view := &waybillView{WaybillItem: w, Path: waybillPath(w.DeliveryID, w.WaybillID)}
+	for i := range w.Timeline {
+		if p := w.Timeline[i].Push; p != nil && p.Status == store.Pending {
+			view.Open++
+		}
+	}
+	view.Trace = sentTrace(w.Timeline)
+	if w.Shown != nil {
+		view.Trace = newestFirst("shown", slices.Clone(w.Shown.Actions))
+	}
+	return view
+}
+
+// sentTrace is what was delivered from here: what the customer should see, where nobody has said what that is.
+func sentTrace(timeline []admin.StepItem) trace {
+	var nodes []admin.ShownActionItem
+	for i := range timeline {
+		s := &timeline[i]
+		if s.Push != nil && s.Push.Status == store.Delivered {
+			nodes = append(nodes, admin.ShownActionItem{ActionTime: s.ActionTime, ActionType: int64(s.ActionType), ActionMsg: s.ActionMsg})
+		}
+	}
+	return newestFirst("sent", nodes)
+}
+
+// newestFirst turns a trace, which begins with its oldest node, into what mini programs show.
+func newestFirst(source string, nodes []admin.ShownActionItem) trace {
+	slices.Reverse(nodes)
+	return trace{source, nodes}
+}
+
+// Waybill shows one waybill.
+func (c *Console) Waybill(v *Visit) error {
+	w, err := v.ofPath()
+	if err != nil {
+		return err
+	}
+	story, err := c.admin.Waybill(v.Context(), v.By, w)
+	if err != nil {
+		return err
+	}
+	return v.Show("waybill", newWaybillView(story))
+}
+
+// AskUpstream shows a waybill with what WeChat says of it. It is a form that is sent, and not a link, as it costs of the
+// merchant's quota: no browser asks ahead.
+func (c *Console) AskUpstream(v *Visit) error {
+	w, err := v.ofPath()
+	if err != nil {
+		return err
+	}
+	story, err := c.admin.Waybill(v.Context(), v.By, w)
+	if err != nil {
+		return err
+	}
+	view := newWaybillView(story)
+	view.Hint = v.hint()
+	shown, err := c.admin.Upstream(v.Context(), v.By, w, view.Hint)
+	if p, isProblem := errors.AsType[*problem.Problem](err); isProblem {
+		view.Problem = p
+		return v.page(p.Status(), "waybill", view)
+	}
+	if err != nil {
+		return err
+	}
+	view.Upstream, view.Trace = &shown, upstreamTrace(&shown)
+	return v.Show("waybill", view)
+}
+
+// hint is what a form says of a waybill's order.
+func (v *Visit) hint() verify.Hint {
+	return verify.Hint{Merchant: v.Field("merchant"), OrderID: v.Field("order_id"), OpenID: v.Field("openid")}
+}
+
+// upstreamTrace is the trace as WeChat answered it.
+func upstreamTrace(shown *admin.UpstreamItem) trace {
+	var nodes []admin.ShownActionItem
+	for i := range shown.Lines {
+		if node := shown.Lines[i].Upstream; node != nil {
+			nodes = append(nodes, *node)
+		}
+	}
+	return newestFirst("upstream", nodes)
+}
+
+// FreezeWaybill holds a waybill's pushes.
+func (c *Console) FreezeWaybill(v *Visit) error {
+	return c.onWaybill(v, "waybill.frozen_now", c.admin.Freeze)
+}
+
+// ThawWaybill lets them go on.
+func (c *Console) ThawWaybill(v *Visit) error {
+	return c.onWaybill(v, "waybill.thawed_now", c.admin.Thaw)
+}
+
+// SkipHead discards the push that holds a waybill up.
+func (c *Console) SkipHead(v *Visit) error {
+	return c.onWaybill(v, "waybill.skipped_now", c.admin.Skip)
+}
+
+// RetryHead lets that push go at once.
+func (c *Console) RetryHead(v *Visit) error {
+	return c.onWaybill(v, "waybill.retried_now", c.admin.RetryWaybill)
+}
+
+// onWaybill carries out an act on the waybill in the path, and goes back to its page.
+func (c *Console) onWaybill(v *Visit, done string,
+	act func(context.Context, admin.Actor, state.Waybill, string) (admin.WaybillItem, error),
+) error {
+	w, err := v.ofPath()
+	if err != nil {
+		return err
+	}
+	if _, err := act(v.Context(), v.By, w, v.Field("reason")); err != nil {
+		return err
+	}
+	return v.Done(waybillPath(w.DeliveryID, w.WaybillID), done)
+}
+
+// PutToken registers a waybill's Token.
+func (c *Console) PutToken(v *Visit) error {
+	w, err := v.ofPath()
+	if err != nil {
+		return err
+	}
+	changed, err := c.admin.PutToken(v.Context(), v.By, w, v.Field("token"), v.Field("reason"))
+	if err != nil {
+		return err
+	}
+	if !changed {
+		return v.Done(waybillPath(w.DeliveryID, w.WaybillID), "waybill.token_same")
+	}
+	return v.Done(waybillPath(w.DeliveryID, w.WaybillID), "waybill.token_now")
+}
+
+// healView is what a heal would push again.
+type healView struct {
+	admin.HealItem
+	Path string
+	Hint verify.Hint
+}
+
+// Heal shows what WeChat misses of a waybill, and pushes it again once that is confirmed.
+func (c *Console) Heal(v *Visit) error {
+	w, err := v.ofPath()
+	if err != nil {
+		return err
+	}
+	view := healView{Path: waybillPath(w.DeliveryID, w.WaybillID), Hint: v.hint()}
+	if !v.Confirmed("") {
+		if view.HealItem, err = c.admin.PlanHeal(v.Context(), v.By, w, view.Hint); err != nil {
+			return err
+		}
+		return v.Show("heal", view)
+	}
+	done, err := c.admin.Heal(v.Context(), v.By, w, view.Hint, v.Field("reason"))
+	switch {
+	case err != nil:
+		return err
+	case done.Replay == nil:
+		return v.Done(view.Path, "heal.nothing")
+	}
+	return v.Done("/replays/"+done.Replay.ID, "heal.begun", len(done.Seqs))
+}
+
+// Expunge forgets a waybill's personal data, once its number was typed.
+func (c *Console) Expunge(v *Visit) error {
+	w, err := v.ofPath()
+	if err != nil {
+		return err
+	}
+	path := waybillPath(w.DeliveryID, w.WaybillID)
+	if !v.Confirmed(w.WaybillID) {
+		lead := []string{v.T("expunge.what"), v.T("expunge.copies")}
+		if v.Confirmed("") {
+			lead = append(lead, v.T("expunge.mistyped"))
+		}
+		return v.Confirm(Confirm{
+			Title: v.T("expunge.title", w.WaybillID), Lead: lead,
+			Action: v.R.URL.Path, Reason: true, Typed: w.WaybillID, Submit: v.T("expunge.submit"), Danger: true, Back: path,
+		})
+	}
+	done, err := c.admin.Expunge(v.Context(), v.By, w, v.Field("reason"))
+	if err != nil {
+		return err
+	}
+	to := path
+	if len(done.Waybill.Timeline) == 0 && done.Waybill.Shown == nil {
+		to = "/waybills" // Nothing of it is known any more.
+	}
+	return v.Done(to, "expunge.done", done.Events, done.Discarded, done.Tokens, done.Orders)
+}

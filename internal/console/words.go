@@ -1,0 +1,59 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"strings"
+
+	"carrier/internal/admin"
+	"carrier/internal/state"
+)
+
+// listFunctions are what the templates of lists and waybills call, beside functions.
+func (f formatter) listFunctions() template.FuncMap {
+	return template.FuncMap{
+		"name":    f.name,
+		"action":  f.action,
+		"node":    f.node,
+		"waybill": waybillPath,
+		"minutes": func(n float64) string { return f.span(n * 60) },
+		"usual":   f.usual,
+		"deref":   func(n *int) int { return *n },
+	}
+}
+
+// name is a word of the API in the reader's language. One that is in no catalogue, such as an operator's own reason, is
+// shown as it is.
+func (f formatter) name(kind string, word any) string {
+	plain := fmt.Sprint(word)
+	if t, ok := catalogue[kind+"."+plain]; ok {
+		return t.In(f.lang)
+	}
+	return plain
+}
+
+// node is the type of a node of a trace: WeChat has some that no push has.
+func (f formatter) node(kind int64) string {
+	if a := state.ActionType(kind); int64(a) == kind && a.Valid() {
+		return in(f.lang, admin.ActionText(a))
+	}
+	return say(f.lang, "waybill.own_node", kind)
+}
+
+// waybillPath is the address of a waybill's page. Its number may hold any printable character.
+func waybillPath(deliveryID, waybillID string) string {
+	return "/waybills/" + url.PathEscape(deliveryID) + "/" + url.PathEscape(waybillID)
+}
+
+// action is an action type with what it means.
+func (f formatter) action(a state.ActionType) string { return in(f.lang, admin.ActionText(a)) }
+
+// usual says for how long waybills may stand still at each stage.
+func (f formatter) usual(stages []admin.SilentStage) string {
+	all := make([]string, len(stages))
+	for i, s := range stages {
+		all[i] = in(f.lang, s.Name) + " " + say(f.lang, "silent.hours_of", int(s.After.Hours()))
+	}
+	return strings.Join(all, say(f.lang, "mark.comma"))
+}
