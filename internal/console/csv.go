@@ -117,8 +117,8 @@ func csvRow(v *Visit, p *admin.PushItem) []string {
 	return []string{
 		strconv.FormatUint(p.Seq, 10), csvWords(p.DeliveryID), csvName(p.WaybillID), csvName(p.EventID), csvWords(p.Source),
 		p.ActionType.String(), f.action(p.ActionType), csvTimeOf(p.ActionTime), csvWords(p.ActionMsg),
-		f.name("push", p.Status), f.name("waiting", p.WaitingFor), strconv.Itoa(p.Attempts), errcode, csvWords(p.Errmsg),
-		csvWords(v.In(admin.Meaning(p.Errcode))), csvWords(f.name("why", p.Reason)), csvTimeOf(p.ReceivedAt), csvTimeOf(p.DeliveredAt), csvTimeOf(p.NextAttemptAt),
+		f.name("push.", p.Status), f.name("waiting.", p.WaitingFor), strconv.Itoa(p.Attempts), errcode, csvWords(p.Errmsg),
+		csvWords(v.In(admin.Meaning(p.Errcode))), csvWords(f.name("why.", p.Reason)), csvTimeOf(p.ReceivedAt), csvTimeOf(p.DeliveredAt), csvTimeOf(p.NextAttemptAt),
 	}
 }
 

@@ -7,10 +7,7 @@ var eventTexts = texts{
 	"held.empty":     {En: "No held event matches: nothing waits for a missing scan.", Zh: "没有符合条件的暂存事件：无需等待缺失的扫描。"},
 
 	"events.seq":       {En: "Event", Zh: "事件"},
-	"events.scanned":   {En: "Scanned", Zh: "扫描时间"},
 	"events.why":       {En: "Why", Zh: "原因"},
-	"events.legal":     {En: "Would have been legal", Zh: "当时允许"},
-	"events.nothing":   {En: "nothing", Zh: "无"},
 	"events.until":     {En: "Held until", Zh: "暂存至"},
 	"events.accept":    {En: "Accept", Zh: "放行"},
 	"events.accept_it": {En: "Accept it all the same…", Zh: "人工放行…"},

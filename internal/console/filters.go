@@ -3,7 +3,6 @@ package console
 import (
 	"net/url"
 	"slices"
-	"strconv"
 
 	"carrier/internal/admin"
 	"carrier/internal/state"
@@ -88,15 +87,6 @@ func waitingOptions(v *Visit) []option {
 	var options []option
 	for _, w := range []store.WaitingFor{store.WaitRetry, store.WaitBreaker, store.WaitAccount, store.WaitToken, store.WaitWaybill} {
 		options = append(options, option{Value: string(w), Text: v.T("waiting." + string(w))})
-	}
-	return options
-}
-
-// limitOptions are the sizes of a page.
-func limitOptions(chosen int) []option {
-	var options []option
-	for _, n := range []int{50, 100, admin.MaxChosen} {
-		options = append(options, option{strconv.Itoa(n), strconv.Itoa(n), n == chosen})
 	}
 	return options
 }

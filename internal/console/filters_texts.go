@@ -13,8 +13,8 @@ var filterTexts = texts{
 	"filter.source":      {En: "Source", Zh: "来源"},
 	"filter.since":       {En: "Received since", Zh: "接收时间起"},
 	"filter.until":       {En: "Received until", Zh: "接收时间止"},
-	"filter.time_hint":   {En: "24h, or 2026-01-02T15:04:05+08:00", Zh: "24h，或 2026-01-02T15:04:05+08:00"},
-	"filter.limit":       {En: "Rows", Zh: "行数"},
+	"filter.time_hint":   {En: "24h or 2026-01-02T15:04:05+08:00", Zh: "24h 或 2026-01-02T15:04:05+08:00"},
+	"filter.status":      {En: "Status", Zh: "状态"},
 
 	"mark.stop":  {En: ".", Zh: "。"},
 	"mark.comma": {En: ", ", Zh: "、"},

@@ -24,6 +24,11 @@ var pushTexts = texts{
 	"pushes.discarded": {En: "Push %d is discarded; it will not be sent.", Zh: "推送 %d 已作废，不再发送。"},
 	"pushes.retried":   {En: "Push %d goes out at once.", Zh: "推送 %d 将立即发送。"},
 
+	"push.pending":   {En: "pending", Zh: "待推送"},
+	"push.delivered": {En: "delivered", Zh: "已送达"},
+	"push.failed":    {En: "failed", Zh: "失败"},
+	"push.discarded": {En: "discarded", Zh: "已作废"},
+
 	"push.title":        {En: "Push %d", Zh: "推送 %d"},
 	"push.account":      {En: "Account", Zh: "账户"},
 	"push.scanned":      {En: "Scanned", Zh: "扫描时间"},

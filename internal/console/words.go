@@ -23,11 +23,11 @@ func (f formatter) listFunctions() template.FuncMap {
 	}
 }
 
-// name is a word of the API in the reader's language. One that is in no catalogue, such as an operator's own reason, is
+// name is a word of the API in the reader's language; kind is what its keys begin with, such as "push.". A word that is in no catalogue, such as an operator's own reason, is
 // shown as it is.
 func (f formatter) name(kind string, word any) string {
 	plain := fmt.Sprint(word)
-	if t, ok := catalogue[kind+"."+plain]; ok {
+	if t, ok := catalogue[kind+plain]; ok {
 		return t.In(f.lang)
 	}
 	return plain
