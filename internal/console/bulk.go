@@ -101,8 +101,15 @@ func numbers(texts []string) ([]uint64, error) {
 	return all, nil
 }
 
-// filterWords are what the keys of the words begin with that a filter takes.
+// filterWords are what the keys of the words begin with that some filters take.
 var filterWords = map[string]string{"status": "push.", "waiting_for": "waiting.", "reason": "why."}
+
+func filterFact(v *Visit, name, value string) Fact {
+	if kind, ok := filterWords[name]; ok {
+		value = formatter{v.lang}.name(kind, value)
+	}
+	return Fact{v.T("filter." + name), value}
+}
 
 // counting bounds the time that a bulk replay, or its dry run, has to count what it is of: it reads every push that the
 // filter finds.
@@ -139,7 +146,7 @@ func (c *Console) ReplayAll(v *Visit) error {
 	view.Bulk, view.Rate, view.Skip = true, v.Field("rate"), request.SkipSuperseded
 	for _, name := range slices.Sorted(maps.Keys(asked)) {
 		view.Hidden.Set(name, asked.Get(name))
-		view.Filter = append(view.Filter, Fact{v.T("filter." + name), formatter{v.lang}.name(filterWords[name], asked.Get(name))})
+		view.Filter = append(view.Filter, filterFact(v, name, asked.Get(name)))
 	}
 	return v.Show("plan", view)
 }
