@@ -24,28 +24,30 @@ type eventsView struct {
 	Problem *problem.Problem // What is wrong with the filters; nil: nothing.
 	Items   []admin.EventItem
 	Pager   Pager
-	Here    string
 }
 
+// Held tells whether the events wait for a scan; else they were rejected.
+func (e eventsView) Held() bool { return e.Verdict == state.Held }
+
 // Rejected lists the events that have no place in their waybill's timeline.
-func (c *Console) Rejected(v *Visit) error { return c.events(v, "rejected", state.Rejected) }
+func (c *Console) Rejected(v *Visit) error { return c.events(v, state.Rejected) }
 
 // Held lists the events that wait for a missing scan.
-func (c *Console) Held(v *Visit) error { return c.events(v, "held", state.Held) }
+func (c *Console) Held(v *Visit) error { return c.events(v, state.Held) }
 
-func (c *Console) events(v *Visit, page string, verdict state.Verdict) error {
+func (c *Console) events(v *Visit, verdict state.Verdict) error {
 	given, err := v.Query()
 	if err != nil {
 		return err
 	}
 	view := eventsView{
-		Verdict: verdict, Here: v.R.URL.RequestURI(),
+		Verdict: verdict,
 		Filters: c.filterForm(v, given, "waybill_id", "delivery_id", "action_type", "source", "since", "until"),
 	}
 	q, err := admin.EventQuery(given, time.Now())
 	if p, wrong := errors.AsType[*problem.Problem](err); wrong {
 		view.Problem = p
-		return v.page(p.Status(), page, view)
+		return v.page(p.Status(), "events", view)
 	}
 	q.Verdict = verdict
 	list, err := c.admin.Events(v.Context(), v.By, q)
@@ -53,7 +55,7 @@ func (c *Console) events(v *Visit, page string, verdict state.Verdict) error {
 		return err
 	}
 	view.Items, view.Pager = list.Items, v.Pager(list.NextCursor)
-	return v.Show(page, view)
+	return v.Show("events", view)
 }
 
 // AcceptEvent takes a rejected event into its waybill's timeline.

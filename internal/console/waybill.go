@@ -77,29 +77,33 @@ func newestFirst(source string, nodes []admin.ShownActionItem) trace {
 
 // Waybill shows one waybill.
 func (c *Console) Waybill(v *Visit) error {
-	w, err := v.ofPath()
+	_, view, err := c.story(v)
 	if err != nil {
 		return err
+	}
+	return v.Show("waybill", view)
+}
+
+// story reads the waybill in the path.
+func (c *Console) story(v *Visit) (state.Waybill, *waybillView, error) {
+	w, err := v.ofPath()
+	if err != nil {
+		return w, nil, err
 	}
 	story, err := c.admin.Waybill(v.Context(), v.By, w)
 	if err != nil {
-		return err
+		return w, nil, err
 	}
-	return v.Show("waybill", newWaybillView(story))
+	return w, newWaybillView(story), nil
 }
 
 // AskUpstream shows a waybill with what WeChat says of it. It is a form that is sent, and not a link, as it costs of the
 // merchant's quota: no browser asks ahead.
 func (c *Console) AskUpstream(v *Visit) error {
-	w, err := v.ofPath()
+	w, view, err := c.story(v)
 	if err != nil {
 		return err
 	}
-	story, err := c.admin.Waybill(v.Context(), v.By, w)
-	if err != nil {
-		return err
-	}
-	view := newWaybillView(story)
 	view.Hint = v.hint()
 	shown, err := c.admin.Upstream(v.Context(), v.By, w, view.Hint)
 	if p, isProblem := errors.AsType[*problem.Problem](err); isProblem {
