@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,17 +36,18 @@ type desk struct {
 	*Service
 	t     *testing.T
 	store *pebble.Store
-	ago   time.Duration // The clock is that much behind.
+	ago   atomic.Int64 // The clock is that much behind (ns); it never goes back.
 	n     int
 }
 
 func newDesk(t *testing.T) *desk {
 	d := &desk{t: t}
+	d.ago.Store(int64(silentWithin + 48*time.Hour))
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	d.store, err = pebble.Open("data", pebble.Options{
 		FS: vfs.NewMem(), Logger: log, CacheBytes: 1 << 20, MemtableBytes: 1 << 20,
-		Now: func() time.Time { return time.Now().Add(-d.ago) },
+		Now: func() time.Time { return time.Now().Add(-time.Duration(d.ago.Load())) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +64,8 @@ func newDesk(t *testing.T) *desk {
 // scan takes an event of a waybill that came some time ago, and gives its number.
 func (d *desk) scan(w state.Waybill, ago time.Duration, a state.ActionType, token string) uint64 {
 	d.t.Helper()
-	d.ago, d.n = ago, d.n+1
+	d.n++
+	d.ago.Store(int64(ago))
 	results, err := d.store.Apply(d.t.Context(), []state.Event{{
 		ID: fmt.Sprint(d.n), Source: "app", DeliveryID: w.DeliveryID, WaybillID: w.WaybillID, Type: a,
 		Time: time.Now().Add(-ago).Unix(), Msg: "到达 18666666666", Token: token,
@@ -229,7 +232,7 @@ func TestSilentAfterALateEvent(t *testing.T) {
 	d := newDesk(t)
 	d.scan(sf("1"), 60*time.Hour, state.PickupDone, "T")
 	d.scan(sf("1"), 40*time.Hour, state.DeliveryBegun, "T")
-	d.ago = 20 * time.Hour
+	d.ago.Store(int64(20 * time.Hour))
 	results, err := d.store.Apply(t.Context(), []state.Event{{
 		ID: "late", Source: "app", DeliveryID: "SF", WaybillID: "1", Type: state.Transit, Time: time.Now().Add(-50 * time.Hour).Unix(), Msg: "x",
 	}})
