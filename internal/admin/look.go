@@ -10,8 +10,11 @@ import (
 )
 
 // No store has an index of what a look is for, so it reads events, newest first, for lookFor at most; then it says how
-// far it came, and with which cursor to look on.
-const lookFor = 120 * time.Millisecond
+// far it came, and with which cursor to look on. Whoever looks on has chosen to wait, and waits for lookOnFor.
+const (
+	lookFor   = 100 * time.Millisecond
+	lookOnFor = 2 * time.Second
+)
 
 // Looked says how far a look through events went.
 type Looked struct {
@@ -34,6 +37,9 @@ func (l *Looked) seen(e *store.Event) {
 // can be exceeded by that of a page.
 func (s *Service) look(ctx context.Context, q store.Query, use func(*store.Event) (enough bool, err error)) (how Looked, next uint64, err error) {
 	until := time.Now().Add(lookFor)
+	if q.Before != 0 {
+		until = time.Now().Add(lookOnFor)
+	}
 	for {
 		page, err := s.Store.Events(ctx, q)
 		if err != nil {
