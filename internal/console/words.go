@@ -3,7 +3,6 @@ package console
 import (
 	"fmt"
 	"html/template"
-	"net/url"
 	"strings"
 
 	"carrier/internal/admin"
@@ -41,10 +40,8 @@ func (f formatter) node(kind int64) string {
 	return say(f.lang, "waybill.own_node", kind)
 }
 
-// waybillPath is the address of a waybill's page. Its number may hold any printable character.
-func waybillPath(deliveryID, waybillID string) string {
-	return "/waybills/" + url.PathEscape(deliveryID) + "/" + url.PathEscape(waybillID)
-}
+// waybillPath is the address of a waybill's page.
+func waybillPath(deliveryID, waybillID string) string { return pathTo("waybills", deliveryID, waybillID) }
 
 // action is an action type with what it means.
 func (f formatter) action(a state.ActionType) string { return in(f.lang, admin.ActionText(a)) }
