@@ -41,7 +41,9 @@ func (f formatter) node(kind int64) string {
 }
 
 // waybillPath is the address of a waybill's page.
-func waybillPath(deliveryID, waybillID string) string { return pathTo("waybills", deliveryID, waybillID) }
+func waybillPath(deliveryID, waybillID string) string {
+	return pathTo("waybills", deliveryID, waybillID)
+}
 
 // action is an action type with what it means.
 func (f formatter) action(a state.ActionType) string { return in(f.lang, admin.ActionText(a)) }

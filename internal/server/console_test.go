@@ -73,10 +73,13 @@ func TestAccessToEveryPage(t *testing.T) {
 	}
 }
 
-// TestEveryActOfThePagesNeedsAnOperator: whatever is sent with POST changes something.
+// readings are sent with POST and change nothing. What WeChat shows costs of a quota, so no link leads there.
+var readings = []string{"/waybills/:delivery/:waybill/upstream"}
+
+// TestEveryActOfThePagesNeedsAnOperator: whatever else is sent with POST changes something.
 func TestEveryActOfThePagesNeedsAnOperator(t *testing.T) {
 	for _, p := range Pages() {
-		if p.Method != http.MethodGet && p.Access != "operator" && p.Path != "/login" && p.Path != "/logout" {
+		if p.Method != http.MethodGet && p.Access != "operator" && p.Path != "/login" && p.Path != "/logout" && !slices.Contains(readings, p.Path) {
 			t.Errorf("%s %s may be sent by %s", p.Method, p.Path, p.Access)
 		}
 	}
