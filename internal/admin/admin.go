@@ -94,6 +94,7 @@ type Service struct {
 	Accounts  []string // delivery_ids, as configured
 	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
 	BackupDir string
+	LookFor   time.Duration // How long a search reads events that no index finds; 0: 100 ms.
 	Version   string
 	StartedAt time.Time
 	Log       *slog.Logger

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -9,11 +10,12 @@ import (
 	"carrier/internal/store"
 )
 
-// No store has an index of what a look is for, so it reads events, newest first, for lookFor at most; then it says how
-// far it came, and with which cursor to look on. Whoever looks on has chosen to wait, and waits for lookOnFor.
+// No store has an index of what a look is for, so it reads events, newest first, for as long as Service.LookFor says;
+// then it says how far it came, and with which cursor to look on. Whoever looks on has chosen to wait, and waits for
+// lookOn times as long.
 const (
-	lookFor   = 100 * time.Millisecond
-	lookOnFor = 2 * time.Second
+	lookFor = 100 * time.Millisecond
+	lookOn  = 20
 )
 
 // Looked says how far a look through events went.
@@ -36,10 +38,11 @@ func (l *Looked) seen(e *store.Event) {
 // next is the Before with which to look on; 0 if none is left. What one page of the store costs is bounded, so that time
 // can be exceeded by that of a page.
 func (s *Service) look(ctx context.Context, q store.Query, use func(*store.Event) (enough bool, err error)) (how Looked, next uint64, err error) {
-	until := time.Now().Add(lookFor)
+	long := cmp.Or(s.LookFor, lookFor)
 	if q.Before != 0 {
-		until = time.Now().Add(lookOnFor)
+		long *= lookOn
 	}
+	until := time.Now().Add(long)
 	for {
 		page, err := s.Store.Events(ctx, q)
 		if err != nil {

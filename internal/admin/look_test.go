@@ -57,7 +57,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Service = &Service{Store: d.store, Pusher: idle{}, Replays: runner, Accounts: []string{"SF", "YTO"}, Log: log}
+	d.Service = &Service{Store: d.store, Pusher: idle{}, Replays: runner, Accounts: []string{"SF", "YTO"}, LookFor: time.Hour, Log: log}
 	return d
 }
 
@@ -318,5 +318,34 @@ func wantInvalid[Q any](t *testing.T, read func(url.Values, time.Time) (Q, error
 	p, ok := err.(*problem.Problem)
 	if !ok || len(p.Errors) == 0 || p.Errors[0].Field != field {
 		t.Errorf("%s: %v", query, err)
+	}
+}
+
+// TestALookEnds: one that takes longer than it may stops, says how far it came, and goes on from there.
+func TestALookEnds(t *testing.T) {
+	d := newDesk(t)
+	for i := range 5 {
+		d.scan(sf(fmt.Sprintf("%d-0042", i)), time.Hour, state.PickupDone, "T")
+	}
+	d.LookFor = time.Nanosecond
+	var got []string
+	q := Search{Text: "0042"}
+	for range 10 {
+		found, err := d.Find(t.Context(), q)
+		if err != nil || found.Looked.Events != 1 && !found.Looked.All {
+			t.Fatalf("%+v, %v", found.Looked, err)
+		}
+		for _, item := range found.Items {
+			got = append(got, item.WaybillID)
+		}
+		if found.NextCursor == "" {
+			break
+		}
+		if q, err = FindQuery(url.Values{"q": {"0042"}, "cursor": {found.NextCursor}}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := "4-0042 3-0042 2-0042 1-0042 0-0042"; strings.Join(got, " ") != want {
+		t.Errorf("got %v", got)
 	}
 }

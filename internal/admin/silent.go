@@ -119,7 +119,7 @@ type SilentList struct {
 // stages: what was ordered and never scanned has no event to be found by.
 //
 // There is no list of waybills by their last event. So it looks at events that are old enough, newest first, and reads
-// the waybill of each: if that has a newer one, it is not silent. A look ends after lookFor, and says how far it came.
+// the waybill of each: if that has a newer one, it is not silent. A look ends after a time, and says how far it came.
 func (s *Service) Silent(ctx context.Context, by Actor, q Silence) (SilentList, error) {
 	now := time.Now()
 	found := SilentList{List: List[SilentItem]{Items: []SilentItem{}}}

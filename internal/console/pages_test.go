@@ -79,7 +79,7 @@ func newRoomAgo(t *testing.T, ago time.Duration) *room {
 		t.Fatal(err)
 	}
 	r.browser = open(t, &admin.Service{
-		Store: r.store, Pusher: idle{}, Replays: runner, WeChat: r.weChat, Accounts: []string{"SF"}, Log: log, StartedAt: time.Now(),
+		Store: r.store, Pusher: idle{}, Replays: runner, WeChat: r.weChat, Accounts: []string{"SF"}, LookFor: time.Hour, Log: log, StartedAt: time.Now(),
 	})
 	return r
 }
