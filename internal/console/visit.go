@@ -136,7 +136,7 @@ type Frame struct {
 	Lang  string
 	Theme string
 	Path  string      // Of this page.
-	Here  string      // This page with its parameters.
+	Here  string      // This page with its parameters; of one that answers a form, the page that the form was on.
 	By    admin.Actor // The zero Actor if nobody is logged in.
 	Nav   []navItem
 	Flash []string // What was just done.
@@ -145,7 +145,11 @@ type Frame struct {
 
 // bareFrame is a frame with nothing around the view, for a part of a page.
 func (v *Visit) bareFrame(view any) Frame {
-	return Frame{Lang: v.lang.Tag(), Theme: v.theme, Path: v.R.URL.Path, Here: v.R.URL.RequestURI(), By: v.By, View: view}
+	here := v.R.URL.RequestURI()
+	if v.R.Method == http.MethodPost {
+		here = v.back() // A link to another language can't send the form again.
+	}
+	return Frame{Lang: v.lang.Tag(), Theme: v.theme, Path: v.R.URL.Path, Here: here, By: v.By, View: view}
 }
 
 // frame is what stands around a view. What was just done is told on a page that came off: on one about an error it would

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -69,9 +70,11 @@ func sentTrace(timeline []admin.StepItem) trace {
 	return newestFirst("sent", nodes)
 }
 
-// newestFirst turns a trace, which begins with its oldest node, into what mini programs show.
+// newestFirst turns a trace, which begins with its oldest node, into what mini programs show. WeChat does not say in
+// which order it tells traces, so times decide, and its order only among equal ones.
 func newestFirst(source string, nodes []admin.ShownActionItem) trace {
 	slices.Reverse(nodes)
+	slices.SortStableFunc(nodes, func(a, b admin.ShownActionItem) int { return cmp.Compare(b.ActionTime, a.ActionTime) })
 	return trace{source, nodes}
 }
 
