@@ -24,14 +24,14 @@ type Bulk interface {
 // planView is what a replay would do, before it is done.
 type planView struct {
 	admin.PlanItem
-	Totals []planTotal
-	Action string     // The path that the form is sent to.
-	Hidden url.Values // What was asked for.
-	Filter []Fact     // The same in words; none if pushes were chosen one by one.
-	Rate   string
-	Skip   bool
-	Bulk   bool // A filter says which: the rate can be set, and later stages left out.
-	Back   string
+	ByVerdict []planTotal
+	Action    string     // The path that the form is sent to.
+	Hidden    url.Values // What was asked for.
+	Filter    []Fact     // The same in words; none if pushes were chosen one by one.
+	Rate      string
+	Skip      bool
+	Bulk      bool // A filter says which: the rate can be set, and later stages left out.
+	Back      string
 }
 
 // planTotal is how many pushes meet one fate.
@@ -44,7 +44,7 @@ func newPlanView(v *Visit, plan admin.PlanItem) planView {
 	view := planView{PlanItem: plan, Action: v.R.URL.Path, Hidden: url.Values{}, Back: v.backTo("/pushes")}
 	for _, verdict := range replay.Verdicts() {
 		if n := plan.Totals[verdict]; n > 0 {
-			view.Totals = append(view.Totals, planTotal{verdict, n})
+			view.ByVerdict = append(view.ByVerdict, planTotal{verdict, n})
 		}
 	}
 	view.Hidden.Set("back", view.Back)
