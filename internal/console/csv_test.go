@@ -7,8 +7,11 @@ import (
 	"encoding/csv"
 	"errors"
 	"hash/crc32"
+	"regexp"
 	"strings"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"carrier/internal/admin"
 	"carrier/internal/state"
@@ -47,6 +50,22 @@ func TestCSVName(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
+}
+
+// TestCSVIsNeverAFormula: whatever strangers write, a cell is a formula only if it is nothing but a plain name in quotes.
+func TestCSVIsNeverAFormula(t *testing.T) {
+	harmless := regexp.MustCompile(`^="[0-9A-Za-z_.-]+"$`)
+	rapid.Check(t, func(t *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.StringOf(rapid.SampledFrom([]rune("=+-@\t\r\n＝＋－＠\"'1aE.")))).Draw(t, "text")
+		for kind, cell := range map[string]string{"words": csvWords(text), "name": csvName(text)} {
+			if strings.IndexAny(cell, "=+-@\t\r\n＝＋－＠") == 0 && !(kind == "name" && harmless.MatchString(cell)) {
+				t.Errorf("%s of %q: %q", kind, text, cell)
+			}
+			if strings.Trim(cell, `'="`) != strings.Trim(text, `'="`) {
+				t.Errorf("%s of %q: %q has another text", kind, text, cell)
+			}
+		}
+	})
 }
 
 // rows reads an export as a spreadsheet does.
