@@ -23,7 +23,7 @@ func functions(lang problem.Language) template.FuncMap {
 	f := formatter{lang}
 	all := template.FuncMap{
 		"t":        func(key string, args ...any) string { return say(lang, key, args...) },
-		"text":     func(t admin.Text) string { return in(lang, t) },
+		"text":     func(t admin.Text) string { return inBeijing(in(lang, t)) },
 		"word":     func(t problem.Text) string { return t.In(lang) },
 		"time":     f.time,
 		"clock":    f.clock,

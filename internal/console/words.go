@@ -3,7 +3,9 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"regexp"
 	"strings"
+	"time"
 
 	"carrier/internal/admin"
 	"carrier/internal/state"
@@ -55,4 +57,18 @@ func (f formatter) usual(stages []admin.SilentStage) string {
 		all[i] = in(f.lang, s.Name) + " " + say(f.lang, "silent.hours_of", int(s.After.Hours()))
 	}
 	return strings.Join(all, say(f.lang, "mark.comma"))
+}
+
+// utcMoment is an instant within a sentence of package admin, which writes for programs too.
+var utcMoment = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\b`)
+
+// inBeijing is a sentence with its instants as all others on the pages are.
+func inBeijing(text string) string {
+	return utcMoment.ReplaceAllStringFunc(text, func(moment string) string {
+		t, err := time.Parse(time.RFC3339, moment)
+		if err != nil {
+			return moment
+		}
+		return t.In(beijing).Format(time.DateTime)
+	})
 }
