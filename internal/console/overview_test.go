@@ -92,7 +92,7 @@ func TestSlowFiguresAreReadSeldom(t *testing.T) {
 		f.waits = nil
 		time.Sleep(slowFor - 1)
 		b.get("/", Viewer, b.console.Overview).says(200, "500+")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		b.get("/", Viewer, b.console.Overview).says(200, "No push waits")
 	})
 }
