@@ -88,10 +88,29 @@ func (u *Upstream) Ask(ctx context.Context, w state.Waybill, hint Hint) (Shown, 
 			}
 		})
 	}
-	path, err := merchant.GetPath(ctx, pathQuery(w, orderID, hint.OpenID))
+	path, err := traceOf(ctx, merchant, pathQuery(w, orderID, hint.OpenID))
 	asking.Wait()
-	shown.Path = path.PathItemList
+	shown.Path = path
 	return shown, err
+}
+
+// traceOf asks for a trace, and takes none that can't be the whole one of this waybill: what it lacks would count as
+// missing, and be pushed a second time.
+func traceOf(ctx context.Context, merchant Merchant, q wechat.PathQuery) ([]wechat.PathItem, error) {
+	path, err := merchant.GetPath(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	switch listed := int64(len(path.PathItemList)); {
+	case path.PathItemNum > listed:
+		err = fmt.Errorf("the answer has %d nodes (path_item_list) and says that there are %d (path_item_num)", listed, path.PathItemNum)
+	case path.WaybillID != "" && path.WaybillID != q.WaybillID:
+		err = fmt.Errorf("the answer is about another waybill, %.64q", path.WaybillID)
+	}
+	if err != nil {
+		return nil, &wechat.CallError{Op: "getPath", Sent: true, Kind: wechat.KindBadAnswer, Err: err}
+	}
+	return path.PathItemList, nil
 }
 
 func orderRef(w state.Waybill, orderID string) wechat.OrderRef {

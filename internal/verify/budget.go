@@ -31,3 +31,6 @@ func (b *budget) take(merchant string, now time.Time) bool {
 
 // end uses up all that a merchant has left today: upstream says that its own limit is reached.
 func (b *budget) end(merchant string) { b.used[merchant] = b.perDay }
+
+// giveBack takes back one that was taken, and not made.
+func (b *budget) giveBack(merchant string) { b.used[merchant] = max(0, b.used[merchant]-1) }

@@ -4,18 +4,15 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/wechat"
 )
 
 // lookTimeout bounds one look, access_token and all.
 const lookTimeout = 30 * time.Second
-
-// quotaUsed is upstream's errcode for a day's quota that is used up.
-const quotaUsed = 45009
 
 // look compares what upstream shows of a waybill with its pushes, and keeps what came of it.
 func (r *Runner) look(ctx context.Context, w state.Waybill) {
@@ -26,7 +23,7 @@ func (r *Runner) look(ctx context.Context, w state.Waybill) {
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
 		return // The service stops.
 	case err != nil:
-		r.log.Log(ctx, r.level(result), "a waybill can't be verified", "delivery_id", w.DeliveryID, "waybill_id", w.WaybillID,
+		r.log.Log(ctx, r.level(result, err), "a waybill can't be verified", "delivery_id", w.DeliveryID, "waybill_id", w.WaybillID,
 			"result", result, "err", err)
 	}
 	r.last = result
@@ -35,10 +32,10 @@ func (r *Runner) look(ctx context.Context, w state.Waybill) {
 	}
 }
 
-// level is how loudly it is said that a waybill can't be verified: what goes on is said once, and what is about one
-// waybill alone not at all unless somebody looks into it.
-func (r *Runner) level(result Result) slog.Level {
-	if result == ResultRefused || result == r.last {
+// level is how loudly it is said that a waybill can't be verified: of what goes on in the store once, of what upstream
+// says not at all unless somebody looks into it, for unanswered has told what is not about this waybill alone.
+func (r *Runner) level(result Result, err error) slog.Level {
+	if result == r.last || upstreams(err) {
 		return slog.LevelDebug
 	}
 	return slog.LevelWarn
@@ -47,11 +44,8 @@ func (r *Runner) level(result Result) slog.Level {
 // compare gives "" for a waybill that is not there any more.
 func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 	story, err := r.o.Store.Waybill(ctx, w)
-	if errors.Is(err, store.ErrNotFound) { // Retention was faster.
-		return "", r.close(ctx, w, false)
-	}
 	if err != nil {
-		return ResultFailed, err
+		return r.unread(ctx, w, err)
 	}
 	merchant, orderID, err := r.upstream.find(ctx, w, Hint{})
 	if _, nobody := errors.AsType[*MerchantError](err); nobody {
@@ -60,38 +54,48 @@ func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 	if err != nil {
 		return ResultFailed, err
 	}
-	pushes := PushesOf(&story)
-	if orderID != "" && anyLeft(pushes) {
+	if orderID != "" && anyLeft(PushesOf(&story)) {
 		r.askOrder(ctx, merchant, asked{w, orderID})
 	}
 	if !r.budget.take(merchant.Name, time.Now()) {
 		return ResultLimited, nil
 	}
 	askedAt := time.Now()
-	path, err := merchant.GetPath(ctx, pathQuery(w, orderID, ""))
+	trace, err := traceOf(ctx, merchant, pathQuery(w, orderID, ""))
 	if err != nil {
-		return r.unanswered(merchant, err)
+		return r.unanswered(call{merchant.Name, "getPath"}, err), err
 	}
-	report := Compare(pushes, path.PathItemList, r.upstream.settled(askedAt))
-	return r.keep(ctx, w, merchant, &report, askedAt)
+	r.answered(call{merchant.Name, "getPath"})
+	// Once more: what was sent while upstream was asked would look like a node that nobody sent.
+	if story, err = r.o.Store.Waybill(ctx, w); err != nil {
+		return r.unread(ctx, w, err)
+	}
+	pushes := PushesOf(&story)
+	report := Compare(pushes, trace, r.upstream.settled(askedAt))
+	return r.keep(ctx, w, merchant, &report, onTheWay(&report, pushes), askedAt)
 }
 
-// unanswered says what an error of a call is.
-func (r *Runner) unanswered(merchant Merchant, err error) (Result, error) {
-	refused, ok := errors.AsType[*wechat.RefusedError](err)
-	if !ok {
-		return ResultFailed, err
+// unread says what came of a waybill that the store did not give.
+func (r *Runner) unread(ctx context.Context, w state.Waybill, err error) (Result, error) {
+	if errors.Is(err, store.ErrNotFound) { // Retention was faster.
+		return "", r.close(ctx, w, false)
 	}
-	if refused.Errcode == quotaUsed {
-		r.budget.end(merchant.Name)
-	}
-	return ResultRefused, err
+	return ResultFailed, err
+}
+
+// onTheWay tells whether something of a waybill that was delivered before may show yet: it is sent again, or was a moment
+// ago.
+func onTheWay(report *Report, pushes []store.Push) bool {
+	return report.Count(Pending) > 0 || slices.ContainsFunc(pushes, func(p store.Push) bool { return p.Status == store.Pending && p.Replay != 0 })
 }
 
 // keep keeps what a report says.
-func (r *Runner) keep(ctx context.Context, w state.Waybill, merchant Merchant, report *Report, at time.Time) (Result, error) {
+func (r *Runner) keep(ctx context.Context, w state.Waybill, merchant Merchant, report *Report, onTheWay bool, at time.Time) (Result, error) {
 	if err := r.o.Store.MarkVerified(ctx, w, report.Seqs(Same, Moved), at); err != nil {
 		return ResultFailed, err
+	}
+	if report.Same() && onTheWay {
+		return ResultSame, nil // A difference that is kept stands until what mends it shows.
 	}
 	if report.Same() {
 		if err := r.close(ctx, w, true); err != nil {

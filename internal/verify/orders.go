@@ -1,8 +1,10 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"carrier/internal/state"
@@ -83,9 +85,10 @@ func (r *Runner) askOrdersOf(ctx context.Context, merchant Merchant) {
 	}
 	results, err := merchant.BatchGetOrder(ctx, refs)
 	if err != nil {
-		result, err := r.unanswered(merchant, err)
-		r.o.Observe(result)
-		r.log.Warn("whether orders were cancelled can't be asked", "merchant", merchant.Name, "orders", len(all), "err", err)
+		r.o.Observe(r.unanswered(call{merchant.Name, "batchGetOrder"}, err))
+		r.log.Debug("whether orders were cancelled can't be asked", "merchant", merchant.Name, "orders", len(all), "err", err)
+	} else {
+		r.answered(call{merchant.Name, "batchGetOrder"})
 	}
 	for i := range results {
 		// What upstream says of another order than the one that was asked about discards nothing.
@@ -104,12 +107,12 @@ func (r *Runner) cancelled(ctx context.Context, a asked) {
 		log.Warn("an order was cancelled upstream, and its waybill can't be read", "err", err)
 		return
 	}
+	pushes := slices.DeleteFunc(PushesOf(&story), func(p store.Push) bool { return !left(&p) })
+	// The last one first: without the one before it, the next would be sent.
+	slices.SortFunc(pushes, func(a, b store.Push) int { return cmp.Compare(b.Ord, a.Ord) })
 	discarded := 0
-	for i := range story.Timeline {
-		p := &story.Timeline[i].Push
-		if !left(p) {
-			continue
-		}
+	for i := range pushes {
+		p := &pushes[i]
 		_, err := r.o.Store.Discard(ctx, p.Seq, store.Act{By: actor, Action: store.ActDiscard, Reason: store.ReasonCancelledUpstream, Detail: "order_status 1"})
 		switch {
 		case errors.Is(err, store.ErrState): // It ended meanwhile.

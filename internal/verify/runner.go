@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,6 +54,8 @@ type Options struct {
 const (
 	// maxFollowed bounds the waybills that wait to be looked at; of more than that a smaller share is.
 	maxFollowed = 100_000
+	// minTidied is from how many entries on the queue is worth tidying.
+	minTidied = 1000
 	// lookAgain is how often differences that were found are looked at again.
 	lookAgain = time.Hour
 )
@@ -78,9 +81,10 @@ type Runner struct {
 
 	// What only Run uses.
 
-	last   Result             // Of the waybill before.
-	orders map[string][]asked // By merchant: orders to ask about, with the next call.
-	since  time.Time          // Since when the oldest of them waits.
+	last     Result             // Of the waybill before.
+	troubles map[call]trouble   // What was told.
+	orders   map[string][]asked // By merchant: orders to ask about, with the next call.
+	since    time.Time          // Since when the oldest of them waits.
 }
 
 // followed is a waybill and when it is to be looked at. One that is delivered to meanwhile has a later one.
@@ -101,7 +105,7 @@ func NewRunner(o Options) *Runner {
 		o: o, upstream: Upstream{Merchants: o.Merchants, Orders: o.Store, Delay: o.Delay}, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		seed: maphash.MakeSeed(), limit: rate.NewLimiter(rate.Limit(o.Rate), 1), budget: newBudget(o.PerDay),
 		wake: make(chan struct{}, 1), due: map[state.Waybill]time.Time{}, differs: map[state.Waybill]bool{},
-		orders: map[string][]asked{},
+		troubles: map[call]trouble{}, orders: map[string][]asked{},
 	}
 }
 
@@ -122,12 +126,23 @@ func (r *Runner) chosen(w state.Waybill) bool {
 	return r.differs[w]
 }
 
+// follows tells whether a waybill is to be looked at.
+func (r *Runner) follows(w state.Waybill) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, does := r.due[w]
+	return does
+}
+
 // follow has a waybill looked at, not before at.
 func (r *Runner) follow(w state.Waybill, at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.due[w]; !known && len(r.due) >= maxFollowed {
+	if _, known := r.due[w]; !known && len(r.due) >= maxFollowed && !r.differs[w] {
 		return
+	}
+	if len(r.queue) >= minTidied && len(r.queue) >= 2*len(r.due) {
+		r.tidy()
 	}
 	r.due[w] = at
 	r.queue = append(r.queue, followed{w, at})
@@ -137,6 +152,12 @@ func (r *Runner) follow(w state.Waybill, at time.Time) {
 		default:
 		}
 	}
+}
+
+// tidy takes out of the queue what has a later place in it: waybills that are delivered to again and again while others
+// wait for their turn would fill it. The caller holds mu.
+func (r *Runner) tidy() {
+	r.queue = slices.DeleteFunc(r.queue, func(f followed) bool { return !r.due[f.waybill].Equal(f.at) })
 }
 
 // next takes the first waybill that is due. If none is, wait is how long until one may be; negative: none is followed.
@@ -173,6 +194,7 @@ func (r *Runner) Run(ctx context.Context) error {
 			r.idle(ctx, again.C, wait)
 		case r.limit.Wait(ctx) == nil:
 			r.look(ctx, w)
+			r.reconsiderIf(ctx, again.C)
 		}
 	}
 	return nil
@@ -198,6 +220,15 @@ func (r *Runner) idle(ctx context.Context, again <-chan time.Time, wait time.Dur
 	}
 }
 
+// reconsiderIf does so when it is time, also while there is always something to look at.
+func (r *Runner) reconsiderIf(ctx context.Context, again <-chan time.Time) {
+	select {
+	case <-again:
+		r.reconsider(ctx)
+	default:
+	}
+}
+
 // reconsider has all waybills looked at again that differ.
 func (r *Runner) reconsider(ctx context.Context) {
 	all, err := r.o.Store.Differences(ctx)
@@ -213,6 +244,8 @@ func (r *Runner) reconsider(ctx context.Context) {
 	r.differs = differs
 	r.mu.Unlock()
 	for w := range differs {
-		r.follow(w, time.Now().Add(r.o.After))
+		if !r.follows(w) { // Else it would lose its place in the queue.
+			r.follow(w, time.Now().Add(r.o.After))
+		}
 	}
 }

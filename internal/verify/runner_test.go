@@ -26,8 +26,10 @@ type fakes struct {
 	marked  []uint64
 	agreed  []bool    // What was said of the differences that were closed, whether there were any or not.
 	act     store.Act // of the last discard
+	ended   []uint64  // What was discarded, in that order.
 
 	paths    map[string][]wechat.PathItem // By waybill number.
+	answer   func(*wechat.Path)           // Changes an answer to getPath, or what is kept meanwhile. May be nil.
 	gone     map[string]bool              // Orders that were cancelled.
 	pathErr  error
 	asked    []string // Waybills, in the order in which their traces were asked for.
@@ -120,6 +122,7 @@ func (f *fakes) Discard(_ context.Context, seq uint64, act store.Act) (store.Pus
 		for i := range f.stories[w] {
 			if p := &f.stories[w][i]; p.Seq == seq && left(p) {
 				p.Status, p.Reason = store.Discarded, act.Reason
+				f.ended = append(f.ended, seq)
 				return *p, nil
 			}
 		}
@@ -131,7 +134,11 @@ func (f *fakes) GetPath(_ context.Context, q wechat.PathQuery) (wechat.Path, err
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked, f.askTimes = append(f.asked, q.WaybillID), append(f.askTimes, time.Now())
-	return wechat.Path{PathItemList: f.paths[q.WaybillID]}, f.pathErr
+	path := wechat.Path{PathItemList: f.paths[q.WaybillID]}
+	if f.answer != nil {
+		f.answer(&path)
+	}
+	return path, f.pathErr
 }
 
 func (f *fakes) GetOrder(context.Context, wechat.OrderQuery) (wechat.Order, error) {
@@ -347,6 +354,9 @@ func TestRunnerDiscardsWhatWasCancelled(t *testing.T) {
 			if got := []store.Status{p[0].Status, p[1].Status, p[2].Status}; !slices.Equal(got, want) {
 				t.Errorf("W%d: %v, want %v", i, got, want)
 			}
+		}
+		if !slices.Equal(f.ended[:2], []uint64{3, 2}) {
+			t.Errorf("discarded in the order %v: without push 2, push 3 would be sent", f.ended)
 		}
 		if f.act.By == "" || f.act.Action != store.ActDiscard {
 			t.Errorf("the act is %+v", f.act)
