@@ -87,8 +87,7 @@ type compared struct {
 }
 
 func (s *Service) compare(ctx context.Context, by Actor, w state.Waybill, hint verify.Hint) (*compared, error) {
-	story, err := s.Store.Waybill(ctx, w)
-	if err != nil {
+	if _, err := s.Store.Waybill(ctx, w); err != nil {
 		return nil, missingWaybill(err, w)
 	}
 	ask, cancel := context.WithTimeoutCause(ctx, askTimeout, errSlowUpstream)
@@ -96,6 +95,12 @@ func (s *Service) compare(ctx context.Context, by Actor, w state.Waybill, hint v
 	shown, err := s.WeChat.Ask(ask, w, hint)
 	if err != nil {
 		return nil, compareProblem(err, by, shown.OrderID == "")
+	}
+	// Once more: what was sent while WeChat was asked would look like a node that nobody sent, and what another heal
+	// sends again like one that is still missing.
+	story, err := s.Store.Waybill(ctx, w)
+	if err != nil {
+		return nil, missingWaybill(err, w)
 	}
 	return &compared{story, shown, verify.Compare(verify.PushesOf(&story), shown.Path, shown.Settled)}, nil
 }

@@ -68,8 +68,9 @@ func (c *compared) heal(by Actor) HealItem {
 	item := HealItem{Seqs: numbers(c.report.Seqs(verify.Missing)), Upstream: c.item(by)}
 	if len(item.Seqs) == 0 {
 		item.Text = Text{"Nothing is missing at WeChat.", "微信侧没有缺失。"}
-		if c.report.Count(verify.Pending) > 0 {
-			item.Text = item.Text.and(Text{"What was delivered a moment ago may show yet: look again later.", "刚刚送达的可能稍后显示，请稍后再查。"})
+		if verify.OnTheWay(&c.report, verify.PushesOf(&c.story)) {
+			item.Text = Text{"There is nothing to push again now: what was delivered a moment ago, or is being sent again, may show yet: look again later.",
+				"目前没有需要补推的：刚刚送达或正在重发的可能稍后显示，请稍后再查。"}
 		}
 		return item
 	}

@@ -36,6 +36,9 @@ func (s *Service) UpstreamPath(ctx context.Context, by Actor, name string, q wec
 		return wechat.Path{}, err
 	}
 	path, err := m.GetPath(ctx, q)
+	if refused, ok := errors.AsType[*wechat.RefusedError](err); ok {
+		refused.Errmsg = shown(refused.Errmsg, by)
+	}
 	if err != nil {
 		return wechat.Path{}, upstreamProblem(err)
 	}

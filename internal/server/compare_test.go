@@ -206,6 +206,30 @@ func TestHeal(t *testing.T) {
 	}
 }
 
+// TestHealTwiceAtOnce: what one heal sends again while the other asks WeChat is not sent a third time.
+func TestHealTwiceAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		push func(p *store.Push)
+	}{
+		{"on its way", func(p *store.Push) { p.Status, p.Replay = store.Pending, 1 }},
+		{"delivered", func(p *store.Push) { p.DoneAt, p.Replay = time.Now(), 1 }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRig(t)
+			r.lost()
+			r.weChat.meanwhile = func() { test.push(&r.store.pushes[1]) }
+			w := r.do("POST", w1+"/heal", `{}`)
+			wantStatus(t, w, 200)
+			if got := decoded[admin.HealItem](t, w.Body.String()); len(got.Seqs) != 0 || got.Replay != nil || len(r.store.resent) != 0 {
+				t.Errorf("it sends %v again as %+v", r.store.resent, got.Replay)
+			} else if !strings.Contains(got.Text.En, "being sent again") {
+				t.Errorf("it says %+v", got.Text)
+			}
+		})
+	}
+}
+
 // TestHealNothing: what is not missing, or may show yet, is not pushed again; nor is an order that was cancelled.
 func TestHealNothing(t *testing.T) {
 	for _, test := range []struct {

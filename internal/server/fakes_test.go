@@ -344,10 +344,15 @@ type fakeWeChat struct {
 	shown verify.Shown
 	err   error
 	hint  verify.Hint // given last
+	// meanwhile happens while WeChat is asked. May be nil.
+	meanwhile func()
 }
 
 func (f *fakeWeChat) Ask(_ context.Context, _ state.Waybill, hint verify.Hint) (verify.Shown, error) {
 	f.hint = hint
+	if f.meanwhile != nil {
+		f.meanwhile()
+	}
 	return f.shown, f.err
 }
 

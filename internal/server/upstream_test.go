@@ -102,6 +102,18 @@ func TestUpstreamRequests(t *testing.T) {
 }
 
 // TestUpstreamIsSlow: no answer in time is 504; what can't be put into the audit log is not read.
+// TestPathRefusedForViewers: upstream's words may repeat a phone number, too.
+func TestPathRefusedForViewers(t *testing.T) {
+	r := newRig(t)
+	r.withMerchant(t, func(string) string { return `{"errcode":9300528,"errmsg":"not 18666666666's waybill"}` })
+	for token, want := range map[string]string{opsToken: "18666666666", deskToken: "186****6666"} {
+		w := r.do("POST", "/admin/v1/wechat/path", `{"delivery_id":"SF","waybill_id":"1"}`, "Authorization", "Bearer "+token)
+		if wantStatus(t, w, 200); !strings.Contains(w.Body.String(), want) {
+			t.Errorf("got %s, want %s in it", w.Body, want)
+		}
+	}
+}
+
 func TestUpstreamIsSlow(t *testing.T) {
 	r := newRig(t)
 	r.withMerchant(t, func(string) string { return "" })

@@ -72,7 +72,7 @@ func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 	}
 	pushes := PushesOf(&story)
 	report := Compare(pushes, trace, r.upstream.settled(askedAt))
-	return r.keep(ctx, w, merchant, &report, onTheWay(&report, pushes), askedAt)
+	return r.keep(ctx, w, merchant, &report, OnTheWay(&report, pushes), askedAt)
 }
 
 // unread says what came of a waybill that the store did not give.
@@ -83,9 +83,9 @@ func (r *Runner) unread(ctx context.Context, w state.Waybill, err error) (Result
 	return ResultFailed, err
 }
 
-// onTheWay tells whether something of a waybill that was delivered before may show yet: it is sent again, or was a moment
-// ago.
-func onTheWay(report *Report, pushes []store.Push) bool {
+// OnTheWay tells whether something of a waybill that upstream does not show may show yet: it was delivered a moment ago, or
+// it is being sent again. The report is of these pushes.
+func OnTheWay(report *Report, pushes []store.Push) bool {
 	return report.Count(Pending) > 0 || slices.ContainsFunc(pushes, func(p store.Push) bool { return p.Status == store.Pending && p.Replay != 0 })
 }
 
