@@ -40,11 +40,26 @@ func (q *Quota) UnmarshalJSON(body []byte) error {
 }
 
 func readQuota(o object) Quota {
-	day := o.object("quota")
 	return Quota{
-		Day:  DayQuota{day.integer("daily_limit"), day.integer("used"), day.integer("remain")},
+		Day:  readDayQuota(o.object("quota")),
 		Rate: readRate(o.object("rate_limit")), Component: readRate(o.object("component_rate_limit")),
 	}
+}
+
+// readDayQuota tells a figure that is not there by the other two: a missing remain is no quota that is used up.
+func readDayQuota(o object) DayQuota {
+	q := DayQuota{o.integer("daily_limit"), o.integer("used"), o.integer("remain")}
+	_, hasUsed := o.raw("used")
+	_, hasRemain := o.raw("remain")
+	switch {
+	case hasUsed && !hasRemain:
+		q.Remain = max(0, q.DailyLimit-q.Used)
+	case hasRemain && !hasUsed:
+		q.Used = max(0, q.DailyLimit-q.Remain)
+	case !hasRemain && q.DailyLimit != 0:
+		o.fail("used", "number that is there, nor is remain")
+	}
+	return q
 }
 
 func readRate(o object) RateQuota {
