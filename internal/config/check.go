@@ -26,6 +26,7 @@ func (c *Config) Check() error {
 	k.platform()
 	k.state()
 	k.push()
+	k.verify()
 	k.admin()
 	return k.err()
 }

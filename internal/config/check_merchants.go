@@ -109,3 +109,11 @@ func (k *checker) platform() {
 		}
 	}
 }
+
+// verify checks that a waybill is not checked before all of it must show: what may show yet counts as no difference, and
+// it is not looked at again.
+func (k *checker) verify() {
+	if v := k.c.Verify; v.After < v.Delay {
+		k.bad("verify.after", "%v is shorter than verify.delay (%v), so nothing would ever count as missing; raise it, or lower verify.delay", v.After, v.Delay)
+	}
+}

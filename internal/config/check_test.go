@@ -226,6 +226,8 @@ func TestCheckRefuses(t *testing.T) {
 				"c.yaml:3: push.retry.initial: 10m is longer than push.retry.max (5m); lower it",
 				"c.yaml:4: push.retry.multiplier: must be 1 to 100, not 0.9",
 			}},
+		{name: "looked at before it must show", yaml: "verify: {after: 30s}\n",
+			want: []string{"c.yaml:1: verify.after: 30s is shorter than verify.delay (1m), so nothing would ever count as missing; raise it, or lower verify.delay"}},
 		{name: "no retries", yaml: "push:\n  retry: {initial: 0, max_age: 0}\n  no_token_wait: 0\n  token_retries: -1\n",
 			want: []string{
 				"c.yaml:2: push.retry.initial: must be above 0, not 0",

@@ -475,8 +475,8 @@ var keys = map[string]about{
 		limit: atLeast(1),
 	},
 	"verify.after": {
-		en:    "How long after a waybill's last delivery it is checked.",
-		zh:    "运单最后一次送达后多久核对。",
+		en:    "How long after a waybill's last delivery it is checked; not below verify.delay.",
+		zh:    "运单最后一次送达后多久核对；不得小于 verify.delay。",
 		limit: above(0),
 	},
 	"verify.delay": {
