@@ -547,3 +547,36 @@ func TestThroughTheService(t *testing.T) {
 		})
 	}
 }
+
+// TestManyThroughTheService: the service takes 500 orders at most, the command any number; what came before a failure is
+// printed.
+func TestManyThroughTheService(t *testing.T) {
+	requests := 0
+	api := apptest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var q struct {
+			OrderList []json.RawMessage `json:"order_list"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+			t.Error(err)
+		}
+		if requests++; requests > 6 {
+			_, _ = io.WriteString(w, `{"errcode":45009,"errmsg":"quota"}`)
+			return
+		}
+		_, _ = io.WriteString(w, `{"order_list":[`+strings.TrimSuffix(strings.Repeat(`{"errcode":0},`, len(q.OrderList)), ",")+`]}`)
+	}))
+	env := []string{"CARRIER_ADMIN_URL=" + api, "CARRIER_ADMIN_TOKEN=canary-admin-token-0123456789abcdef"}
+	for _, test := range []struct {
+		orders, status, came int
+		errs                 string
+	}{
+		{orders: 501, came: 501},
+		{orders: 150, status: 1, came: 0, errs: "carrier: orders 1 to 100 of 150: batchGetOrder: errcode 45009: quota"},
+	} {
+		body := `{"order_list":[` + strings.TrimSuffix(strings.Repeat(`{"order_id":"1","delivery_id":"SF"},`, test.orders), ",") + `]}`
+		status, out, errs := carrierRun(t, env, body, "wechat", "batch-get-order", "--service", "-f", "-")
+		if status != test.status || strings.Count(out, `"errcode": 0`) != test.came || !strings.HasPrefix(errs, test.errs) {
+			t.Errorf("status %d, %d orders, %s", status, strings.Count(out, `"errcode": 0`), errs)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"carrier/internal/adminclient"
 	"carrier/internal/wechat"
@@ -76,12 +77,24 @@ func (s throughService) GetOrder(ctx context.Context, q wechat.OrderQuery) (wech
 	}{s.merchant, q})
 }
 
+// ordersPerRequest is how many orders the service is asked about at a time: as many as it asks WeChat about in a call, so
+// that one call without an answer spoils no more than that.
+const ordersPerRequest = 100
+
 func (s throughService) BatchGetOrder(ctx context.Context, orders []wechat.OrderRef) ([]wechat.OrderResult, error) {
-	list, err := askService[wechat.OrderList](ctx, s, "batchGetOrder", adminclient.UpstreamOrders, struct {
-		Merchant string `json:"merchant,omitzero"`
-		wechat.OrderListQuery
-	}{s.merchant, wechat.OrderListQuery{OrderList: orders}})
-	return list.OrderList, err
+	results := make([]wechat.OrderResult, 0, len(orders))
+	for part := range slices.Chunk(orders, ordersPerRequest) {
+		list, err := askService[wechat.OrderList](ctx, s, "batchGetOrder", adminclient.UpstreamOrders, struct {
+			Merchant string `json:"merchant,omitzero"`
+			wechat.OrderListQuery
+		}{s.merchant, wechat.OrderListQuery{OrderList: part}})
+		if err != nil {
+			first := len(results) + 1
+			return results, &wechat.PartError{First: first, Last: first + len(part) - 1, Of: len(orders), Err: err}
+		}
+		results = append(results, list.OrderList...)
+	}
+	return results, nil
 }
 
 // askService asks, and tells WeChat's refusal from its answer.
