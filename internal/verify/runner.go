@@ -56,8 +56,10 @@ const (
 	maxFollowed = 100_000
 	// minTidied is from how many entries on the queue is worth tidying.
 	minTidied = 1000
-	// lookAgain is how often differences that were found are looked at again.
+	// lookAgain is how often it is seen which differences to look at again.
 	lookAgain = time.Hour
+	// lookSeldom is how often at least each is.
+	lookSeldom = 24 * time.Hour
 )
 
 // Runner looks at a sample of waybills some time after their last push was delivered, and at those of which upstream
@@ -229,7 +231,7 @@ func (r *Runner) reconsiderIf(ctx context.Context, again <-chan time.Time) {
 	}
 }
 
-// reconsider has all waybills looked at again that differ.
+// reconsider has waybills looked at again that differ.
 func (r *Runner) reconsider(ctx context.Context) {
 	all, err := r.o.Store.Differences(ctx)
 	if err != nil {
@@ -243,9 +245,16 @@ func (r *Runner) reconsider(ctx context.Context) {
 	r.mu.Lock()
 	r.differs = differs
 	r.mu.Unlock()
-	for w := range differs {
-		if !r.follows(w) { // Else it would lose its place in the queue.
-			r.follow(w, time.Now().Add(r.o.After))
+	for i := range all {
+		// One that is to be looked at already would lose its place in the queue.
+		if d := &all[i]; dueAgain(d, time.Now()) && !r.follows(d.Waybill) {
+			r.follow(d.Waybill, time.Now().Add(r.o.After))
 		}
 	}
+}
+
+// dueAgain tells whether a difference is to be looked at again: the longer it has stood, the less often. Many can't be mended
+// by pushing, and all of them every hour would use up the calls of a day.
+func dueAgain(d *store.Difference, now time.Time) bool {
+	return now.Sub(d.CheckedAt) >= min(lookSeldom, d.CheckedAt.Sub(d.FoundAt))
 }

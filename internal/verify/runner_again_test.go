@@ -194,3 +194,27 @@ func TestRunnerReconsidersWhenBusy(t *testing.T) {
 		}
 	})
 }
+
+// TestRunnerLooksLessOften: a difference that stands is looked at again soon, then less and less often, and never given up.
+func TestRunnerLooksLessOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakes()
+		w := f.deliver("W1")
+		f.answer = func(path *wechat.Path) { path.PathItemList = path.PathItemList[:2] }
+		r := f.run(t, Options{Share: 1})
+		r.Settled(delivered(w))
+		asked := 0
+		for _, day := range []struct{ least, most int }{{5, 8}, {1, 2}, {1, 1}, {1, 1}} {
+			f.after(24 * time.Hour)
+			if n := len(f.asked) - asked; n < day.least || n > day.most {
+				t.Errorf("asked %d times in a day, want %d to %d", n, day.least, day.most)
+			}
+			asked = len(f.asked)
+		}
+		f.answer = nil
+		f.after(26 * time.Hour)
+		if len(f.kept) != 0 {
+			t.Errorf("kept %v after it was mended", f.kept)
+		}
+	})
+}

@@ -92,6 +92,10 @@ func (f *fakes) MarkVerified(_ context.Context, _ state.Waybill, seqs []uint64, 
 func (f *fakes) PutDifference(_ context.Context, d store.Difference) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	d.FoundAt, d.CheckedAt = time.Now(), time.Now()
+	if was, known := f.kept[d.Waybill]; known {
+		d.FoundAt = was.FoundAt
+	}
 	f.kept[d.Waybill] = d
 	return nil
 }
