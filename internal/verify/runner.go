@@ -83,10 +83,11 @@ type Runner struct {
 
 	// What only Run uses.
 
-	last     Result             // Of the waybill before.
-	troubles map[call]trouble   // What was told.
-	orders   map[string][]asked // By merchant: orders to ask about, with the next call.
-	since    time.Time          // Since when the oldest of them waits.
+	last     Result                      // Of the waybill before.
+	tried    map[state.Waybill]time.Time // When waybills that differ were last to be looked at again, whatever came of it.
+	troubles map[call]trouble            // What was told.
+	orders   map[string][]asked          // By merchant: orders to ask about, with the next call.
+	since    time.Time                   // Since when the oldest of them waits.
 }
 
 // followed is a waybill and when it is to be looked at. One that is delivered to meanwhile has a later one.
@@ -245,16 +246,29 @@ func (r *Runner) reconsider(ctx context.Context) {
 	r.mu.Lock()
 	r.differs = differs
 	r.mu.Unlock()
+	tried := make(map[state.Waybill]time.Time, len(all))
 	for i := range all {
+		d, now := &all[i], time.Now()
+		last := later(d.CheckedAt, r.tried[d.Waybill])
 		// One that is to be looked at already would lose its place in the queue.
-		if d := &all[i]; dueAgain(d, time.Now()) && !r.follows(d.Waybill) {
-			r.follow(d.Waybill, time.Now().Add(r.o.After))
+		if dueAgain(d.FoundAt, last, now) && !r.follows(d.Waybill) {
+			r.follow(d.Waybill, now.Add(r.o.After))
+			last = now
 		}
+		tried[d.Waybill] = last
 	}
+	r.tried = tried
 }
 
-// dueAgain tells whether a difference is to be looked at again: the longer it has stood, the less often. Many can't be mended
-// by pushing, and all of them every hour would use up the calls of a day.
-func dueAgain(d *store.Difference, now time.Time) bool {
-	return now.Sub(d.CheckedAt) >= min(lookSeldom, d.CheckedAt.Sub(d.FoundAt))
+// dueAgain tells whether a difference that was looked at last at a time is to be looked at again: the longer it has stood,
+// the less often. Many can't be mended by pushing, and all of them every hour would use up the calls of a day.
+func dueAgain(foundAt, last, now time.Time) bool {
+	return now.Sub(last) >= min(lookSeldom, last.Sub(foundAt))
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

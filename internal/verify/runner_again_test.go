@@ -55,7 +55,7 @@ func TestRunnerWaitsForWhatMends(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				f := newFakes()
 				w := f.deliver("W1")
-				f.kept[w] = store.Difference{Waybill: w, Missing: []uint64{3}}
+				f.kept[w] = store.Difference{Waybill: w, FoundAt: time.Now(), Missing: []uint64{3}}
 				whole := f.paths["W1"]
 				f.paths["W1"] = whole[:2]
 				test.push(&f.stories[w][2])
@@ -204,14 +204,17 @@ func TestRunnerLooksLessOften(t *testing.T) {
 		r := f.run(t, Options{Share: 1})
 		r.Settled(delivered(w))
 		asked := 0
-		for _, day := range []struct{ least, most int }{{5, 8}, {1, 2}, {1, 1}, {1, 1}} {
+		for i, day := range []struct{ least, most int }{{5, 8}, {1, 2}, {1, 1}, {1, 1}} {
+			if i > 1 { // Nor more often if there is no answer.
+				f.pathErr = &wechat.RefusedError{Op: "getPath", Answer: wechat.Answer{Errcode: 40199}}
+			}
 			f.after(24 * time.Hour)
 			if n := len(f.asked) - asked; n < day.least || n > day.most {
 				t.Errorf("asked %d times in a day, want %d to %d", n, day.least, day.most)
 			}
 			asked = len(f.asked)
 		}
-		f.answer = nil
+		f.answer, f.pathErr = nil, nil
 		f.after(26 * time.Hour)
 		if len(f.kept) != 0 {
 			t.Errorf("kept %v after it was mended", f.kept)
