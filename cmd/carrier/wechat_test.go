@@ -339,7 +339,7 @@ func TestByHandMistakes(t *testing.T) {
 		{name: "which merchant", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, config: platform, want: "choose one with --merchant: shop, via"},
 		{name: "no merchant", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, config: none, want: "no merchant is configured"},
 		{name: "a platform's merchant", args: []string{"get-path", "--merchant", "via", "--delivery-id", "SF", "--waybill-id", "1"}, config: platform, want: "ask through it with --service"},
-		{name: "a platform's merchant's quota", args: []string{"quota", "--merchant", "via"}, config: platform, want: "whose ticket the running service keeps"},
+		{name: "a platform's merchant's quota", args: []string{"quota", "--merchant", "via"}, config: platform, want: "can't be made for it by hand; choose another"},
 		{name: "through the service without a token", args: []string{"get-path", "--service", "--delivery-id", "SF", "--waybill-id", "1"}, want: "CARRIER_ADMIN_TOKEN"},
 		{name: "an update without --yes", args: slices.Delete(update(), 1, 2), want: "--yes does it without asking"},
 		{name: "an update without a Token", args: []string{"update-path", "--yes", "--waybill-id", "1", "--action-type", "200001", "--action-msg", "x"}, want: "--waybill-token-file"},

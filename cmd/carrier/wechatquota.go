@@ -59,6 +59,9 @@ func (p *program) asMerchant(c *config.Config, h *hand, f func(*caller) error) e
 		return usageError{err}
 	}
 	who, shut, err := h.openMerchant(m)
+	if errors.Is(err, errByService) {
+		err = fmt.Errorf("%w, so this call can't be made for it by hand; choose another merchant, or an account with --delivery-id", err)
+	}
 	if err != nil {
 		return usageError{err}
 	}
