@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -117,7 +118,7 @@ func TestRunnerTellsTroubleOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakes()
 		var log strings.Builder
-		r := f.run(t, Options{Share: 1, PerDay: 25, Logger: slog.New(slog.NewTextHandler(&log, nil))})
+		r := f.run(t, Options{Share: 1, PerDay: 40, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 		look := func(err error) {
 			t.Helper()
 			f.pathErr = err
@@ -134,10 +135,13 @@ func TestRunnerTellsTroubleOnce(t *testing.T) {
 			told string // "" for nothing.
 		}{
 			{nil, ""},
+			{&wechat.CallError{Op: "getPath", Kind: wechat.KindBadAnswer, Err: errors.New("no list")}, "a waybill can't be verified"},
+			{nil, ""},
 			{refusal(40199), ""},
 			{refusal(48001), "errcode 48001"},
 			{refusal(48001), ""},
-			{&wechat.TokenError{Errcode: 40125, Err: errors.New("errcode 40125")}, "errcode 40125"}, // No call is made.
+			{&wechat.CallError{Op: "getPath", Kind: wechat.KindCanceled, Err: context.Canceled}, ""}, // The service stops.
+			{&wechat.TokenError{Errcode: 40125, Err: errors.New("errcode 40125")}, "errcode 40125"},  // No call is made.
 			{nil, "answers a merchant again"},
 		} {
 			log.Reset()

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"context"
 	"errors"
 
 	"carrier/internal/wechat"
@@ -18,12 +19,12 @@ type trouble struct {
 	errcode int
 }
 
-// upstreams tells whether an error is of a call to upstream.
+// upstreams tells whether an error is of a call to upstream, and not of one answer that can't be used.
 func upstreams(err error) bool {
 	_, refused := errors.AsType[*wechat.RefusedError](err)
-	_, unanswered := errors.AsType[*wechat.CallError](err)
+	failed, unanswered := errors.AsType[*wechat.CallError](err)
 	_, noToken := errors.AsType[*wechat.TokenError](err)
-	return refused || unanswered || noToken
+	return refused || unanswered && failed.Kind != wechat.KindBadAnswer || noToken
 }
 
 // unanswered says what an error of a merchant's call is. What is not about one waybill or order is told once, until it
@@ -41,6 +42,9 @@ func (r *Runner) unanswered(c call, err error) Result {
 	} else if noToken, ok := errors.AsType[*wechat.TokenError](err); ok {
 		why.errcode = noToken.Errcode
 		r.budget.giveBack(c.merchant)
+	}
+	if !upstreams(err) || errors.Is(err, context.Canceled) { // The service stops.
+		return why.result
 	}
 	if r.troubles[c] != why {
 		r.troubles[c] = why
