@@ -241,7 +241,7 @@ func numberedSQL[R any](table, key, value string, columns []column[R]) string {
 
 // serialSQL is insertSQL for a table that is numbered by a row of serials.
 func serialSQL[R any](table, key, serial string, columns []column[R]) string {
-	rows := "cardinality($1)"
+	rows := fmt.Sprintf("cardinality($1::%s[])", columns[0].typ)
 	take := fmt.Sprintf("WITH s AS (UPDATE serials SET last = last + %s WHERE name = '%s' RETURNING last) ", rows, serial)
 	return take + keyedSQL(table, key, "s.last - "+rows+" + u.n", ", s", columns)
 }

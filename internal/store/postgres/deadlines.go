@@ -35,7 +35,7 @@ type due struct {
 func (s *Store) watchDeadlines() {
 	var trouble trouble
 	for {
-		trouble.note(s, "deadlines can't be carried out", s.Tick(s.stop))
+		trouble.note(s, "deadlines can't be carried out", s.carryOutDeadlines(s.stop))
 		sleep := time.NewTimer(s.sleepTime())
 		select {
 		case <-s.stop.Done():
@@ -67,9 +67,14 @@ func (s *Store) expectDeadline(at int64) {
 	}
 }
 
-// Tick carries out the deadlines that are due: held events whose time is up, pushes that waited in vain for a Token. It
-// returns when all is durable. Those that can't be carried out hold up no others.
+// Tick does what is due, all of it, and returns when that is durable.
 func (s *Store) Tick(ctx context.Context) error {
+	return errors.Join(s.carryOutDeadlines(ctx), s.refresh(ctx))
+}
+
+// carryOutDeadlines does what deadlines ask for that have passed: held events whose time is up are accepted, pushes that
+// waited in vain for a Token fail. Those that can't be carried out hold up no others.
+func (s *Store) carryOutDeadlines(ctx context.Context) error {
 	failed := map[due]error{}
 	for {
 		// Before the look at the tables: a deadline that is set while we look wakes us again.

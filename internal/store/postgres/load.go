@@ -245,3 +245,10 @@ func scanRows(rows pgx.Rows, use func(*row)) error {
 func damaged(what string, err error) error {
 	return fmt.Errorf("%w: %s (carrier store check tells how much is damaged; restore a backup): %w", store.ErrDamaged, what, err)
 }
+
+// lastNumber is the newest number that was given to any event, perhaps one whose transaction has not ended yet.
+func (x *tx) lastNumber() (last uint64, err error) {
+	var batch pgx.Batch
+	batch.Queue("SELECT last_value FROM numbers").QueryRow(func(r pgx.Row) error { return r.Scan((*numberDest)(&last)) })
+	return last, x.run(&batch)
+}

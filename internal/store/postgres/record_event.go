@@ -49,7 +49,7 @@ type pushRecord struct {
 	bulk       bool   // Only with replay.
 	ends       int    // How often the event ended, whether as a push or by being rejected; see store.Notices.
 	doneAfter  uint64 // The newest replay that there was when it ended. Clocks of nodes differ; this tells what came first.
-	attempts   []store.Attempt
+	attempts   attempts
 }
 
 // fixedColumns are those of an event that never change, but for its text, which can be forgotten.
@@ -106,7 +106,7 @@ var mutableColumns = []column[*row]{
 		array: func(rows []*row) any {
 			return gather(rows, func(r *row) string { return encodeAttempts(r.push.attempts) })
 		},
-		dest: func(r *row) any { return &attemptsDest{&r.push.attempts} },
+		dest: func(r *row) any { return &r.push.attempts },
 	},
 }
 
@@ -226,17 +226,18 @@ func encodeAttempts(list []store.Attempt) string {
 	return string(b)
 }
 
-type attemptsDest struct{ to *[]store.Attempt }
+// attempts are what the column attempts is read into.
+type attempts []store.Attempt
 
 // UnmarshalJSON takes the column.
-func (d *attemptsDest) UnmarshalJSON(b []byte) error {
+func (list *attempts) UnmarshalJSON(b []byte) error {
 	var rows []attempt
 	if err := json.Unmarshal(b, &rows); err != nil {
 		return err
 	}
-	*d.to = nil
+	*list = nil
 	for _, a := range rows {
-		*d.to = append(*d.to, store.Attempt{
+		*list = append(*list, store.Attempt{
 			At: fromMillis(a.At), Duration: time.Duration(a.Nanos), Errcode: a.Errcode, Errmsg: a.Errmsg, RID: a.RID,
 			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
 		})

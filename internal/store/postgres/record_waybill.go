@@ -69,7 +69,9 @@ func slotOf(w state.Waybill) int16 {
 }
 
 // newWaybill is one of which nothing is known.
-func newWaybill(name state.Waybill) *waybill { return &waybill{name: name, slot: slotOf(name)} }
+func newWaybill(name state.Waybill) *waybill {
+	return &waybill{name: name, slot: slotOf(name), tokens: []byte{}}
+}
 
 // decode takes in what was scanned.
 func (w *waybill) decode() (err error) {

@@ -28,9 +28,11 @@ func (x *tx) newReplay(r store.Replay, act store.Act) (*replayRecord, error) {
 	}
 	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
 	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
-	// What ends from here on has ended after the replay was made, by this node's clock as by the numbers.
+	// What ends from here on ends after the replay was made. The number says so, and this node's clock where it matters.
 	x.newest = r.ID
-	x.s.notBefore(x.now + 1)
+	if r.Single == 0 {
+		x.s.notBefore(x.now + 1)
+	}
 	made := &replayRecord{Replay: r, made: true}
 	made.Legs = slices.Clone(r.Legs)
 	x.replays[r.ID] = made
@@ -128,4 +130,11 @@ func (x *tx) queueReplays(batch *pgx.Batch) {
 			ON CONFLICT (id) DO UPDATE SET status = excluded.status, detail = excluded.detail`,
 			int64(id), int16(r.Status), string(detail))
 	}
+}
+
+// copy makes a copy that the transaction does not change.
+func (r *replayRecord) copy() store.Replay {
+	c := r.Replay
+	c.Legs = slices.Clone(r.Legs)
+	return c
 }

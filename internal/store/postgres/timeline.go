@@ -151,7 +151,7 @@ func (x *tx) feedOpened(w *waybill, before int, opened []*row) {
 	if x.s.opts.Feed == nil || len(opened) == 0 {
 		return
 	}
-	if w.stored && w.writer != x.s.opts.Node {
+	if before > 0 && w.writer != x.s.opts.Node {
 		x.feedReload(w)
 		return
 	}
