@@ -112,6 +112,9 @@ func (s *Store) transact(ops []operation, n *needs) (x *tx, err error) {
 		if err == nil || !isConflict(err) && (!isLost(err) || attempt > 0) {
 			break
 		}
+		if isLost(err) {
+			s.pool.Reset() // Most often all connections broke.
+		}
 	}
 	return x, s.refused(err)
 }

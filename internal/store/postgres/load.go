@@ -68,7 +68,7 @@ func (x *tx) run(batch *pgx.Batch) error {
 		return nil
 	}
 	if err := x.conn.SendBatch(x.ctx, batch).Close(); err != nil {
-		return x.fail(err)
+		return x.fail(x.lost(err))
 	}
 	return nil
 }

@@ -148,7 +148,20 @@ func (s *Store) view(ctx context.Context, read func(tx pgx.Tx) error) error {
 	if err := s.isOpen(); err != nil {
 		return err
 	}
-	return pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, read)
+	tx, err := s.beginView(ctx)
+	if err != nil {
+		s.pool.Reset() // The connection may have broken while nobody used it, and most often all have.
+		tx, err = s.beginView(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }() // There is nothing to keep.
+	return read(tx)
+}
+
+func (s *Store) beginView(ctx context.Context) (pgx.Tx, error) {
+	return s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly})
 }
 
 func (s *Store) isOpen() error {
