@@ -149,7 +149,7 @@ func (s *Store) view(ctx context.Context, read func(tx pgx.Tx) error) error {
 		return err
 	}
 	tx, err := s.beginView(ctx)
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		s.pool.Reset() // The connection may have broken while nobody used it, and most often all have.
 		tx, err = s.beginView(ctx)
 	}

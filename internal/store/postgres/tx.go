@@ -122,7 +122,7 @@ func (x *tx) change(r *row) {
 // isNothing tells whether the transaction has nothing to write.
 func (x *tx) isNothing() bool {
 	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.extra) == 0 && len(x.notices) == 0 &&
-		len(x.replays) == 0 && !slices.ContainsFunc(x.dirtyWaybills(), func(*waybill) bool { return true })
+		len(x.replays) == 0 && len(x.dirtyWaybills()) == 0
 }
 
 // dirtyWaybills are those to be written, in the order in which rows are locked.
