@@ -63,6 +63,7 @@ type Pusher interface {
 // Replayer carries out bulk replays (see replay.Runner).
 type Replayer interface {
 	DryRun(ctx context.Context, r replay.Request) (replay.Plan, error)
+	DryRunOf(ctx context.Context, pushes []store.Push) (replay.Plan, error)
 	Start(ctx context.Context, r replay.Request, act store.Act) (store.Replay, error)
 	// Set pauses, resumes or cancels one; store.ErrState if its status does not allow that.
 	Set(ctx context.Context, id uint64, to store.ReplayStatus, act store.Act) (store.Replay, error)
@@ -93,6 +94,7 @@ type Service struct {
 	Accounts  []string // delivery_ids, as configured
 	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
 	BackupDir string
+	LookFor   time.Duration // How long a search reads events that no index finds; 0: 100 ms.
 	Version   string
 	StartedAt time.Time
 	Log       *slog.Logger

@@ -214,7 +214,7 @@ func compareProblem(err error, by Actor, orderUnknown bool) error {
 func refusedProblem(refused *wechat.RefusedError, by Actor, orderUnknown bool) error {
 	out := problem.New(problem.UpstreamFailed).Because(refused).With("call", refused.Op).With("errcode", refused.Errcode).
 		With("errmsg", shown(refused.Errmsg, by)).With("rid", refused.RID)
-	text := textf("WeChat refused %s with errcode %d.", "微信拒绝了 %s，errcode %d。", refused.Op, refused.Errcode).and(meaning(&refused.Errcode))
+	text := textf("WeChat refused %s with errcode %d.", "微信拒绝了 %s，errcode %d。", refused.Op, refused.Errcode).and(Meaning(&refused.Errcode))
 	if orderUnknown {
 		text = text.and(Text{"The waybill's order is not known here: give its order_id, and the customer's openid if WeChat asks for it.",
 			"本服务不知道该运单的订单：请给出 order_id，如微信要求，还需客户的 openid。"})

@@ -24,7 +24,7 @@ func explain(e *store.Event) Text {
 // explainRejection: an event that was rejected when it came has From and Allowed; one that was held first, and that an
 // operator's override made impossible, has not.
 func explainRejection(e *store.Event) Text {
-	what := actionText(e.Event.Type)
+	what := ActionText(e.Event.Type)
 	if e.Allowed == nil {
 		return textf("Rejected (%[1]s): after what an operator accepted, %[2]s is no legal step any more.",
 			"已拒绝（%[1]s）：在运维人员放行其他事件之后，%[3]s不再是合法的流转。", reasonOf(e), what.En, what.Zh)
@@ -58,7 +58,7 @@ func reasonOf(e *store.Event) string {
 func allowedText(e *store.Event) Text {
 	switch {
 	case len(e.Allowed) > 0:
-		list := listText(e.Allowed, actionText)
+		list := listText(e.Allowed, ActionText)
 		return textf("Allowed there: %[1]s.", "当时允许：%[2]s。", list.En, list.Zh)
 	case e.From.Final():
 		return Text{"Nothing is allowed there: that stage is final.", "当时不允许任何事件：该阶段为终态。"}
@@ -73,7 +73,7 @@ func explainHold(e *store.Event) Text {
 		return Text{"Held (behind_held): an earlier event of the waybill waits for a missing scan, and this one waits behind it, to keep their order.",
 			"暂存（behind_held）：该运单较早的事件正在等待缺失的扫描，为保持顺序，本事件排在其后。"}.and(until)
 	}
-	what := actionText(e.Event.Type)
+	what := ActionText(e.Event.Type)
 	before := listText(stagesBefore(e.Event.Type), stageText)
 	return textf("Held (missing_scan): %[1]s comes only after a scan that makes the waybill one of: %[3]s. No such scan has come yet.",
 		"暂存（missing_scan）：%[2]s 之前，运单应已处于以下阶段之一：%[4]s；尚未收到相应的扫描。",
@@ -97,7 +97,7 @@ func explainRepeat(e *store.Event) Text {
 		return textf("Ignored (repeats_event): it says word for word what event %d says (same waybill, type, time and text), under another id.",
 			"已忽略（repeats_event）：与事件 %d 的内容完全相同（运单、类型、时间、文字一致），仅 id 不同。", e.Cause)
 	}
-	what := actionText(e.Event.Type)
+	what := ActionText(e.Event.Type)
 	if e.Cause == 0 {
 		return textf("Ignored (repeats_stage): the waybill was in that stage already, and %[1]s again says nothing new.",
 			"已忽略（repeats_stage）：运单已处于该阶段，重复的 %[2]s 没有新的内容。", what.En, what.Zh)

@@ -19,6 +19,20 @@ func (s *Service) Pushes(ctx context.Context, by Actor, q store.Query) (List[Pus
 	return listOf("pushes", page, func(p *store.Push) PushItem { return v.push(p, store.Hold{}) }), nil
 }
 
+// PushCounts counts the pushes of an account by status; of all accounts for "".
+func (s *Service) PushCounts(deliveryID string) map[store.Status]int64 {
+	counts := map[store.Status]int64{}
+	for id, of := range s.Store.Stats().Pushes {
+		if deliveryID != "" && id != deliveryID {
+			continue
+		}
+		for status, n := range of {
+			counts[status] += n
+		}
+	}
+	return counts
+}
+
 // Push reads one push with its attempts.
 func (s *Service) Push(ctx context.Context, by Actor, seq uint64) (PushDetail, error) {
 	p, err := s.Store.Push(ctx, seq)

@@ -65,6 +65,10 @@ func (s *Service) PlanReplay(ctx context.Context, by Actor, r replay.Request) (P
 	if err != nil {
 		return PlanItem{}, storeProblem(err)
 	}
+	return planItem(&plan, r.SkipSuperseded, by), nil
+}
+
+func planItem(plan *replay.Plan, skipSuperseded bool, by Actor) PlanItem {
 	item := PlanItem{
 		DryRun: true, Matched: plan.Matched, Evaluated: plan.Evaluated, Complete: plan.Complete, Totals: plan.Totals,
 		Calls: plan.Calls, Minutes: plan.Minutes, Sample: make([]PlanRow, len(plan.Sample)),
@@ -73,9 +77,9 @@ func (s *Service) PlanReplay(ctx context.Context, by Actor, r replay.Request) (P
 		item.Totals = map[replay.Verdict]int{}
 	}
 	for i := range plan.Sample {
-		item.Sample[i] = planRow(&plan.Sample[i], r.SkipSuperseded, by)
+		item.Sample[i] = planRow(&plan.Sample[i], skipSuperseded, by)
 	}
-	return item, nil
+	return item
 }
 
 func planRow(i *replay.Item, skipSuperseded bool, by Actor) PlanRow {

@@ -89,8 +89,8 @@ func moment(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") 
 // stageText is a stage in words.
 func stageText(s state.Stage) Text { return Text{s.Name(false), s.Name(true)} }
 
-// actionText is an action type: its code and what it means.
-func actionText(a state.ActionType) Text {
+// ActionText is an action type: its code and what it means.
+func ActionText(a state.ActionType) Text {
 	return textf("%[1]s %[2]s", "%[1]s %[3]s", a, a.Name(false), a.Name(true))
 }
 

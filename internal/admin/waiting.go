@@ -73,8 +73,8 @@ func outcomeText(a *store.Attempt) Text {
 	return textf("errcode %[1]d: %[2]s", "errcode %[1]d：%[2]s", *a.Errcode, cmp.Or(a.Errmsg, "-"))
 }
 
-// meaning is what an errcode means and what to do; empty for one that is not known.
-func meaning(errcode *int) Text {
+// Meaning is what an errcode means and what to do; empty for one that is not known.
+func Meaning(errcode *int) Text {
 	if errcode == nil {
 		return Text{}
 	}

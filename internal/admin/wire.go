@@ -105,15 +105,19 @@ func (v *view) push(p *store.Push, hold store.Hold) PushItem {
 }
 
 func (v *view) pushDetail(p *store.Push, hold store.Hold) PushDetail {
-	d := PushDetail{PushItem: v.push(p, hold), Tries: p.Tries, Attempts: make([]AttemptItem, len(p.Attempts))}
+	return PushDetail{PushItem: v.push(p, hold), Tries: p.Tries, Attempts: v.attempts(p)}
+}
+
+func (v *view) attempts(p *store.Push) []AttemptItem {
+	items := make([]AttemptItem, len(p.Attempts))
 	for i, a := range p.Attempts {
-		d.Attempts[i] = AttemptItem{
+		items[i] = AttemptItem{
 			At: a.At.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
 			Errcode: a.Errcode, Errmsg: shown(a.Errmsg, v.by), RID: a.RID, Scope: a.Scope, Unknown: a.Unknown,
-			Replay: number(a.Replay), Meaning: meaning(a.Errcode),
+			Replay: number(a.Replay), Meaning: Meaning(a.Errcode),
 		}
 	}
-	return d
+	return items
 }
 
 // Why says how an event's verdict came about.
@@ -228,6 +232,8 @@ type PushState struct {
 	NextAttemptAt *time.Time       `json:"next_attempt_at"`
 	Waiting       *WaitItem        `json:"waiting"`
 	Replay        string           `json:"replay"`
+
+	Log []AttemptItem `json:"-"` // Its attempts, oldest first. The API shows them with the push itself.
 }
 
 func (v *view) waybill(w *store.Waybill) WaybillItem {
@@ -258,6 +264,7 @@ func (v *view) step(s *store.Step, hold store.Hold) StepItem {
 		item.Push = &PushState{
 			Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Attempts, Errcode: p.Errcode, Errmsg: p.Errmsg,
 			Reason: p.Reason, DeliveredAt: p.DeliveredAt, VerifiedAt: p.VerifiedAt, NextAttemptAt: p.NextAttemptAt, Waiting: p.Waiting, Replay: p.Replay,
+			Log: v.attempts(&s.Push),
 		}
 	}
 	return item

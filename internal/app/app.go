@@ -17,6 +17,7 @@ import (
 	"carrier/internal/admin"
 	"carrier/internal/bus"
 	"carrier/internal/config"
+	"carrier/internal/console"
 	"carrier/internal/ingest"
 	"carrier/internal/merchant"
 	"carrier/internal/orders"
@@ -56,6 +57,8 @@ type App struct {
 
 	server  *server.Server
 	metrics *telemetry.Metrics
+	meter   *console.Meter
+	console *console.Console
 	admin   *admin.Service
 	stops   []func() // What Close does before it closes the store, the last one first.
 
@@ -69,7 +72,10 @@ const intakeGrace = 3 * time.Second
 
 // New builds the service: it opens the listeners and the store, and takes nothing in yet. Close it if Run is not called.
 func New(ctx context.Context, o Options) (*App, error) {
-	a := &App{cfg: o.Config, log: o.Log, metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version, Revision: o.Revision})}
+	a := &App{
+		cfg: o.Config, log: o.Log, meter: console.NewMeter(),
+		metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version, Revision: o.Revision}),
+	}
 	if err := a.build(ctx, o); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -109,9 +115,12 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
 	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
+	if err := a.newConsole(); err != nil {
+		return err
+	}
 	a.server, err = server.Listen(ctx, server.Options{
 		Listen: a.cfg.Server.Listen, AdminListen: a.cfg.Server.AdminListen,
-		Events: webhook, Callbacks: a.orders, Admin: a.admin, Tokens: a.adminTokens(),
+		Events: webhook, Callbacks: a.orders, Admin: a.admin, Console: a.console, Tokens: a.adminTokens(),
 		Metrics: a.metrics.Handler(), Ready: a.ready, Observe: a.metrics.HTTPRequest,
 		TrustedProxies: a.cfg.Server.TrustedProxies, Log: a.log.With("part", "http"),
 	})
@@ -172,7 +181,7 @@ func (a *App) newWebhook() (*ingest.Webhook, error) {
 		Store: a.store, Sources: sources, DeliveryIDs: a.accountIDs(),
 		MaxBody: int64(a.cfg.Server.MaxBody), MaxActionMsg: int(a.cfg.State.MaxActionMsg),
 		MaxFuture: time.Duration(a.cfg.State.MaxFuture), MaxAge: time.Duration(a.cfg.State.MaxAge),
-		Logger: a.log.With("part", "ingest"), Observe: a.metrics.Events,
+		Logger: a.log.With("part", "ingest"), Observe: a.countEvents, ObserveAge: a.meter.Scanned,
 	})
 }
 
@@ -236,6 +245,7 @@ func (a *App) Run(ctx context.Context) error {
 		outcomes.Go(func() error { return failing(a.bus.RunOutcomes(telling)) })
 	}
 	watch.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
+	watch.Go(func() error { return failing(a.console.Run(watching)) })
 
 	<-ctx.Done()
 	a.stopping.Store(true)
@@ -291,6 +301,7 @@ func (a *App) ready() (degraded []string, err error) {
 			degraded = append(degraded, trouble)
 		}
 	}
+	degraded = append(degraded, a.merchantTrouble()...)
 	if a.bus != nil {
 		degraded = append(degraded, a.bus.Degraded()...)
 	}

@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/store":           {"internal/state"},
 	"internal/store/content":   {"internal/state"},
 	"internal/store/seal":      {},
+	"internal/store/migrate":   {"internal/store"},
 	"internal/store/pebble":    {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
 	"internal/store/postgres":  {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
 	"internal/store/storetest": {"internal/state", "internal/store"},
@@ -48,14 +49,16 @@ var allowed = map[string][]string{
 
 	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/wechat"},
 
-	"internal/server": {"api", "internal/admin", "internal/problem", "internal/replay", "internal/state", "internal/verify", "internal/wechat"},
+	"internal/console": {"internal/admin", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/verify"},
+
+	"internal/server": {"api", "internal/admin", "internal/console", "internal/problem", "internal/replay", "internal/state", "internal/verify", "internal/wechat"},
 	"internal/sender": {"internal/state"},
 
 	// Knows the admin API only by its wire, as any other program would.
 	"internal/adminclient": {},
 
 	// The one package that knows all parts, and what runs the whole of it.
-	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
+	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/console", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
 		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/verify", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},

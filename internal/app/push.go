@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carrier/internal/config"
+	"carrier/internal/console"
 	"carrier/internal/pathpush"
 	"carrier/internal/store"
 	"carrier/internal/telemetry"
@@ -29,7 +30,7 @@ func (a *App) newPusher(ctx context.Context, version string) error {
 		},
 		Guard:        pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
 		QuotaReserve: p.QuotaReserve,
-		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics},
+		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics, a.meter},
 	}
 	for code, scope := range p.Errcodes {
 		o.Errcodes[code] = wechat.Scope(scope)
@@ -63,6 +64,7 @@ func (a *App) newAccount(ctx context.Context, c *config.Account, version string)
 		}
 		client := wechat.NewClient(wechat.ClientOptions{
 			BaseURL: base, MaxConns: c.Concurrency, Timeout: time.Duration(c.Timeout), UserAgent: "carrier/" + version,
+			CloudTokenFile: c.CloudTokenFile,
 		})
 		clients = append(clients, client)
 		a.onStop(client.CloseIdleConnections)
@@ -95,8 +97,11 @@ func hostName(base string) string {
 	return base
 }
 
-// observer tells the metrics what becomes of pushes.
-type observer struct{ m *telemetry.Metrics }
+// observer tells the metrics and the console what becomes of pushes.
+type observer struct {
+	m     *telemetry.Metrics
+	meter *console.Meter
+}
 
 func (o observer) Attempt(deliveryID, scope string, took time.Duration) {
 	o.m.Attempt(deliveryID, scope, took)
@@ -104,6 +109,7 @@ func (o observer) Attempt(deliveryID, scope string, took time.Duration) {
 
 func (o observer) Ended(deliveryID string, status store.Status, since time.Duration) {
 	o.m.Ended(deliveryID, status.String(), since)
+	o.meter.Ended(status)
 }
 
 // accountSnapshots is what a scrape reads of the accounts.

@@ -252,6 +252,9 @@ func serverRoutes(t *testing.T) []string {
 	}
 	var out []string
 	ast.Inspect(file, func(n ast.Node) bool {
+		if f, ok := n.(*ast.FuncDecl); ok && f.Name.Name == "consolePages" {
+			return false // Sessions get there, not tokens: package console's tests see to it.
+		}
 		lit, ok := n.(*ast.CompositeLit)
 		if !ok || len(lit.Elts) < 3 {
 			return true

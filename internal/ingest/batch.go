@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strconv"
+	"time"
 
 	"carrier/internal/problem"
 	"carrier/internal/state"
@@ -184,6 +185,10 @@ func (d *Desk) tell(s *source, b *batch) {
 		if b.counts[i] > 0 {
 			d.observe(s.label, v.String(), b.counts[i])
 		}
+	}
+	now := time.Now()
+	for i := range b.results {
+		d.aged(s, &b.events[i], &b.results[i], now)
 	}
 	refused := b.of(state.Invalid) + b.of(state.Rejected) + b.of(state.Conflict)
 	if refused == 0 {

@@ -23,6 +23,8 @@ type Desk struct {
 	trouble trouble
 	noise   noise // Of messages.
 	observe func(source, verdict string, n int)
+	// observeAge is told of events that are kept; see Options.
+	observeAge func(source string, age time.Duration)
 }
 
 // request is what is known of an HTTP request, or of a message, on its way in.
@@ -91,11 +93,20 @@ func (d *Desk) apply(ctx context.Context, events []state.Event) ([]store.Result,
 // appendAnswer's.
 func (d *Desk) decided(s *source, e *state.Event, r *store.Result) *problem.Problem {
 	d.observe(s.label, r.Verdict.String(), 1)
+	d.aged(s, e, r, time.Now())
 	p := refusal(e, r)
 	if p != nil {
 		d.logRefused(s, e, r)
 	}
 	return p
+}
+
+// aged tells how old an event was when it came. One that came before tells nothing: it is as old as its repetition.
+func (d *Desk) aged(s *source, e *state.Event, r *store.Result, now time.Time) {
+	switch r.Verdict {
+	case state.Accepted, state.Held, state.Ignored, state.Rejected:
+		d.observeAge(s.label, now.Sub(time.Unix(e.Time, 0)))
+	}
 }
 
 // logInvalid names an event that was not kept. Of one that came by HTTP the log is the only trace. Of messages one a

@@ -77,6 +77,9 @@ type Options struct {
 	// Observe counts events for metrics, by source and by verdict or one of the words above. It is called by many
 	// goroutines at once and must be quick. nil: nothing is counted.
 	Observe func(source, verdict string, n int)
+	// ObserveAge is told how long ago, by its own action_time, an event was scanned that the store has just taken for the
+	// first time; below zero if that lies ahead. As Observe in all else.
+	ObserveAge func(source string, age time.Duration)
 }
 
 // MaxBatch is how many events a batch may hold.
@@ -118,6 +121,9 @@ func New(o Options) (*Webhook, error) {
 	if o.Observe == nil {
 		o.Observe = func(string, string, int) {}
 	}
+	if o.ObserveAge == nil {
+		o.ObserveAge = func(string, time.Duration) {}
+	}
 	if o.Store == nil {
 		panic("ingest: Options.Store is missing")
 	}
@@ -131,7 +137,7 @@ func New(o Options) (*Webhook, error) {
 	}
 	desk := &Desk{
 		store: o.Store, rules: r, senders: newSenders(o.Sources, o.DeliveryIDs), maxBody: o.MaxBody,
-		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe,
+		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe, observeAge: o.ObserveAge,
 	}
 	w := &Webhook{Desk: desk, ring: ring}
 	w.buffers.New = func() any { return new([]byte) }

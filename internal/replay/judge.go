@@ -29,7 +29,7 @@ func (r *rule) alone(story *store.Waybill, p *store.Push, superseded bool) Verdi
 		return AlreadyDelivered
 	case p.Status == store.Pending:
 		return Pending
-	case p.Status != r.sends():
+	case p.Status != r.sends() && !r.chosen[p.Seq]:
 		return Discarded
 	case !r.configured(p.Event.DeliveryID):
 		return NoAccount

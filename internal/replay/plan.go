@@ -48,6 +48,29 @@ func (r *Runner) DryRun(ctx context.Context, req Request) (Plan, error) {
 	return w.plan, nil
 }
 
+// DryRunOf is DryRun for pushes that were picked one by one: what it would do to replay each of them. One that is not
+// there any more is not matched. It reads the waybill of each, so it is for a page of them, not for thousands.
+func (r *Runner) DryRunOf(ctx context.Context, pushes []store.Push) (Plan, error) {
+	w := planner{
+		runner: r, rule: r.ruleOf(Request{}), until: time.Now().Add(evaluateFor),
+		seen: map[state.Waybill]bool{}, samples: map[Verdict][]Item{},
+		plan: Plan{Complete: true, Totals: map[Verdict]int{}},
+	}
+	w.rule.chosen = map[uint64]bool{}
+	for i := range pushes {
+		w.rule.chosen[pushes[i].Seq] = true
+	}
+	inOrder := slices.SortedFunc(slices.Values(pushes), func(a, b store.Push) int { return cmp.Compare(a.Seq, b.Seq) })
+	for i := range inOrder {
+		if err := w.visit(ctx, &inOrder[i]); err != nil {
+			return Plan{}, fmt.Errorf("dry run of chosen pushes: %w", err)
+		}
+	}
+	w.plan.Minutes = minutes(w.plan.Calls, 0)
+	w.plan.Sample = sample(w.samples)
+	return w.plan, nil
+}
+
 // planner judges the pushes of a filter, waybill by waybill.
 type planner struct {
 	runner  *Runner

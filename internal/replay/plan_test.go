@@ -101,3 +101,25 @@ func TestDryRunOfNothing(t *testing.T) {
 		}
 	})
 }
+
+// TestDryRunOfChosen: pushes picked one by one, in any order; a discarded one is sent, as whoever picked it saw what it is.
+func TestDryRunOfChosen(t *testing.T) {
+	bubble(t, func(t *testing.T, g *rig) {
+		var all []store.Push
+		for _, status := range []store.Status{store.Failed, store.Failed, store.Discarded, store.Delivered, store.Pending} {
+			all = append(all, *g.store.add(waybill("SF", len(all)/2), status))
+		}
+		plan, err := g.runner.DryRunOf(t.Context(), []store.Push{all[4], all[3], all[2], all[1], all[0]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[Verdict]int{Send: 2, WaitsBehind: 1, AlreadyDelivered: 1, Pending: 1}
+		if !maps.Equal(plan.Totals, want) || plan.Matched != 5 || plan.Evaluated != 5 || plan.Calls != 3 || len(plan.Sample) != 5 {
+			t.Errorf("%+v", plan)
+		}
+		plan, err = g.runner.DryRunOf(t.Context(), all[1:2])
+		if err != nil || plan.Matched != 1 || plan.Totals[Send] != 1 {
+			t.Errorf("one of a waybill with two: %+v, %v", plan, err)
+		}
+	})
+}

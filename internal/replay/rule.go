@@ -11,6 +11,9 @@ type rule struct {
 	filter         store.Query // Only its conditions count.
 	upTo           uint64      // Only pushes with at most this number.
 	skipSuperseded bool
+	// chosen are the pushes picked one by one, in place of a filter: discarded ones among them are sent, too. nil: the
+	// filter says which.
+	chosen map[uint64]bool
 	// configured tells whether an account is; held what its pushes wait for at the moment (store.Query.Held).
 	configured func(deliveryID string) bool
 	held       func(deliveryID string, transitOnly bool) store.WaitingFor
@@ -34,6 +37,9 @@ func (r *rule) sends() store.Status {
 
 // of tells whether the replay is of a step of a waybill's story.
 func (r *rule) of(step *store.Step) bool {
+	if r.chosen != nil {
+		return r.chosen[step.Push.Seq] && step.Push.Status != store.NoPush
+	}
 	return step.Push.Seq <= r.upTo && !r.since(&step.Push) && matches(&r.filter, step, r.held)
 }
 

@@ -90,8 +90,22 @@ func (a *auth) guard(who access, handle echo.HandlerFunc) echo.HandlerFunc {
 // nobody can guess on, however many answers they take. Only a token that has been right from there before is still
 // taken: a guess gains nothing by that, and a neighbour's stale token locks no operator out.
 func (a *auth) identify(c echo.Context) (admin.Actor, error) {
-	from := c.RealIP()
-	given, by, ok := a.find(c.Request())
+	given, token, bearer := credentials(c.Request())
+	var key [sha256.Size]byte // Of no token, unless there is one.
+	if bearer {
+		key = sha256.Sum256([]byte(token))
+	}
+	by, err := a.admit(key, given, c.RealIP())
+	if err != nil {
+		c.Response().Header().Set("WWW-Authenticate", `Bearer realm="carrier admin"`)
+	}
+	return by, err
+}
+
+// admit says whose the token with that digest is. given tells whether there are credentials at all: without any, nobody
+// has guessed.
+func (a *auth) admit(digest [sha256.Size]byte, given bool, from string) (admin.Actor, error) {
+	by, ok := a.owner(digest)
 	if wait := a.wrong.blocked(from, time.Now()); wait > 0 && !(ok && a.wrong.knows(from, by.Name)) {
 		return admin.Actor{}, tooManyWrong(wait)
 	}
@@ -103,25 +117,25 @@ func (a *auth) identify(c echo.Context) (admin.Actor, error) {
 	if given && a.wrong.count(from, time.Now()) {
 		a.log.Warn("wrong admin tokens: the address is refused for a while", "from", from, "wrong", maxWrong, "for", wrongWindow)
 	}
-	c.Response().Header().Set("WWW-Authenticate", `Bearer realm="carrier admin"`)
 	return admin.Actor{}, a.unauthorized()
 }
 
-// find compares the digest with every token's, in constant time, so that nothing of a token shows in the timing.
-// given tells whether the request has credentials at all.
-func (a *auth) find(r *http.Request) (given bool, by admin.Actor, ok bool) {
-	header := r.Header.Get("Authorization")
-	scheme, value, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return header != "", admin.Actor{}, false
-	}
-	digest := sha256.Sum256([]byte(value))
+// owner compares the digest with every token's, in constant time, so that nothing of a token shows in the timing.
+func (a *auth) owner(digest [sha256.Size]byte) (by admin.Actor, ok bool) {
 	for i := range a.tokens {
 		if same := subtle.ConstantTimeCompare(digest[:], a.tokens[i].digest[:]); same == 1 {
 			by, ok = a.tokens[i].actor, true
 		}
 	}
-	return true, by, ok
+	return by, ok
+}
+
+// credentials are what a request identifies itself with; given tells whether it has any, of whatever kind.
+func credentials(r *http.Request) (given bool, token string, bearer bool) {
+	header := r.Header.Get("Authorization")
+	scheme, token, _ := strings.Cut(header, " ")
+	bearer = strings.EqualFold(scheme, "Bearer")
+	return header != "", token, bearer
 }
 
 func tooManyWrong(wait time.Duration) error {

@@ -288,6 +288,10 @@ func (r *fakeReplays) DryRun(_ context.Context, q replay.Request) (replay.Plan, 
 	return r.plan, r.store.call()
 }
 
+func (r *fakeReplays) DryRunOf(context.Context, []store.Push) (replay.Plan, error) {
+	return r.plan, r.store.call()
+}
+
 func (r *fakeReplays) Start(_ context.Context, q replay.Request, act store.Act) (store.Replay, error) {
 	if err := r.store.call(); err != nil {
 		return store.Replay{}, err

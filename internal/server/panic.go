@@ -19,3 +19,6 @@ func (p *panicError) Error() string {
 	}
 	return fmt.Sprintf("panic: %T", p.thrown)
 }
+
+// Stack is where it was.
+func (p *panicError) Stack() string { return p.stack }

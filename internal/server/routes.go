@@ -7,6 +7,7 @@ import (
 
 	"carrier/api"
 	"carrier/internal/admin"
+	"carrier/internal/console"
 )
 
 // route is one way in.
@@ -81,6 +82,58 @@ func adminRoutes(o *Options) []route {
 	}
 }
 
+// consolePages are served on server.admin_listen too. Who may see them is somebody's session, not a request's token.
+func consolePages(c *console.Console) []page {
+	return []page{
+		{http.MethodGet, "/login", console.Anyone, c.LoginPage},
+		{http.MethodPost, "/login", console.Anyone, c.Login},
+		{http.MethodPost, "/logout", console.Viewer, c.Logout},
+		{http.MethodGet, "/console/static/:build/:file", console.Anyone, c.Static},
+
+		{http.MethodGet, "/console/events", console.Viewer, c.Events},
+
+		{http.MethodGet, "/", console.Viewer, c.Overview},
+		{http.MethodGet, "/sources", console.Viewer, c.Sources},
+		{http.MethodGet, "/accounts", console.Viewer, c.Accounts},
+		{http.MethodPost, "/accounts/:delivery/pause", console.Operator, c.PauseAccount},
+		{http.MethodPost, "/accounts/:delivery/resume", console.Operator, c.ResumeAccount},
+		{http.MethodPost, "/accounts/:delivery/probe", console.Operator, c.ProbeAccount},
+		{http.MethodGet, "/replays", console.Viewer, c.Replays},
+		{http.MethodGet, "/replays/:id", console.Viewer, c.Replay},
+		{http.MethodPost, "/replays/:id/pause", console.Operator, c.PauseReplay},
+		{http.MethodPost, "/replays/:id/resume", console.Operator, c.ResumeReplay},
+		{http.MethodPost, "/replays/:id/cancel", console.Operator, c.CancelReplay},
+		{http.MethodGet, "/differences", console.Viewer, c.Differences},
+		{http.MethodGet, "/dead-letters", console.Viewer, c.DeadLetters},
+		{http.MethodGet, "/audit", console.Viewer, c.Audit},
+
+		{http.MethodGet, "/pushes", console.Viewer, c.Pushes},
+		{http.MethodGet, "/pushes.csv", console.Viewer, c.PushesCSV},
+		{http.MethodPost, "/pushes/replay", console.Operator, c.ReplayAll},
+		{http.MethodPost, "/pushes/replay/chosen", console.Operator, c.ReplayChosen},
+		{http.MethodGet, "/pushes/:seq", console.Viewer, c.Push},
+		{http.MethodPost, "/pushes/:seq/replay", console.Operator, c.ReplayPush},
+		{http.MethodPost, "/pushes/:seq/discard", console.Operator, c.DiscardPush},
+		{http.MethodPost, "/pushes/:seq/retry", console.Operator, c.RetryPush},
+
+		{http.MethodGet, "/waybills", console.Viewer, c.Waybills},
+		{http.MethodGet, "/waybills/:delivery/:waybill", console.Viewer, c.Waybill},
+		{http.MethodPost, "/waybills/:delivery/:waybill/upstream", console.Viewer, c.AskUpstream},
+		{http.MethodPost, "/waybills/:delivery/:waybill/token", console.Operator, c.PutToken},
+		{http.MethodPost, "/waybills/:delivery/:waybill/freeze", console.Operator, c.FreezeWaybill},
+		{http.MethodPost, "/waybills/:delivery/:waybill/thaw", console.Operator, c.ThawWaybill},
+		{http.MethodPost, "/waybills/:delivery/:waybill/skip", console.Operator, c.SkipHead},
+		{http.MethodPost, "/waybills/:delivery/:waybill/retry", console.Operator, c.RetryHead},
+		{http.MethodPost, "/waybills/:delivery/:waybill/heal", console.Operator, c.Heal},
+		{http.MethodPost, "/waybills/:delivery/:waybill/expunge", console.Operator, c.Expunge},
+
+		{http.MethodGet, "/events/rejected", console.Viewer, c.Rejected},
+		{http.MethodGet, "/events/held", console.Viewer, c.Held},
+		{http.MethodPost, "/events/:seq/accept", console.Operator, c.AcceptEvent},
+		{http.MethodGet, "/silent", console.Viewer, c.Silent},
+	}
+}
+
 // RouteInfo is a route as documentation and tests see it.
 type RouteInfo struct {
 	Method, Path string
@@ -88,7 +141,16 @@ type RouteInfo struct {
 	Admin        bool   // on server.admin_listen, else on server.listen
 }
 
-// Routes lists all routes of both listeners.
+// Pages lists the console's pages.
+func Pages() []RouteInfo {
+	var all []RouteInfo
+	for _, p := range consolePages(nil) {
+		all = append(all, RouteInfo{p.method, p.path, p.access.String(), true})
+	}
+	return all
+}
+
+// Routes lists the API's routes, of both listeners.
 func Routes() []RouteInfo {
 	var all []RouteInfo
 	o := &Options{Events: noEvents{}}

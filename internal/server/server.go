@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"carrier/internal/admin"
+	"carrier/internal/console"
 	"carrier/internal/problem"
 )
 
@@ -36,6 +37,7 @@ type Options struct {
 	Events      Events
 	Callbacks   Callbacks
 	Admin       *admin.Service
+	Console     *console.Console // nil: there is none
 	Tokens      []Token
 	Metrics     http.Handler
 	// Ready says why the service can't take events (an error), and what is degraded while it can.
@@ -66,9 +68,13 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 			fmt.Errorf("server.admin_listen: %w; is another process using it? choose another address", err), events.Close())
 	}
 	auth := newAuth(&o)
+	adminSide := newEcho(&o, adminRoutes(&o), auth)
+	if o.Console != nil {
+		addPages(adminSide, o.Console, auth)
+	}
 	return &Server{
 		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth), o.Log),
-		admin:      newHTTPServer(newEcho(&o, adminRoutes(&o), auth), o.Log),
+		admin:      newHTTPServer(adminSide, o.Log),
 		eventsAddr: events, adminAddr: adm, log: o.Log,
 	}, nil
 }
@@ -199,19 +205,24 @@ func answerError(log *slog.Logger, err error, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
-	p, ok := errors.AsType[*problem.Problem](err)
-	if he, isHTTP := errors.AsType[*echo.HTTPError](err); !ok && isHTTP {
-		p, ok = problem.New(problem.ForStatus(he.Code)), true
-	}
-	if !ok {
-		p = problem.New(problem.Internal).Because(err)
-	}
+	p := problemOf(err)
 	if p.Status() == http.StatusInternalServerError {
 		logFailure(log, p, c) // The others have a cause that its own part tells of, once and not with each request.
 	}
 	if err := p.Write(c.Response(), c.Request()); err != nil {
 		log.Debug("answering a request", "err", err)
 	}
+}
+
+// problemOf is the problem that an error is answered with.
+func problemOf(err error) *problem.Problem {
+	if p, ok := errors.AsType[*problem.Problem](err); ok {
+		return p
+	}
+	if he, ok := errors.AsType[*echo.HTTPError](err); ok {
+		return problem.New(problem.ForStatus(he.Code))
+	}
+	return problem.New(problem.Internal).Because(err)
 }
 
 func logFailure(log *slog.Logger, p *problem.Problem, c echo.Context) {

@@ -1,0 +1,27 @@
+package console
+
+var sourceTexts = texts{
+	"sources.lead":         {En: "What came in within the last hour, by the name that it came under.", Zh: "最近一小时收到的内容，按来源统计。"},
+	"sources.empty":        {En: "Nothing came in yet. Send an event with a key of sources (POST /v1/events), or over NATS; the README shows how.", Zh: "尚未收到任何事件。请使用 sources 中的密钥发送（POST /v1/events），或通过 NATS 发送；方法见 README。"},
+	"sources.name":         {En: "Source", Zh: "来源"},
+	"sources.unknown":      {En: "not identified", Zh: "未识别"},
+	"sources.other":        {En: "all that are not configured", Zh: "未在配置中的全部来源"},
+	"sources.rate":         {En: "a minute", Zh: "每分钟"},
+	"sources.share":        {En: "refused", Zh: "拒绝率"},
+	"sources.clock":        {En: "Clock", Zh: "时钟"},
+	"sources.ahead":        {En: "ahead by at least %s", Zh: "至少快 %s"},
+	"sources.clock_well":   {En: "not ahead", Zh: "未超前"},
+	"sources.half":         {En: "Half arrive within", Zh: "半数到达用时"},
+	"sources.half_more":    {En: "more than %s", Zh: "超过 %s"},
+	"sources.help":         {En: "“Half arrive within” is from the scan's own time to its arrival: it grows when a source sends late, or when its clock is behind.", Zh: "“半数到达用时”从扫描时间算到收到为止：发送延迟或时钟偏慢都会使其变大。"},
+	"sources.accepted":     {En: "accepted", Zh: "已接受"},
+	"sources.held":         {En: "held", Zh: "暂存"},
+	"sources.ignored":      {En: "ignored", Zh: "已忽略"},
+	"sources.duplicate":    {En: "duplicate", Zh: "重复"},
+	"sources.rejected":     {En: "rejected", Zh: "已拒绝"},
+	"sources.invalid":      {En: "invalid", Zh: "无效"},
+	"sources.conflict":     {En: "conflict", Zh: "冲突"},
+	"sources.unauthorized": {En: "unauthorized", Zh: "未授权"},
+	"sources.limited":      {En: "over the rate", Zh: "超限"},
+	"sources.unavailable":  {En: "not taken", Zh: "暂不可用"},
+}
