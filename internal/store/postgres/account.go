@@ -1,0 +1,105 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"carrier/internal/store"
+)
+
+// accountState is a store.Account in the column state of accounts. Moments are Unix milliseconds.
+type accountState struct {
+	Paused   bool        `json:"paused,omitempty"`
+	ByHand   bool        `json:"by_hand,omitempty"`
+	Guarded  bool        `json:"guarded,omitempty"`
+	Reason   string      `json:"reason,omitempty"`
+	Since    int64       `json:"since,omitempty"`
+	Until    int64       `json:"until,omitempty"`
+	Errcode  int         `json:"errcode,omitempty"`
+	ForcedAt []int64     `json:"forced_at,omitempty"`
+	Quota    *quotaState `json:"quota,omitempty"`
+}
+
+type quotaState struct {
+	Day     int64 `json:"day,omitempty"`
+	Used    int64 `json:"used,omitempty"`
+	Limit   int64 `json:"limit,omitempty"`
+	AskedAt int64 `json:"asked_at,omitempty"`
+	Waived  bool  `json:"waived,omitempty"`
+}
+
+// Account reads what outlives a restart of an account.
+func (s *Store) Account(ctx context.Context, deliveryID string) (a store.Account, err error) {
+	if err := s.isOpen(); err != nil {
+		return a, err
+	}
+	var state []byte
+	err = s.pool.QueryRow(ctx, "SELECT state::text FROM accounts WHERE delivery_id = $1", deliveryID).Scan(&state)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return a, nil
+	case err != nil:
+		return a, s.readError(err)
+	}
+	if a, err = decodeAccount(state); err != nil {
+		err = damaged("account "+deliveryID, err)
+	}
+	return a, err
+}
+
+// PutAccount keeps it.
+func (s *Store) PutAccount(ctx context.Context, deliveryID string, a store.Account) error {
+	op := &accountOp{delivery: deliveryID, state: encodeAccount(&a)}
+	if err := s.write(ctx, 0, op, &op.waiter); err != nil {
+		return fmt.Errorf("keep the state of account %s: %w", deliveryID, err)
+	}
+	return nil
+}
+
+type accountOp struct {
+	waiter
+	delivery, state string
+}
+
+func (o *accountOp) rows() int    { return 1 }
+func (o *accountOp) needs(*needs) {}
+
+func (o *accountOp) run(x *tx) {
+	x.write(`INSERT INTO accounts (delivery_id, state) VALUES ($1, $2)
+		ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state`, o.delivery, o.state)
+}
+
+func encodeAccount(a *store.Account) string {
+	state := accountState{
+		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), Since: millis(a.Since), Until: millis(a.Until),
+		Errcode: a.Errcode, ForcedAt: gather(a.ForcedAt, millis),
+	}
+	if q := a.Quota; q != (store.Quota{}) {
+		state.Quota = &quotaState{millis(q.Day), q.Used, q.Limit, millis(q.AskedAt), q.Waived}
+	}
+	b, _ := json.Marshal(state) // Nothing in it can fail.
+	return string(b)
+}
+
+func decodeAccount(value []byte) (a store.Account, err error) {
+	var state accountState
+	if err := json.Unmarshal(value, &state); err != nil {
+		return a, err
+	}
+	a = store.Account{
+		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, Since: fromMillis(state.Since),
+		Until: fromMillis(state.Until), Errcode: state.Errcode,
+	}
+	if len(state.ForcedAt) > 0 {
+		a.ForcedAt = gather[int64, time.Time](state.ForcedAt, fromMillis)
+	}
+	if q := state.Quota; q != nil {
+		a.Quota = store.Quota{Day: fromMillis(q.Day), Used: q.Used, Limit: q.Limit, AskedAt: fromMillis(q.AskedAt), Waived: q.Waived}
+	}
+	return a, nil
+}

@@ -1,0 +1,202 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+)
+
+const (
+	queueLength = 8192 // Operations that may wait for a committer.
+	maxRows     = 1024 // Events and outcomes a transaction; one Apply is never split.
+	// maxAttempts bounds how often a transaction is made anew of which it is certain that nothing was kept.
+	maxAttempts = 5
+)
+
+// operation is what a committer does for a caller.
+type operation interface {
+	// needs names what run will ask for.
+	needs(n *needs)
+	// run decides. What it reads may fail; then it leaves no half of a change behind. It may run again in another
+	// transaction, if nothing was kept of this one.
+	run(x *tx)
+	// finish answers, once that is durable; with an error, if the transaction failed.
+	finish(err error)
+	// rows is the operation's size.
+	rows() int
+}
+
+// waiter is the part of an operation whose caller waits.
+type waiter struct {
+	done chan struct{}
+	err  error
+}
+
+func (w *waiter) finish(err error) {
+	if err != nil {
+		w.err = err
+	}
+	close(w.done)
+}
+
+// committer turns what waits into one transaction after the other.
+type committer struct {
+	s   *Store
+	ops chan operation
+}
+
+func (s *Store) startCommitters() {
+	for range s.opts.Committers {
+		c := &committer{s: s, ops: make(chan operation, queueLength)}
+		s.committers = append(s.committers, c)
+		s.committersDone.Go(c.loop)
+	}
+}
+
+// loop has no timer: while one transaction is under way, the next one gathers.
+func (c *committer) loop() {
+	for op := range c.ops {
+		c.commit(c.gather(op))
+	}
+}
+
+// gather adds what waits already.
+func (c *committer) gather(op operation) []operation {
+	ops, rows := []operation{op}, op.rows()
+	for rows < maxRows {
+		select {
+		case op, ok := <-c.ops:
+			if !ok {
+				return ops
+			}
+			ops, rows = append(ops, op), rows+op.rows()
+		default:
+			return ops
+		}
+	}
+	return ops
+}
+
+// commit carries operations out and answers them.
+func (c *committer) commit(ops []operation) {
+	n := newNeeds()
+	for _, op := range ops {
+		op.needs(n)
+	}
+	c.s.busy.take(n.waybills)
+	begun := time.Now()
+	x, err := c.s.transact(ops, n)
+	if err == nil {
+		c.s.committed(x, time.Since(begun))
+	}
+	c.s.busy.free(n.waybills)
+	if err != nil && len(ops) > 1 && isRefusedData(err) {
+		// One of them holds what the database refuses. The others must not suffer for it.
+		for i := range ops {
+			c.commit(ops[i : i+1])
+		}
+		return
+	}
+	for _, op := range ops {
+		op.finish(err)
+	}
+}
+
+// transact makes the transaction, and makes it anew where it is certain that nothing was kept and another try may do
+// better.
+func (s *Store) transact(ops []operation, n *needs) (x *tx, err error) {
+	for attempt := range maxAttempts {
+		x, err = s.try(ops, n)
+		s.noteTrouble(err)
+		if err == nil || !isConflict(err) && (!isLost(err) || attempt > 0) {
+			break
+		}
+		if isLost(err) {
+			s.pool.Reset() // Most often all connections broke.
+		}
+	}
+	return x, s.refused(err)
+}
+
+// try makes the transaction once.
+func (s *Store) try(ops []operation, n *needs) (x *tx, err error) {
+	ctx, cancel := context.WithTimeoutCause(context.Background(), transactionTimeout, errTimeout)
+	defer cancel()
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, &lostError{err}
+	}
+	defer conn.Release() // A connection within a transaction is closed by that.
+	x = s.newTx(ctx, conn.Conn())
+	if err := x.load(n); err != nil {
+		return nil, x.rollback(err)
+	}
+	for _, op := range ops {
+		x.size += op.rows()
+		if op.run(x); x.broken != nil {
+			return nil, x.rollback(x.broken)
+		}
+	}
+	if x.isNothing() {
+		return x, x.rollback(nil)
+	}
+	committed, err := x.save()
+	switch {
+	case committed || err == nil:
+		return x, nil
+	case x.conn.IsClosed():
+		return s.lookUp(x, err)
+	}
+	return nil, x.rollback(err)
+}
+
+// rollback ends a transaction of which nothing is to be kept, and returns why.
+func (x *tx) rollback(why error) error {
+	if x.conn.IsClosed() {
+		return why
+	}
+	_, err := x.conn.Exec(x.ctx, "ROLLBACK")
+	return cmp.Or(why, x.lost(err))
+}
+
+// lookUp finds out what became of a transaction whose connection broke while it was being committed. It takes the id
+// that the transaction writes: if that is taken already, the transaction committed; if not, it never will, as it can't
+// take the id any more. While it is still under way, PostgreSQL makes us wait for its end.
+func (s *Store) lookUp(x *tx, cause error) (*tx, error) {
+	s.opts.Logger.Warn("the connection broke during a commit; looking up what became of it", "err", cause)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), s.opts.OutcomeWait, errTimeout)
+	defer cancel()
+	for {
+		tag, err := s.pool.Exec(ctx, "INSERT INTO commits (id, names, deltas) VALUES ($1, '{}', '{}') ON CONFLICT DO NOTHING", x.id)
+		switch {
+		case err == nil && tag.RowsAffected() == 0:
+			return x, nil
+		case err == nil:
+			return nil, &lostError{cause}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%s: the connection broke during a commit, and whether that was kept can't be found out now: %w",
+				s.where, &unknownError{cause})
+		case <-time.After(lookUpPause):
+		}
+	}
+}
+
+// committed tells everyone of a transaction that is durable.
+func (s *Store) committed(x *tx, took time.Duration) {
+	if x.isNothing() {
+		return
+	}
+	s.count(x, took)
+	s.feeding.Lock()
+	defer s.feeding.Unlock()
+	if len(x.changes) > 0 && s.opts.Feed != nil {
+		s.opts.Feed(x.changes)
+	}
+	if len(x.notices) > 0 {
+		s.opts.Notify()
+	}
+	s.expectDeadline(x.deadline)
+}

@@ -1,0 +1,26 @@
+// Package postgres is the storage engine on PostgreSQL: any number of nodes share one database.
+//
+// Callers hand operations to a few committers, a waybill's always to the same one. A committer takes what waits and makes
+// one transaction of it: a first round trip locks the waybills' rows and reads all that is foreseen (load), then the
+// operations decide, one after the other, on what is in memory (tx), and a second round trip writes all that changed and
+// commits (save). Only then are callers answered and lanes fed.
+//
+// # Locks
+//
+// A waybill's row is its lock: whoever changes anything of its events and pushes holds it. Rows are locked in this order:
+// waybills in the order of their keys, replays, serials. Numbers are taken from the sequence after the waybills are
+// locked, so that seq and ord rise within a waybill, whichever nodes take part. A waybill that is not there yet can't be
+// locked: of two transactions that make it, the second fails and is made anew, as is one that PostgreSQL ends as a
+// deadlock.
+//
+// # What a lost connection leaves behind
+//
+// Before the second round trip: nothing. After it was sent, what became of it is looked up by the row of commits that
+// each transaction writes. If that can't be found out in time, callers get an error that is no store.ErrUnavailable: the
+// outcome is unknown, and the same call may be made again.
+//
+// # Figures
+//
+// Stats never counts rows. A transaction notes in its row of commits what it adds to counters; old rows are added up in
+// the background. A node knows its own transactions at once, and those of others within a second.
+package postgres

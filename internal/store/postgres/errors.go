@@ -1,0 +1,124 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"carrier/internal/store"
+)
+
+// Bounds of waiting. The server's come first, so that most often it says what took so long.
+const (
+	lockTimeout        = 5 * time.Second
+	statementTimeout   = 10 * time.Second
+	idleTimeout        = 30 * time.Second // Within a transaction: of a node that hangs.
+	transactionTimeout = 25 * time.Second
+	lookUpPause        = 100 * time.Millisecond
+	connectTimeout     = 5 * time.Second
+)
+
+var errTimeout = errors.New("PostgreSQL did not answer in time")
+
+// lostError is an error of the connection, not of the database, and it is certain that nothing was kept.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// unknownError says that it is not known whether a transaction was kept.
+type unknownError struct{ err error }
+
+func (e *unknownError) Error() string { return e.err.Error() }
+func (e *unknownError) Unwrap() error { return e.err }
+
+// lost marks the error of a connection that is gone.
+func (x *tx) lost(err error) error {
+	if err != nil && x.conn.IsClosed() {
+		if cause := context.Cause(x.ctx); cause != nil {
+			err = cause // Else it would say "context deadline exceeded".
+		}
+		return &lostError{err}
+	}
+	return err
+}
+
+// SQLSTATE codes; the first two characters are a class (PostgreSQL documentation, appendix A).
+const (
+	classData       = "22"
+	classConstraint = "23"
+	uniqueViolation = "23505"
+	serialization   = "40001"
+	deadlock        = "40P01"
+	lockNotFree     = "55P03"
+)
+
+func code(err error) string {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code
+	}
+	return ""
+}
+
+// isLost tells whether the connection broke; another may do.
+func isLost(err error) bool {
+	_, ok := errors.AsType[*lostError](err)
+	return ok
+}
+
+// isConflict tells whether a transaction lost against another one, so that the same again may do. A row that two make is
+// one of these: the second finds it the next time.
+func isConflict(err error) bool {
+	switch code(err) {
+	case serialization, deadlock, lockNotFree, uniqueViolation:
+		return true
+	}
+	return false
+}
+
+// isRefusedData tells whether the database can't ever keep what it was given.
+func isRefusedData(err error) bool {
+	switch c := code(err); {
+	case c == "":
+		_, unknown := errors.AsType[*unknownError](err)
+		return err != nil && !isLost(err) && !unknown
+	default:
+		return !isConflict(err) && (c[:2] == classData || c[:2] == classConstraint)
+	}
+}
+
+// refused is the error of a transaction as callers get it: ErrUnavailable, unless the outcome is unknown, or the same
+// would be refused again.
+func (s *Store) refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, unknown := errors.AsType[*unknownError](err); unknown {
+		return err
+	}
+	if isRefusedData(err) {
+		return fmt.Errorf("PostgreSQL at %s refuses the data: %w", s.where, err)
+	}
+	return fmt.Errorf("%w: PostgreSQL at %s: %w", store.ErrUnavailable, s.where, err)
+}
+
+// noteTrouble keeps why writes fail, for Ready, and logs when that begins and ends.
+func (s *Store) noteTrouble(err error) {
+	switch {
+	case err == nil:
+		if s.trouble.Swap(nil) != nil {
+			s.opts.Logger.Info("PostgreSQL takes writes again", "at", s.where)
+		}
+		return
+	case isConflict(err), isRefusedData(err):
+		return
+	}
+	err = fmt.Errorf("%w: PostgreSQL at %s does not answer, or takes no writes; see that it runs, can be reached and is no "+
+		"standby: %w", store.ErrUnavailable, s.where, err)
+	if s.trouble.Swap(&err) == nil {
+		s.opts.Logger.Error("writes fail", "err", err)
+	}
+}

@@ -1,0 +1,79 @@
+package postgres
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// Lane reads a waybill's open pushes.
+func (s *Store) Lane(ctx context.Context, name state.Waybill) (store.Lane, error) {
+	lane := store.Lane{Waybill: name}
+	err := s.view(ctx, func(tx pgx.Tx) error {
+		w, err := s.readWaybill(ctx, tx, name)
+		if err != nil {
+			return err
+		}
+		lane.Token, lane.Parked, lane.Frozen = w.token, w.parkedAt != 0, w.frozenAt != 0
+		rows, err := readRows(ctx, tx, w.open)
+		for _, r := range rows {
+			lane.Pushes = append(lane.Pushes, r.store())
+		}
+		slices.SortFunc(lane.Pushes, func(a, b store.Push) int { return cmp.Compare(a.Ord, b.Ord) })
+		return err
+	})
+	return lane, s.readError(err)
+}
+
+// readWaybill reads a waybill; one of which nothing is known if there is none.
+func (s *Store) readWaybill(ctx context.Context, tx pgx.Tx, name state.Waybill) (*waybill, error) {
+	found := newWaybill(name)
+	rows, err := tx.Query(ctx, "SELECT "+waybillFields+" FROM waybills w WHERE w.delivery_id = $1 AND w.waybill_id = $2",
+		name.DeliveryID, name.WaybillID)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	if err := s.scanWaybills(rows, func(w *waybill) { found = w }); err != nil {
+		return nil, err
+	}
+	return found, found.damage
+}
+
+// readRows reads events by their numbers.
+func readRows(ctx context.Context, tx pgx.Tx, seqs []uint64) (list []*row, err error) {
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	rows, err := tx.Query(ctx, "SELECT "+eventFields+" FROM events e WHERE e.seq = ANY($1::bigint[])", int64s(seqs))
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	err = scanRows(rows, func(r *row) { list = append(list, r) })
+	return list, err
+}
+
+// waybillOf is the waybill of an event, which never changes.
+func (s *Store) waybillOf(ctx context.Context, seq uint64) (w state.Waybill, err error) {
+	err = s.pool.QueryRow(ctx, "SELECT delivery_id, waybill_id FROM events WHERE seq = $1", int64(seq)).Scan(&w.DeliveryID, &w.WaybillID)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return w, store.ErrNotFound
+	}
+	return w, s.readError(err)
+}
+
+// readError is the error of a read as callers get it.
+func (s *Store) readError(err error) error {
+	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrDamaged) || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("PostgreSQL at %s: %w", s.where, err)
+}

@@ -1,0 +1,130 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"carrier/internal/store/seal"
+)
+
+// minVersion is the oldest server (server_version_num): before it, an UPDATE of a partitioned table plans each partition
+// anew.
+const minVersion = 140000
+
+// Open opens the store in a database, and makes its tables where they are missing. Any number of nodes may have the same
+// one open. url is a PostgreSQL connection URL; errors name its host and its database, and never its password.
+func Open(ctx context.Context, url string, o Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return nil, fmt.Errorf("store.url is no PostgreSQL address (postgres://USER:PASSWORD@HOST:PORT/DATABASE): %w", err)
+	}
+	s := newStore(o.withDefaults(), config.ConnConfig)
+	if err := s.start(ctx, config); err != nil {
+		return nil, fmt.Errorf("store %s: %w", s.where, err)
+	}
+	return s, nil
+}
+
+func newStore(o Options, config *pgx.ConnConfig) *Store {
+	s := &Store{
+		opts: o, where: fmt.Sprintf("%s:%d/%s", config.Host, config.Port, config.Database),
+		wake: make(chan struct{}, 1), reported: map[string]bool{}, oldest: map[string]time.Time{},
+	}
+	s.stop, s.end = context.WithCancelCause(context.Background())
+	s.sleepsUntil.Store(math.MaxInt64)
+	s.busy.init()
+	return s
+}
+
+func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
+	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
+		return err
+	}
+	configure(config, s.opts.Committers)
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			s.pool.Close()
+		}
+	}()
+	if err := s.checkServer(ctx); err != nil {
+		return err
+	}
+	if err := migrate(ctx, config.ConnConfig); err != nil {
+		return err
+	}
+	if err := s.load(ctx); err != nil {
+		return err
+	}
+	s.startCommitters()
+	s.startBackground()
+	return nil
+}
+
+// configure sets what every connection of the store has.
+func configure(config *pgxpool.Config, committers int) {
+	config.MaxConns = max(config.MaxConns, int32(committers)+6)
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	params := config.ConnConfig.RuntimeParams
+	params["application_name"] = "carrier"
+	for name, d := range map[string]time.Duration{
+		"lock_timeout": lockTimeout, "statement_timeout": statementTimeout, "idle_in_transaction_session_timeout": idleTimeout,
+	} {
+		params[name] = strconv.FormatInt(d.Milliseconds(), 10)
+	}
+	// All that is joined is found by its key, in a few rows. Without this, a plan that was made while a table was empty
+	// may read all of it when it is large, until PostgreSQL next looks at its size.
+	params["enable_hashjoin"], params["enable_mergejoin"], params["enable_seqscan"] = "off", "off", "off"
+	params["jit"] = "off"
+	params["timezone"] = "UTC"
+}
+
+// checkServer refuses a server that may lose what it acknowledged, or can't hold what is kept.
+func (s *Store) checkServer(ctx context.Context) error {
+	var version int
+	var words, commit, fsync, encoding string
+	err := s.pool.QueryRow(ctx, `SELECT current_setting('server_version_num')::integer, current_setting('server_version'),
+		current_setting('synchronous_commit'), current_setting('fsync'), current_setting('server_encoding')`,
+	).Scan(&version, &words, &commit, &fsync, &encoding)
+	switch {
+	case err != nil:
+		return fmt.Errorf("it can't be reached; see that it runs and that store.url is right: %w", err)
+	case version < minVersion:
+		return fmt.Errorf("its version is %s; 14 or newer is needed", words)
+	case commit == "off":
+		return errors.New("synchronous_commit is off, so a crash would lose what was acknowledged: " +
+			"ALTER DATABASE ... SET synchronous_commit = on, or leave it out of the connection's settings")
+	case fsync == "off":
+		return errors.New("fsync is off, so a power loss would lose all: set fsync = on in postgresql.conf and restart the server")
+	case encoding != "UTF8":
+		return fmt.Errorf("the database's encoding is %s: make one with ENCODING 'UTF8' TEMPLATE template0", encoding)
+	}
+	return nil
+}
+
+// load reads what is in memory from the start.
+func (s *Store) load(ctx context.Context) error {
+	s.partitions.pool, s.partitions.size = s.pool, s.opts.partitionRows
+	var received pgtype.Timestamptz
+	err := s.pool.QueryRow(ctx, `SELECT instance::text, (SELECT max(t) FROM (
+		(SELECT received_at AS t FROM events ORDER BY seq DESC LIMIT 1) UNION ALL (SELECT max(at) FROM audit)) x) FROM meta`,
+	).Scan(&s.instance, &received)
+	if err != nil {
+		return err
+	}
+	s.notBefore(millis(received.Time))
+	if err := s.partitions.cover(ctx, 1); err != nil {
+		return err
+	}
+	return s.refresh(ctx)
+}

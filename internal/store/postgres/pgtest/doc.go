@@ -1,0 +1,18 @@
+// Package pgtest starts PostgreSQL for tests.
+//
+// The programs come from PATH or /usr/lib/postgresql/*/bin. A server gets a folder of its own, a free port on
+// loopback, a random password and fsync as in production; as root it runs as user postgres or nobody, because
+// PostgreSQL refuses to run as root. A test binary has one server, started by the first test that asks:
+//
+//	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+//
+//	func TestX(t *testing.T) {
+//		db := pgtest.Start(t) // an empty database, dropped with the test
+//		pool, err := pgxpool.New(t.Context(), db.URL())
+//	}
+//
+// A test that stops or kills the server takes one of its own with StartServer.
+//
+// Where PostgreSQL is missing these tests are skipped, and fail instead where CARRIER_REQUIRE_POSTGRES=1 is set,
+// as the gate does.
+package pgtest

@@ -1,0 +1,99 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"carrier/internal/store"
+)
+
+// Settle records what became of a push. It blocks only while the committer's queue is full.
+//
+// An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
+// an attempt is ErrState then, but for one: a failed push may be discarded.
+func (s *Store) Settle(o store.Outcome, done func(error)) {
+	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
+		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
+		return
+	}
+	if err := s.enqueue(context.Background(), slotOf(o.Waybill), &settleOp{outcome: o, done: done}); err != nil {
+		done(err)
+	}
+}
+
+type settleOp struct {
+	outcome store.Outcome
+	done    func(error)
+	err     error
+}
+
+func (o *settleOp) rows() int { return 1 }
+
+func (o *settleOp) needs(n *needs) {
+	n.waybills[o.outcome.Waybill], n.seqs[o.outcome.Seq] = true, true
+}
+
+func (o *settleOp) finish(err error) {
+	if err == nil {
+		err = o.err
+	}
+	o.done(err)
+}
+
+func (o *settleOp) run(x *tx) {
+	if o.err = x.settle(o.outcome); o.err != nil {
+		o.err = fmt.Errorf("push %d of %s: %w", o.outcome.Seq, o.outcome.Waybill, o.err)
+	}
+}
+
+func (x *tx) settle(o store.Outcome) error {
+	w, err := x.waybill(o.Waybill)
+	if err != nil {
+		return err
+	}
+	r, err := x.existing(o.Waybill, o.Seq)
+	if err != nil {
+		return err
+	}
+	if r.push.status != store.Pending {
+		return x.settleEnded(w, r, &o)
+	}
+	if o.Park && o.Token != "" && o.Token != w.token {
+		// A newer Token came while this one was being refused: the waybill has not failed yet.
+		o.Status, o.Reason, o.Refusals, o.NextAt, o.Park = store.Pending, "", 0, time.Time{}, false
+	}
+	p := &r.push
+	if o.Attempt != nil {
+		p.note(*o.Attempt)
+	}
+	p.tries, p.refusals, p.used, p.nextAt = o.Tries, o.Refusals, o.Used, millis(o.NextAt)
+	x.change(r)
+	if o.Status != store.Pending {
+		x.end(w, r, o.Status, o.Reason)
+	}
+	if o.Park {
+		w.parkedAt, w.dirty = x.now, true
+	}
+	return nil
+}
+
+// settleEnded takes an outcome of a push that is not pending.
+func (x *tx) settleEnded(w *waybill, r *row, o *store.Outcome) error {
+	p := &r.push
+	switch {
+	case o.Attempt != nil && o.Status == store.Delivered && p.status == store.Discarded:
+		// It was in flight when it was discarded: what upstream has taken is delivered.
+		p.note(*o.Attempt)
+		p.tries = o.Tries
+		x.end(w, r, store.Delivered, "")
+	case o.Attempt != nil:
+		p.note(*o.Attempt)
+		x.change(r)
+	case o.Status == store.Discarded && p.status == store.Failed:
+		x.end(w, r, store.Discarded, o.Reason)
+	default:
+		return fmt.Errorf("it is %s: %w", p.status, store.ErrState)
+	}
+	return nil
+}
