@@ -133,6 +133,7 @@ func (x *tx) queueWaybillRows(batch *pgx.Batch) {
 
 func (x *tx) queueNotices(batch *pgx.Batch) {
 	if len(x.notices) > 0 {
+		batch.Queue(lockNotices)
 		batch.Queue(insertNotices, arrays(noticeColumns, x.notices)...)
 	}
 }

@@ -150,6 +150,9 @@ func (s *Store) count(x *tx, took time.Duration) {
 	s.commits++
 	s.waited += took
 	s.rows += uint64(x.size)
+	if x.told != nil {
+		s.untold = fromMillis(x.told.oldest)
+	}
 	if len(x.notices) > 0 && s.untold.IsZero() {
 		s.untold = fromMillis(x.now)
 	}

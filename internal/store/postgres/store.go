@@ -37,6 +37,9 @@ type Store struct {
 	wake           chan struct{} // An earlier deadline than before was set.
 	sleepsUntil    atomic.Int64  // The deadline that the background waits for (Unix ms).
 
+	horizon horizon
+	letters letterLog
+
 	lastMS  atomic.Int64          // The newest moment that was given: time does not go back.
 	trouble atomic.Pointer[error] // Why writes fail at present; nil: they don't.
 

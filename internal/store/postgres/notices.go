@@ -1,0 +1,156 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// Notices get their numbers before their transactions commit, so a lower number may appear after a higher one. What is
+// shown ends before the first number of which that may still be so. Whoever makes notices first takes a lock that any
+// number of transactions can share (lockNotices) and holds it until its end. So: read the last number that was given,
+// then who holds the lock. Once these have all ended, all numbers up to that one are there, or never will be.
+const (
+	lockNotices = `SELECT pg_advisory_xact_lock_shared(x'63617272'::int, 1)`
+	lastNotice  = `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM notice_numbers`
+	// noticeMakers lists transactions of this database by names that are used once.
+	noticeMakers = `SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
+		AND classid = x'63617272'::int AND objid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+)
+
+// horizon is the number up to which no notice can appear any more.
+type horizon struct {
+	mu     sync.Mutex
+	final  uint64
+	next   uint64   // It becomes final when these have ended; 0: none is waited for.
+	makers []string // In no order.
+}
+
+// see takes in the last number that was given, and who was making notices after that was read.
+func (h *horizon) see(last uint64, makers []string) (final uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.next != 0 && !slices.ContainsFunc(h.makers, func(m string) bool { return slices.Contains(makers, m) }) {
+		h.final, h.next = max(h.final, h.next), 0
+	}
+	switch {
+	case len(makers) == 0:
+		h.final = max(h.final, last)
+	case h.next == 0 && last > h.final:
+		h.next, h.makers = last, makers
+	}
+	return h.final
+}
+
+// lookUp queues what see needs. Each statement must see what was committed before it.
+func (h *horizon) lookUp(batch *pgx.Batch, done func(final uint64)) {
+	var last uint64
+	batch.Queue(lastNotice).QueryRow(func(row pgx.Row) error { return row.Scan((*numberDest)(&last)) })
+	batch.Queue(noticeMakers).Query(func(rows pgx.Rows) error {
+		makers, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err == nil {
+			done(h.see(last, makers))
+		}
+		return err
+	})
+}
+
+// readCommitted begins a transaction in which each statement sees what was committed before it, whatever the server's
+// default is.
+const readCommitted = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
+
+var readNotices = `SELECT n.number, n.nth, n.at, n.status, n.tries, n.errcode, n.reason, n.replay, ` + eventFields + `
+	FROM notices n JOIN events e USING (seq) WHERE n.number > $1 ORDER BY n.number LIMIT $2`
+
+// Notices reads the oldest ends that are to be told.
+func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []store.Notice, err error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	limit = min(max(limit, 1), store.MaxLimit)
+	var batch pgx.Batch
+	var final uint64
+	batch.Queue(readCommitted)
+	s.horizon.lookUp(&batch, func(n uint64) { final = n })
+	batch.Queue(readNotices, int64(after), limit).Query(func(rows pgx.Rows) error {
+		list, err = collectNotices(rows, final)
+		return err
+	})
+	batch.Queue("COMMIT")
+	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
+		return nil, fmt.Errorf("read the notices: %w", err)
+	}
+	return list, nil
+}
+
+// collectNotices reads those up to a number.
+func collectNotices(rows pgx.Rows, final uint64) (list []store.Notice, err error) {
+	for rows.Next() {
+		n, r, at := store.Notice{}, newRow(), int64(0)
+		err := rows.Scan(append([]any{
+			(*numberDest)(&n.Number), &n.Nth, (*stampDest)(&at), &smallDest[store.Status]{&n.Status}, &n.Tries, &n.Errcode, &n.Reason,
+			(*numberDest)(&n.Replay),
+		}, dests(eventColumns, r)...)...)
+		if err != nil {
+			return nil, err
+		}
+		if n.Number > final {
+			break
+		}
+		r.complete()
+		n.At = fromMillis(at)
+		completeNotice(&n, r)
+		list = append(list, n)
+	}
+	rows.Close()
+	return list, rows.Err()
+}
+
+// completeNotice adds what the event says, and what only the push itself says, if it still stands where the notice says.
+func completeNotice(n *store.Notice, r *row) {
+	n.Seq, n.Event, n.ReceivedAt = r.seq, r.event, fromMillis(r.receivedAt)
+	n.Event.Msg = ""
+	p := &r.push
+	switch {
+	case n.Status == store.NoPush && r.first.verdict == state.Rejected:
+		n.From, n.Allowed, n.Cause = r.first.from, r.first.allowed, r.first.cause
+	case n.Status != store.Failed && n.Status != store.Discarded, p.status != n.Status, p.ends != n.Nth:
+	default:
+		n.Reason = p.reason
+		if p.lastErrcode() == n.Errcode && len(p.attempts) > 0 {
+			n.Errmsg = p.attempts[len(p.attempts)-1].Errmsg
+		}
+	}
+}
+
+// Told forgets all notices up to and including a number, but for those that can't be shown yet.
+func (s *Store) Told(ctx context.Context, number uint64) error {
+	return s.change(ctx, 0, func(x *tx) error { return x.tell(number) })
+}
+
+func (x *tx) tell(number uint64) error {
+	var batch pgx.Batch
+	x.s.horizon.lookUp(&batch, func(final uint64) { number = min(number, final) })
+	if err := x.run(&batch); err != nil {
+		return err
+	}
+	forgotten, err := x.exec("DELETE FROM notices WHERE number <= $1", int64(number))
+	if err != nil || forgotten == 0 {
+		return err
+	}
+	x.delta[counterNotices] -= forgotten
+	x.told = &told{}
+	_, err = x.find("SELECT at FROM notices ORDER BY number LIMIT 1", nil, (*stampDest)(&x.told.oldest))
+	return err
+}
+
+// told is what was found when notices were forgotten.
+type told struct {
+	oldest int64 // When the end was that is told next (Unix ms); 0: none waits.
+}
