@@ -24,6 +24,9 @@ const (
 		AND classid = x'63617272'::int AND objid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 )
 
+// nextNotice is when the end was that is told next; null: none waits.
+const nextNotice = "SELECT (SELECT at FROM notices ORDER BY number LIMIT 1)"
+
 // horizon is the number up to which no notice can appear any more.
 type horizon struct {
 	mu     sync.Mutex
@@ -70,7 +73,7 @@ var readNotices = `SELECT n.number, n.nth, n.at, n.status, n.tries, n.errcode, n
 
 // Notices reads the oldest ends that are to be told.
 func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []store.Notice, err error) {
-	if err := s.open(); err != nil {
+	if err := s.isOpen(); err != nil {
 		return nil, err
 	}
 	limit = min(max(limit, 1), store.MaxLimit)
@@ -146,7 +149,7 @@ func (x *tx) tell(number uint64) error {
 	}
 	x.delta[counterNotices] -= forgotten
 	x.told = &told{}
-	_, err = x.find("SELECT at FROM notices ORDER BY number LIMIT 1", nil, (*stampDest)(&x.told.oldest))
+	_, err = x.find(nextNotice, nil, (*stampDest)(&x.told.oldest))
 	return err
 }
 

@@ -90,6 +90,7 @@ func (x *tx) putOrder(o *orderOp) error {
 			return err
 		}
 	}
+	w.dirty = true // An order's waybill always has a row: retention goes by that.
 	x.registerToken(w, plan)
 	o.kept, o.fresh = known, !found
 	return nil

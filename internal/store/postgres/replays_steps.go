@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,9 +19,11 @@ func (s *Store) StartReplay(ctx context.Context, r store.Replay, act store.Act) 
 		return store.Replay{}, fmt.Errorf("a replay that can't be kept: %w", err)
 	}
 	return s.changeReplay(ctx, "start a replay", act, nil, func(x *tx) (*replayRecord, error) {
-		if _, err := x.find("SELECT coalesce(max(seq), 0) FROM events", nil, (*numberDest)(&r.UpTo)); err != nil {
+		last, err := x.lastNumber()
+		if err != nil {
 			return nil, err
 		}
+		r.UpTo = last
 		return x.newReplay(r, act)
 	})
 }
@@ -87,8 +88,7 @@ func (s *Store) changeReplay(
 			return err
 		}
 		x.audit(act, store.AuditEntry{DeliveryID: r.Filter.DeliveryID, WaybillID: r.Filter.WaybillID, Seq: r.Single, Replay: r.ID})
-		after = r.Replay
-		after.Legs = slices.Clone(r.Legs) // The transaction may go on changing its own.
+		after = r.copy()
 		return nil
 	}, of...)
 	if err != nil {

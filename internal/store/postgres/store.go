@@ -39,6 +39,7 @@ type Store struct {
 
 	horizon horizon
 	letters letterLog
+	pruning pruning
 
 	lastMS  atomic.Int64          // The newest moment that was given: time does not go back.
 	trouble atomic.Pointer[error] // Why writes fail at present; nil: they don't.
