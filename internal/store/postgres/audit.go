@@ -56,7 +56,7 @@ func (s *Store) Audit(ctx context.Context, q store.AuditQuery) (page store.Page[
 		return err
 	})
 	if err != nil {
-		return page, fmt.Errorf("audit log: %w", err)
+		return page, fmt.Errorf("audit log: %w", s.readError(err))
 	}
 	return page, nil
 }

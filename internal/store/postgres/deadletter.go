@@ -124,7 +124,7 @@ func (s *Store) DeadLetters(ctx context.Context, before uint64, limit int) (page
 		return err
 	})
 	if err != nil {
-		return page, fmt.Errorf("dead letters: %w", err)
+		return page, fmt.Errorf("dead letters: %w", s.readError(err))
 	}
 	return page, nil
 }

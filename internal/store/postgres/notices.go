@@ -87,7 +87,7 @@ func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []st
 	})
 	batch.Queue("COMMIT")
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
-		return nil, fmt.Errorf("read the notices: %w", err)
+		return nil, fmt.Errorf("read the notices: %w", s.readError(err))
 	}
 	return list, nil
 }

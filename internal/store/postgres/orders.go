@@ -141,7 +141,7 @@ func (s *Store) ReadOrder(ctx context.Context, key store.OrderKey) (o store.Orde
 		return err
 	})
 	if err != nil {
-		return store.Order{}, fmt.Errorf("order %s: %w", key.OrderID, err)
+		return store.Order{}, fmt.Errorf("order %s: %w", key.OrderID, s.readError(err))
 	}
 	return o, nil
 }
@@ -153,7 +153,7 @@ func (s *Store) OrderOf(ctx context.Context, w state.Waybill) (o store.Order, er
 		return err
 	})
 	if err != nil {
-		return store.Order{}, fmt.Errorf("an order of waybill %s: %w", w, err)
+		return store.Order{}, fmt.Errorf("an order of waybill %s: %w", w, s.readError(err))
 	}
 	return o, nil
 }

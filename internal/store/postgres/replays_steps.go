@@ -76,7 +76,7 @@ func (s *Store) waybillsOf(ctx context.Context, seqs []uint64) (of []state.Waybi
 		of, err = pgx.CollectRows(rows, pgx.RowToStructByPos[state.Waybill])
 		return err
 	})
-	return of, err
+	return of, s.readError(err)
 }
 
 func (s *Store) changeReplay(
@@ -198,7 +198,7 @@ func (s *Store) ReadReplay(ctx context.Context, id uint64) (r store.Replay, err 
 		return err
 	})
 	if err != nil {
-		return store.Replay{}, fmt.Errorf("replay %d: %w", id, err)
+		return store.Replay{}, fmt.Errorf("replay %d: %w", id, s.readError(err))
 	}
 	return r, nil
 }
@@ -216,7 +216,7 @@ func (s *Store) ListReplays(ctx context.Context, before uint64, limit int) (page
 		return err
 	})
 	if err != nil {
-		return page, fmt.Errorf("replays: %w", err)
+		return page, fmt.Errorf("replays: %w", s.readError(err))
 	}
 	return page, nil
 }

@@ -107,7 +107,7 @@ func (s *Store) oldScanned(ctx context.Context, from place, horizon int64) (old 
 		return err
 	})
 	next.end = rowsRead < pruneRead || !anyOld
-	return old, next, err
+	return old, next, s.readError(err)
 }
 
 const oldWaybills = `SELECT delivery_id, waybill_id, timeline = $3 AND (token_at IS NULL OR token_at < $4)
@@ -132,7 +132,7 @@ func (s *Store) oldScanless(ctx context.Context, from place, horizon int64) (old
 		return err
 	})
 	next.end = rowsRead < pruneRead
-	return old, next, err
+	return old, next, s.readError(err)
 }
 
 // prune deletes those of some waybills that are all old and settled.
@@ -316,7 +316,7 @@ func (s *Store) pruneNotices(ctx context.Context, horizon int64) error {
 		return t.QueryRow(ctx, `SELECT coalesce((SELECT number FROM notices WHERE at < $1 ORDER BY number DESC LIMIT 1), 0)`, timestamp(horizon)).Scan(&last)
 	})
 	if err != nil || last == 0 {
-		return err
+		return s.readError(err)
 	}
 	s.opts.Logger.Warn("notices of ends are off; those that were never told and are older than the retention are forgotten",
 		"up_to", last)

@@ -25,17 +25,17 @@ const (
 
 // Secret reads a secret.
 func (s *Store) Secret(ctx context.Context, name string) (value []byte, err error) {
+	var row []byte
 	err = s.view(ctx, func(t pgx.Tx) error {
-		var row []byte
-		err := t.QueryRow(ctx, "SELECT value FROM secrets WHERE name = $1", name).Scan(&row)
+		err := t.QueryRow(ctx, "SELECT value FROM secrets WHERE name = $1", text(name)).Scan(&row)
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		if err == nil {
-			value, err = s.openSecret(name, row)
-		}
 		return err
 	})
+	if err = s.readError(err); err == nil && row != nil {
+		value, err = s.openSecret(name, row)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the secret %s: %w", name, err)
 	}

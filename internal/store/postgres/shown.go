@@ -127,7 +127,7 @@ func (s *Store) Shown(ctx context.Context, w state.Waybill) (shown store.Shown, 
 		return err
 	})
 	if err != nil {
-		return store.Shown{}, fmt.Errorf("what is shown of waybill %s: %w", w, err)
+		return store.Shown{}, fmt.Errorf("what is shown of waybill %s: %w", w, s.readError(err))
 	}
 	return shown, nil
 }

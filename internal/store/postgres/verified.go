@@ -98,7 +98,7 @@ func (s *Store) Differences(ctx context.Context) (all []store.Difference, err er
 		all, err = pgx.CollectRows(rows, scanDifference)
 		return err
 	})
-	return all, err
+	return all, s.readError(err)
 }
 
 func scanDifference(row pgx.CollectableRow) (d store.Difference, err error) {
