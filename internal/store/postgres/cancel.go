@@ -65,14 +65,14 @@ func (x *tx) cancelOrder(key store.OrderKey, of state.Waybill, event state.Event
 	if err != nil {
 		return done, err
 	}
-	event.Time = max(event.Time, newestTime(w.timeline)+1)
+	event.Time = store.CancelTime(w.timeline, event.Time)
 	p := prepare(&event)
 	seen, known, err := x.seen(p.id)
 	if err != nil {
 		return done, err
 	}
 	if known {
-		return store.Cancellation{Verdict: repeatedCancel(seen.verdict), Stage: w.timeline.Stage(), Order: order}, nil
+		return store.Cancellation{Verdict: store.RepeatedCancel(seen.verdict), Stage: w.timeline.Stage(), Order: order}, nil
 	}
 	open, err := x.pushesOf(w)
 	if err != nil {
@@ -90,24 +90,6 @@ func (x *tx) cancelOrder(key store.OrderKey, of state.Waybill, event state.Event
 		}
 	}
 	return store.Cancellation{Verdict: v.Entry.Verdict, Stage: v.Stage, Order: order}, nil
-}
-
-// newestTime is the action_time of the newest scan that a waybill's story holds; 0 if there is none.
-func newestTime(t state.Timeline) (at int64) {
-	for i := range t {
-		if t[i].Verdict == state.Accepted || t[i].Verdict == state.Held {
-			at = max(at, t[i].Time)
-		}
-	}
-	return at
-}
-
-// repeatedCancel is the verdict of a cancellation that came before, with that verdict.
-func repeatedCancel(first state.Verdict) state.Verdict {
-	if first == state.Rejected {
-		return state.Rejected
-	}
-	return state.Ignored
 }
 
 // decideNow is decide for an event that is newer than all others and waits for none: what is held before it is accepted,

@@ -119,14 +119,13 @@ func (s *Store) load(ctx context.Context) error {
 	err := s.pool.QueryRow(ctx, `SELECT instance::text, (SELECT max(t) FROM (
 		(SELECT received_at AS t FROM events ORDER BY seq DESC LIMIT 1)
 		UNION ALL (SELECT at FROM audit ORDER BY number DESC LIMIT 1)
-		UNION ALL (SELECT (detail->>'CreatedAt')::timestamptz FROM replays ORDER BY id DESC LIMIT 1)) x) FROM meta`,
+		UNION ALL (SELECT (detail->>'CreatedAt')::timestamptz + interval '1 millisecond' FROM replays ORDER BY id DESC LIMIT 1)
+		) x) FROM meta`,
 	).Scan(&s.instance, &received)
 	if err != nil {
 		return err
 	}
-	if received.Valid {
-		s.notBefore(millis(received.Time) + 1) // What ends from here on ends after the replays that there are.
-	}
+	s.notBefore(millis(received.Time))
 	if err := s.partitions.cover(ctx, 1); err != nil {
 		return err
 	}
