@@ -17,11 +17,11 @@ import (
 // number of transactions can share (lockNotices) and holds it until its end. So: read the last number that was given,
 // then who holds the lock. Once these have all ended, all numbers up to that one are there, or never will be.
 const (
-	lockNotices = `SELECT pg_advisory_xact_lock_shared(x'63617272'::int, 1)`
+	lockNotices = `SELECT pg_advisory_xact_lock_shared(x'6e6f7465'::int, 0)` // "note"
 	lastNotice  = `SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM notice_numbers`
 	// noticeMakers lists transactions of this database by names that are used once.
 	noticeMakers = `SELECT virtualtransaction FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2
-		AND classid = x'63617272'::int AND objid = 1 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
+		AND classid = x'6e6f7465'::int AND objid = 0 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
 )
 
 // nextNotice is when the end was that is told next; null: none waits.

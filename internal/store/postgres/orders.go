@@ -34,8 +34,11 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 	}
 	for {
 		op := &orderOp{order: o, token: token, waybill: o.Waybill()}
-		if known, err := s.ReadOrder(ctx, o.OrderKey); err == nil {
+		switch known, err := s.ReadOrder(ctx, o.OrderKey); {
+		case err == nil:
 			op.waybill = known.Waybill()
+		case !errors.Is(err, store.ErrNotFound):
+			return kept, false, err
 		}
 		err := s.write(ctx, slotOf(op.waybill), op, &op.waiter)
 		if errors.Is(err, errMoved) {

@@ -120,12 +120,12 @@ CREATE TABLE counters (
     n    bigint NOT NULL
 );
 
--- Numbers without gaps, in the order of commits: audit, replays, dead letters. Few transactions take any.
+-- Numbers without gaps, in the order of commits: audit and replays. Few transactions take any.
 CREATE TABLE serials (
     name text COLLATE "C" PRIMARY KEY,
     last bigint NOT NULL
 );
-INSERT INTO serials VALUES ('audit', 0), ('replays', 0), ('letters', 0), ('orders', 0);
+INSERT INTO serials VALUES ('audit', 0), ('replays', 0);
 
 CREATE TABLE accounts (
     delivery_id text COLLATE "C" PRIMARY KEY,
