@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/content"
 )
 
 // Apply decides events and keeps them with all their effects in one commit.
@@ -29,7 +30,7 @@ type prepared struct {
 	event   state.Event
 	id      string
 	idHash  uint64
-	content contentHash
+	content content.Hash
 	msgHash uint64
 	body    []byte
 }
@@ -53,13 +54,13 @@ func (s *Store) newApply(events []state.Event) *applyOp {
 // prepare fills p in; scratch is room to work in, and is given back.
 func (p *prepared) prepare(seed maphash.Seed, e *state.Event, scratch []byte) []byte {
 	p.event, p.id = *e, eventID(e)
-	if _, ok := packTrace(e.Trace); !ok {
+	if !content.IsTrace(e.Trace) {
 		p.event.Trace = ""
 	}
 	p.idHash = maphash.String(seed, p.id)
 	p.body = encodeBody(make([]byte, 0, len(e.Msg)+len(e.WaybillID)+len(p.id)+traceBytes+32), &p.event)
 	scratch = slices.Grow(scratch[:0], len(p.body)+len(e.Token)+8)
-	p.content, p.msgHash = hashContent(scratch, e), hashMsg(scratch, e.Msg)
+	p.content, p.msgHash = content.Of(scratch, e), content.Text(scratch, e.Msg)
 	return scratch
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"carrier/internal/state"
+	"carrier/internal/store/seal"
 )
 
 // orders checks that every order is found by its waybill. That no others are found is seen by their number.
@@ -36,13 +37,13 @@ func (c *checker) orders() {
 
 // tokens checks that every Token can be read.
 func (c *checker) tokens() {
-	closed, first := map[sealID]int{}, map[sealID]state.Waybill{}
+	closed, first := map[seal.ID]int{}, map[seal.ID]state.Waybill{}
 	err := scan(c.db, []byte{tableTokens}, func(key, value []byte) (bool, error) {
 		_, err := c.seals.openTokens(key, value)
 		w, _ := parseWaybill(key[1:])
-		if sealed, ok := errors.AsType[*sealedError](err); ok {
-			if closed[sealed.id]++; closed[sealed.id] == 1 {
-				first[sealed.id] = w
+		if sealed, ok := errors.AsType[*seal.MissingKeyError](err); ok {
+			if closed[sealed.Key]++; closed[sealed.Key] == 1 {
+				first[sealed.Key] = w
 			}
 		} else if err != nil {
 			c.problem("the Tokens of waybill %s: %v", w, err)
@@ -52,8 +53,8 @@ func (c *checker) tokens() {
 	if err != nil {
 		c.problem("the Tokens: %v", err)
 	}
-	for _, id := range slices.SortedFunc(maps.Keys(closed), func(a, b sealID) int { return bytes.Compare(a[:], b[:]) }) {
-		c.problem("the Tokens of %d waybills, such as %s, can't be opened: %v", closed[id], first[id], &sealedError{id})
+	for _, id := range slices.SortedFunc(maps.Keys(closed), func(a, b seal.ID) int { return bytes.Compare(a[:], b[:]) }) {
+		c.problem("the Tokens of %d waybills, such as %s, can't be opened: %v", closed[id], first[id], &seal.MissingKeyError{Key: id})
 	}
 }
 

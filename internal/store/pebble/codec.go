@@ -38,13 +38,13 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms)
 }
 
-// seal appends the checksum of b[from:].
-func seal(b []byte, from int) []byte {
+// addSum appends the checksum of b[from:].
+func addSum(b []byte, from int) []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b[from:], castagnoli))
 }
 
-// unseal checks and takes off the checksum.
-func unseal(b []byte) ([]byte, bool) {
+// checkSum checks and takes off the checksum.
+func checkSum(b []byte) ([]byte, bool) {
 	n := len(b) - crc32.Size
 	if n < 0 || binary.BigEndian.Uint32(b[n:]) != crc32.Checksum(b[:n], castagnoli) {
 		return nil, false

@@ -14,6 +14,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/content"
 )
 
 // TestDeadlinesByThemselves sees that the background does what the suite asks Tick for, at the very moment.
@@ -71,8 +72,10 @@ func TestCheckNotices(t *testing.T) {
 	}{
 		{"an event is altered", func(b *cdb.Batch) error { return b.Set(seqKey(nil, tableEvents, 1), []byte("x"), nil) }, "event 1"},
 		{"an id is gone", func(b *cdb.Batch) error { return b.Delete(idKey(nil, "app\x00a-0"), nil) }, "its id is not known"},
-		{"an id too many", func(b *cdb.Batch) error { return b.Set(idKey(nil, "app\x00z"), encodeID(nil, 1, contentHash{}), nil) }, "table d"},
-		{"an id of another event", func(b *cdb.Batch) error { return b.Set(idKey(nil, "app\x00a-0"), encodeID(nil, 2, contentHash{}), nil) }, "leads to event 2"},
+		{"an id too many", func(b *cdb.Batch) error { return b.Set(idKey(nil, "app\x00z"), encodeID(nil, 1, content.Hash{}), nil) }, "table d"},
+		{"an id of another event", func(b *cdb.Batch) error {
+			return b.Set(idKey(nil, "app\x00a-0"), encodeID(nil, 2, content.Hash{}), nil)
+		}, "leads to event 2"},
 		{"a timeline is gone", func(b *cdb.Batch) error {
 			return b.Delete(timelineKey(nil, state.Waybill{DeliveryID: "SF", WaybillID: "a"}, 1), nil)
 		}, "not in its waybill's timeline"},

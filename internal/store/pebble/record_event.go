@@ -1,11 +1,11 @@
 package pebble
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/content"
 )
 
 const eventVersion = 1
@@ -59,7 +59,7 @@ func encodeEvent(b []byte, r *eventRecord, body []byte) []byte {
 	if r.flags&flagWhy != 0 {
 		b = encodeWhy(b, r)
 	}
-	return seal(b, from)
+	return addSum(b, from)
 }
 
 func encodeWhy(b []byte, r *eventRecord) []byte {
@@ -87,7 +87,7 @@ func (r *eventRecord) decodeWhy(in *reader) {
 
 // decodeEvent reads a row of l. It fails unless every byte is as it was written.
 func decodeEvent(value []byte) (eventRecord, error) {
-	payload, ok := unseal(value)
+	payload, ok := checkSum(value)
 	if !ok {
 		return eventRecord{}, errRecord
 	}
@@ -119,35 +119,14 @@ func (r *eventRecord) push(seq, ord uint64) store.Push {
 	}
 }
 
-// contentHash tells one content from another that comes under the same id.
-type contentHash [16]byte
-
-// hashContent is the first half of the SHA-256 of all that makes up an event but its id, each with its length.
-func hashContent(b []byte, e *state.Event) contentHash {
-	b = putString(b[:0], e.DeliveryID)
-	b = putString(b, e.WaybillID)
-	b = binary.AppendUvarint(b, uint64(e.Type))
-	b = binary.AppendVarint(b, e.Time)
-	b = putString(b, e.Msg)
-	b = putString(b, e.Token)
-	sum := sha256.Sum256(b)
-	return contentHash(sum[:16])
-}
-
-// hashMsg tells texts apart in a timeline; it is kept on disk.
-func hashMsg(b []byte, msg string) uint64 {
-	sum := sha256.Sum256(append(b[:0], msg...))
-	return binary.BigEndian.Uint64(sum[:])
-}
-
 // encodeID is a row of d.
-func encodeID(b []byte, seq uint64, hash contentHash) []byte {
+func encodeID(b []byte, seq uint64, hash content.Hash) []byte {
 	return append(binary.BigEndian.AppendUint64(b, seq), hash[:]...)
 }
 
-func decodeID(value []byte) (seq uint64, hash contentHash, err error) {
+func decodeID(value []byte) (seq uint64, hash content.Hash, err error) {
 	if len(value) != 8+len(hash) {
 		return 0, hash, errRecord
 	}
-	return binary.BigEndian.Uint64(value), contentHash(value[8:]), nil
+	return binary.BigEndian.Uint64(value), content.Hash(value[8:]), nil
 }

@@ -89,7 +89,7 @@ func TestRecordsComeBack(t *testing.T) {
 // are still written so.
 func TestRecordsOfFormat3(t *testing.T) {
 	const event = "\x01\x01\x00\x04\x02\xa1\x8d\x06\x04\x02SF\x011\x03app\x011\x01m\x00\x00\x00\x00"
-	row := seal([]byte(event[:len(event)-4]), 0)
+	row := addSum([]byte(event[:len(event)-4]), 0)
 	rec, err := decodeEvent(row)
 	if err != nil || rec.event.Msg != "m" || rec.event.Trace != "" || rec.flags != flagNatural {
 		t.Errorf("event: %+v, %v", rec, err)
@@ -141,34 +141,6 @@ func TestEveryBitCounts(t *testing.T) {
 		if _, err := decodeEvent(whole[:n]); err == nil {
 			t.Fatalf("with %d of %d bytes it is read", n, len(whole))
 		}
-	}
-}
-
-func TestContentHash(t *testing.T) {
-	base := scanOf("1", 0)
-	seen := map[contentHash]string{hashContent(nil, &base): "base"}
-	for name, change := range map[string]func(*state.Event){
-		"delivery": func(e *state.Event) { e.DeliveryID += "x" },
-		"waybill":  func(e *state.Event) { e.WaybillID += "x" },
-		"moved":    func(e *state.Event) { e.DeliveryID, e.WaybillID = "S", "F1" },
-		"type":     func(e *state.Event) { e.Type++ },
-		"time":     func(e *state.Event) { e.Time++ },
-		"msg":      func(e *state.Event) { e.Msg += "x" },
-		"token":    func(e *state.Event) { e.Token += "x" },
-		"no token": func(e *state.Event) { e.Msg, e.Token = e.Msg+e.Token, "" },
-	} {
-		e := base
-		change(&e)
-		h := hashContent(nil, &e)
-		if other, ok := seen[h]; ok {
-			t.Errorf("%s hashes as %s", name, other)
-		}
-		seen[h] = name
-	}
-	e := base
-	e.ID, e.Source = "another", "another"
-	if hashContent(nil, &e) != hashContent(nil, &base) {
-		t.Error("the id is part of the content")
 	}
 }
 

@@ -1,13 +1,11 @@
 package pebble
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
+
+	"carrier/internal/store/seal"
 )
 
 // seals are the keys under which Tokens are kept: the first one seals, all of them open. nil keeps them as they are.
@@ -17,49 +15,18 @@ import (
 //	version 2, when the newest Token came (varint, Unix ms), the key's id (8 bytes),
 //	nonce (12 random bytes), AES-256-GCM of the row as it would be unsealed
 //
-// What stands before the nonce, and the row's key, are additional data: a row can't be moved to another waybill. With
-// random nonces a key is good for 2^32 rows (NIST SP 800-38D, 8.3); keys are to be changed long before that.
-type seals []tokenSeal
+// What stands before the nonce, and the row's key, are additional data: a row can't be moved to another waybill.
+type seals seal.Keys
 
-type tokenSeal struct {
-	id   sealID
-	aead cipher.AEAD
-}
-
-// sealID tells keys apart without telling anything of them: it begins their SHA-256.
-type sealID [8]byte
-
-func newSeals(keys [][]byte) (s seals, err error) {
-	for i, key := range keys {
-		if len(key) != 32 {
-			return nil, fmt.Errorf("key %d for Tokens has %d bytes; AES-256 takes 32", i+1, len(key))
-		}
-		block, err := aes.NewCipher(key)
-		if err != nil {
-			return nil, err
-		}
-		aead, err := cipher.NewGCMWithRandomNonce(block)
-		if err != nil {
-			return nil, err
-		}
-		sum := sha256.Sum256(append([]byte("carrier Token key\x00"), key...))
-		s = append(s, tokenSeal{sealID(sum[:8]), aead})
-	}
-	return s, nil
-}
-
-// sealedError says that a row is sealed under a key that is not given.
-type sealedError struct{ id sealID }
-
-func (e *sealedError) Error() string {
-	return fmt.Sprintf("it is sealed under a key (%x) that store.key_file does not hold; "+
-		"put that key back, below the newest, and restart", e.id)
+func newSeals(keys [][]byte) (seals, error) {
+	s, err := seal.New(keys)
+	return seals(s), err
 }
 
 // isSealed tells whether err says that a Token can't be opened for want of a key, and reports that once a key: one
 // waybill that can't be sent must not keep others.
 func (s *Store) isSealed(err error) bool {
-	sealed, ok := errors.AsType[*sealedError](err)
+	sealed, ok := errors.AsType[*seal.MissingKeyError](err)
 	if !ok {
 		return false
 	}
@@ -80,8 +47,9 @@ func (s seals) sealTokens(b, key []byte, tokens []token) []byte {
 	from := len(b)
 	b = append(b, sealedVersion)
 	b = binary.AppendVarint(b, tokens[0].at)
-	b = append(b, s[0].id[:]...)
-	return s[0].aead.Seal(b, nil, encodeTokens(nil, tokens), slices.Concat(key, b[from:]))
+	id := seal.Keys(s).Newest()
+	b = append(b, id[:]...)
+	return seal.Keys(s).Seal(b, encodeTokens(nil, tokens), slices.Concat(key, b[from:]))
 }
 
 // openTokens reads a row of k.
@@ -91,11 +59,11 @@ func (s seals) openTokens(key, value []byte) ([]token, error) {
 	}
 	r := open(value, sealedVersion)
 	r.int()
-	id := r.fixed(len(sealID{}))
+	id := r.fixed(len(seal.ID{}))
 	if r.bad {
 		return nil, errRecord
 	}
-	plain, err := s.open(sealID(id), r.b, slices.Concat(key, value[:len(value)-len(r.b)]))
+	plain, err := s.open(seal.ID(id), r.b, slices.Concat(key, value[:len(value)-len(r.b)]))
 	if err != nil {
 		return nil, err
 	}
@@ -103,16 +71,12 @@ func (s seals) openTokens(key, value []byte) ([]token, error) {
 }
 
 // open opens what was sealed under the key with an id, with that additional data.
-func (s seals) open(id sealID, sealed, additional []byte) ([]byte, error) {
-	i := slices.IndexFunc(s, func(k tokenSeal) bool { return k.id == id })
-	if i < 0 {
-		return nil, &sealedError{id}
+func (s seals) open(id seal.ID, sealed, additional []byte) ([]byte, error) {
+	plain, err := seal.Keys(s).Open(id, sealed, additional)
+	if errors.Is(err, seal.ErrDamaged) {
+		err = errRecord
 	}
-	plain, err := s[i].aead.Open(nil, nil, sealed, additional)
-	if err != nil {
-		return nil, errRecord
-	}
-	return plain, nil
+	return plain, err
 }
 
 // tokensAt is when the newest Token of a row of k came (Unix ms), which is not sealed.

@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/seal"
 )
 
 func mustSeals(t testing.TB, keys ...byte) seals {
@@ -47,7 +48,7 @@ func TestSealedTokens(t *testing.T) {
 	}
 	for name, s := range map[string]seals{"no key": nil, "another key": mustSeals(t, 2)} {
 		got, err := s.openTokens(key, row)
-		if _, ok := errors.AsType[*sealedError](err); !ok || got != nil || !strings.Contains(err.Error(), "store.key_file") {
+		if _, ok := errors.AsType[*seal.MissingKeyError](err); !ok || got != nil || !strings.Contains(err.Error(), "store.key_file") {
 			t.Errorf("with %s: %v, %v", name, got, err)
 		}
 	}

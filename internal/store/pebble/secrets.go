@@ -9,6 +9,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/seal"
 )
 
 // Versions of a row of y:
@@ -64,20 +65,21 @@ func (s seals) sealSecret(key, value []byte) []byte {
 	if len(s) == 0 {
 		return append([]byte{plainSecret}, value...)
 	}
-	row := append([]byte{sealedSecret}, s[0].id[:]...)
-	return s[0].aead.Seal(row, nil, value, slices.Concat(key, row))
+	id := seal.Keys(s).Newest()
+	row := append([]byte{sealedSecret}, id[:]...)
+	return seal.Keys(s).Seal(row, value, slices.Concat(key, row))
 }
 
 // openSecret reads a row of y. What it gives is never nil without an error.
 func (s seals) openSecret(key, row []byte) ([]byte, error) {
-	const header = 1 + len(sealID{})
+	const header = 1 + len(seal.ID{})
 	switch {
 	case len(row) >= 1 && row[0] == plainSecret:
 		return append([]byte{}, row[1:]...), nil
 	case len(row) < header || row[0] != sealedSecret:
 		return nil, errRecord
 	}
-	value, err := s.open(sealID(row[1:header]), row[header:], slices.Concat(key, row[:header]))
+	value, err := s.open(seal.ID(row[1:header]), row[header:], slices.Concat(key, row[:header]))
 	if err == nil && value == nil {
 		value = []byte{}
 	}

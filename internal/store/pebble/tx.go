@@ -10,6 +10,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/content"
+	"carrier/internal/store/seal"
 )
 
 // tx is one commit while it is made. It belongs to the writer goroutine, and after that to the acker.
@@ -54,7 +56,7 @@ type tx struct {
 // first is what is known of an event whose id was seen.
 type first struct {
 	seq       uint64
-	hash      contentHash
+	hash      content.Hash
 	verdict   state.Verdict
 	reason    state.Reason
 	late, gap bool
@@ -184,7 +186,7 @@ func read(db cdb.Reader, key []byte, use func(value []byte) error) (found bool, 
 // damaged names the row that can't be read, and what helps. What the engine below says of a damaged file has a second
 // line, for programs; people are told the file's path instead.
 func damaged(key []byte, err error) error {
-	if _, sealed := errors.AsType[*sealedError](err); sealed {
+	if _, sealed := errors.AsType[*seal.MissingKeyError](err); sealed {
 		return err // Nothing is damaged.
 	}
 	if info := cdb.ExtractDataCorruptionInfo(err); info != nil {

@@ -15,9 +15,9 @@ import (
 // totals are the counters as the database had them when they were read last, and what this node's own transactions have
 // added since. A snapshot tells which transactions it shows, so that none is counted twice or left out.
 type totals struct {
-	base counters
-	own  []ownDelta
-	all  counters // Of both.
+	at  snapshot
+	own []ownDelta // Of transactions that the snapshot does not show.
+	all counters
 }
 
 // ownDelta is what one transaction of this node added.
@@ -26,15 +26,19 @@ type ownDelta struct {
 	delta counters
 }
 
+// add takes in a transaction of this node that has ended. It may have been read already.
 func (t *totals) add(xid int64, delta counters) {
+	if t.at.shows(xid) {
+		return
+	}
 	t.own = append(t.own, ownDelta{xid, delta})
 	t.all.add(delta)
 }
 
 // rebase takes in what a snapshot shows.
-func (t *totals) rebase(base counters, at *snapshot) {
+func (t *totals) rebase(base counters, at snapshot) {
 	t.own = slices.DeleteFunc(t.own, func(d ownDelta) bool { return at.shows(d.xid) })
-	t.base, t.all = base, maps.Clone(base)
+	t.at, t.all = at, base
 	for _, d := range t.own {
 		t.all.add(d.delta)
 	}
@@ -79,7 +83,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.totals.rebase(base, &at)
+	s.totals.rebase(base, at)
 	s.oldest, s.untold = oldest, fromMillis(stampOf(untold))
 	return nil
 }
