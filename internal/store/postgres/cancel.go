@@ -16,7 +16,7 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 	for {
 		order, err := s.ReadOrder(ctx, key)
 		if err != nil {
-			return store.Cancellation{}, err
+			return store.Cancellation{}, notKept(err)
 		}
 		op := &cancelOp{order: order, event: event}
 		err = s.write(ctx, slotOf(order.Waybill()), op, &op.waiter)

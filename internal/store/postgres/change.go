@@ -3,10 +3,12 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/state"
+	"carrier/internal/store"
 )
 
 // changeOp is an operation that says in place what it does.
@@ -43,7 +45,7 @@ func (x *tx) find(sql string, args []any, dest ...any) (found bool, err error) {
 	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
 	case err != nil:
-		return false, x.fail(err)
+		return false, x.fail(x.lost(err))
 	}
 	return true, nil
 }
@@ -59,7 +61,15 @@ func (x *tx) exec(sql string, args ...any) (rows int64, err error) {
 	x.wrote = true
 	tag, err := x.conn.Exec(x.ctx, sql, args...)
 	if err != nil {
-		return 0, x.fail(err)
+		return 0, x.fail(x.lost(err))
 	}
 	return tag.RowsAffected(), nil
+}
+
+// notKept is the error of a read that a write begins with: it is certain that nothing was kept.
+func notKept(err error) error {
+	if err == nil || errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }

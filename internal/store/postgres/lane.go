@@ -61,7 +61,7 @@ func readRows(ctx context.Context, tx pgx.Tx, seqs []uint64) (list []*row, err e
 	return list, err
 }
 
-// waybillOf is the waybill of an event, which never changes.
+// waybillOf is the waybill of an event, which never changes. Acts on the event begin with it.
 func (s *Store) waybillOf(ctx context.Context, seq uint64) (w state.Waybill, err error) {
 	if err := s.isOpen(); err != nil {
 		return w, err
@@ -70,7 +70,7 @@ func (s *Store) waybillOf(ctx context.Context, seq uint64) (w state.Waybill, err
 	if errors.Is(err, pgx.ErrNoRows) {
 		return w, store.ErrNotFound
 	}
-	return w, s.readError(err)
+	return w, notKept(s.readError(err))
 }
 
 // readError is the error of a read as callers get it.

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -56,7 +57,9 @@ func readPage[T any](
 			}
 			for _, r := range rows {
 				item, waits, err := pick(at, r)
-				if err != nil {
+				if errors.Is(err, store.ErrDamaged) {
+					s.reportOnce("what a push waits for can't be told", err) // One that is damaged hides no others.
+				} else if err != nil {
 					return err
 				}
 				if q.WaitingFor != store.WaitNothing && waits != q.WaitingFor {

@@ -33,32 +33,47 @@ type horizon struct {
 	final  uint64
 	next   uint64   // It becomes final when these have ended; 0: none is waited for.
 	makers []string // In no order.
+	turn   int      // How often next was set: whoever looked before that can't tell whether they have ended.
 }
 
-// see takes in the last number that was given, and who was making notices after that was read.
-func (h *horizon) see(last uint64, makers []string) (final uint64) {
+// look is what a caller found who began to look in a turn.
+type look struct {
+	turn   int
+	last   uint64   // The last number that was given.
+	makers []string // Who was making notices after that was read.
+}
+
+// see takes in what was found, and gives the number up to which all is final.
+func (h *horizon) see(l look) (final uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.next != 0 && !slices.ContainsFunc(h.makers, func(m string) bool { return slices.Contains(makers, m) }) {
+	going := func(maker string) bool { return slices.Contains(l.makers, maker) }
+	if h.next != 0 && l.turn == h.turn && !slices.ContainsFunc(h.makers, going) {
 		h.final, h.next = max(h.final, h.next), 0
 	}
 	switch {
-	case len(makers) == 0:
-		h.final = max(h.final, last)
-	case h.next == 0 && last > h.final:
-		h.next, h.makers = last, makers
+	case len(l.makers) == 0:
+		h.final = max(h.final, l.last)
+	case h.next == 0 && l.last > h.final:
+		h.next, h.makers, h.turn = l.last, l.makers, h.turn+1
 	}
 	return h.final
 }
 
-// lookUp queues what see needs. Each statement must see what was committed before it.
+// begin is the turn of a look that begins now.
+func (h *horizon) begin() look {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return look{turn: h.turn}
+}
+
+// lookUp queues what see needs, in a transaction in which each statement sees what was committed before it.
 func (h *horizon) lookUp(batch *pgx.Batch, done func(final uint64)) {
-	var last uint64
-	batch.Queue(lastNotice).QueryRow(func(row pgx.Row) error { return row.Scan((*numberDest)(&last)) })
-	batch.Queue(noticeMakers).Query(func(rows pgx.Rows) error {
-		makers, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err == nil {
-			done(h.see(last, makers))
+	l := h.begin()
+	batch.Queue(lastNotice).QueryRow(func(row pgx.Row) error { return row.Scan((*numberDest)(&l.last)) })
+	batch.Queue(noticeMakers).Query(func(rows pgx.Rows) (err error) {
+		if l.makers, err = pgx.CollectRows(rows, pgx.RowTo[string]); err == nil {
+			done(h.see(l))
 		}
 		return err
 	})

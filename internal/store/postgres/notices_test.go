@@ -54,8 +54,22 @@ func TestHorizon(t *testing.T) {
 		{16, []string{"e"}, 15},
 		{20, nil, 20},
 	} {
-		if got := h.see(c.last, c.makers); got != c.want {
+		if got := h.see(look{h.turn, c.last, c.makers}); got != c.want {
 			t.Errorf("step %d: up to %d all is final, want %d", i, got, c.want)
 		}
+	}
+}
+
+// TestHorizonOfALateLook: one that looked before somebody began can't say that they have ended.
+func TestHorizonOfALateLook(t *testing.T) {
+	t.Parallel()
+	var h horizon
+	early := h.begin()
+	h.see(look{h.begin().turn, 9, []string{"a"}})
+	if got := h.see(early); got != 0 {
+		t.Errorf("up to %d all is final, and number 9 may be a's", got)
+	}
+	if got := h.see(h.begin()); got != 9 {
+		t.Errorf("up to %d all is final, want 9", got)
 	}
 }

@@ -38,7 +38,7 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 		case err == nil:
 			op.waybill = known.Waybill()
 		case !errors.Is(err, store.ErrNotFound):
-			return kept, false, err
+			return kept, false, notKept(err)
 		}
 		err := s.write(ctx, slotOf(op.waybill), op, &op.waiter)
 		if errors.Is(err, errMoved) {
@@ -118,7 +118,7 @@ func (x *tx) order(key store.OrderKey) (o store.Order, found bool, err error) {
 		return o, false, nil
 	}
 	if err != nil {
-		return o, false, x.fail(err)
+		return o, false, x.fail(x.lost(err))
 	}
 	return o, true, nil
 }

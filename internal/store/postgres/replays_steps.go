@@ -49,7 +49,7 @@ func (s *Store) Requeue(ctx context.Context, step store.Requeue) (store.Replay, 
 	what := fmt.Sprintf("replay %d", step.Replay)
 	of, err := s.waybillsOf(ctx, step.Seqs)
 	if err != nil {
-		return store.Replay{}, fmt.Errorf("%s: %w", what, err)
+		return store.Replay{}, fmt.Errorf("%s: %w", what, notKept(err))
 	}
 	return s.changeReplay(ctx, what, store.Act{}, of, func(x *tx) (*replayRecord, error) { return x.requeue(&step) })
 }

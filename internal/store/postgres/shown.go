@@ -71,7 +71,7 @@ func (x *tx) lockShown(w state.Waybill) (r shownRow, err error) {
 	}
 	r, _, err = scanShown(x.conn.QueryRow(x.ctx, readShown+" FOR UPDATE", w.DeliveryID, w.WaybillID))
 	if err != nil {
-		return r, x.fail(err)
+		return r, x.fail(x.lost(err))
 	}
 	return r, nil
 }
