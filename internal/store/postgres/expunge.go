@@ -60,8 +60,8 @@ func (x *tx) expunge(name state.Waybill, act store.Act) (done store.Expunged, er
 	return done, nil
 }
 
-// known tells whether anything was ordered, or shown, of a waybill.
-const known = `SELECT EXISTS (SELECT FROM orders WHERE delivery_id = $1 AND waybill_id = $2)
+// orderedOrShown tells whether anything was ordered, or shown, of a waybill.
+const orderedOrShown = `SELECT EXISTS (SELECT FROM orders WHERE delivery_id = $1 AND waybill_id = $2)
 	OR EXISTS (SELECT FROM shown WHERE delivery_id = $1 AND waybill_id = $2 AND version IS NOT NULL)`
 
 // mustKnow gives store.ErrNotFound if there is nothing of a waybill to be forgotten, or that was.
@@ -70,7 +70,7 @@ func (x *tx) mustKnow(w *waybill) error {
 		return nil
 	}
 	var some bool
-	if _, err := x.find(known, []any{w.name.DeliveryID, w.name.WaybillID}, &some); err != nil {
+	if _, err := x.find(orderedOrShown, []any{w.name.DeliveryID, w.name.WaybillID}, &some); err != nil {
 		return err
 	}
 	if !some {

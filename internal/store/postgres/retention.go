@@ -43,7 +43,7 @@ func (s *Store) pruneAll(ctx context.Context, horizon int64) error {
 	if err := s.pruneNotices(ctx, horizon); err != nil {
 		return err
 	}
-	for _, find := range []finder{s.oldScanned, s.oldScanless} {
+	for _, find := range []finder{s.oldScanned, s.byName(oldScanless), s.byName(oldShown)} {
 		for from := (place{}); !from.end; {
 			old, next, err := find(ctx, from, horizon)
 			if err != nil {
@@ -55,7 +55,7 @@ func (s *Store) pruneAll(ctx context.Context, horizon int64) error {
 			from = next
 		}
 	}
-	return errors.Join(s.pruneShown(ctx, horizon), s.dropPartitions(ctx))
+	return s.dropPartitions(ctx)
 }
 
 func (s *Store) pruneWaybills(ctx context.Context, old []state.Waybill, horizon int64) error {
@@ -109,47 +109,38 @@ func (s *Store) oldScanned(ctx context.Context, from place, horizon int64) (old 
 	return old, next, s.readError(err)
 }
 
-const oldWaybills = `SELECT delivery_id, waybill_id, timeline = $3 AND (token_at IS NULL OR token_at < $4)
-	FROM waybills WHERE (delivery_id, waybill_id) > ($1, $2) ORDER BY delivery_id, waybill_id LIMIT $5`
+// Waybills without events, in the order of their names: ordered, or given a Token, and never scanned; and those of which
+// nothing is known but what was shown. An order's waybill always has a row; an empty timeline is its version and the number 0.
+const (
+	oldScanless = `SELECT delivery_id, waybill_id, timeline = '\x0100' AND (token_at IS NULL OR token_at < $3) FROM waybills
+		WHERE (delivery_id, waybill_id) > ($1, $2) ORDER BY delivery_id, waybill_id LIMIT $4`
+	oldShown = `SELECT s.delivery_id, s.waybill_id, w.timeline IS NULL AND coalesce(greatest(s.received_at, s.expunged_at), '-infinity') < $3
+		FROM shown s LEFT JOIN waybills w ON w.delivery_id = s.delivery_id AND w.waybill_id = s.waybill_id
+		WHERE (s.delivery_id, s.waybill_id) > ($1, $2) ORDER BY s.delivery_id, s.waybill_id LIMIT $4`
+)
 
-// oldScanless lists waybills without events: ordered, or given a Token, and never scanned.
-func (s *Store) oldScanless(ctx context.Context, from place, horizon int64) (old []state.Waybill, next place, err error) {
-	next, rowsRead := from, 0
-	err = s.view(ctx, func(t pgx.Tx) error {
-		rows, err := t.Query(ctx, oldWaybills, from.waybill.DeliveryID, from.waybill.WaybillID, encodeTimeline(nil), timestamp(horizon), pruneRead)
-		if err != nil {
-			return err
-		}
-		var scanless bool
-		w := &next.waybill
-		_, err = pgx.ForEachRow(rows, []any{&w.DeliveryID, &w.WaybillID, &scanless}, func() error {
-			if rowsRead++; scanless {
-				old = append(old, *w)
+// byName is a finder that goes through a table in the order of waybills' names.
+func (s *Store) byName(sql string) finder {
+	return func(ctx context.Context, from place, horizon int64) (old []state.Waybill, next place, err error) {
+		next, rowsRead := from, 0
+		err = s.view(ctx, func(t pgx.Tx) error {
+			rows, err := t.Query(ctx, sql, from.waybill.DeliveryID, from.waybill.WaybillID, timestamp(horizon), pruneRead)
+			if err != nil {
+				return err
 			}
-			return nil
-		})
-		return err
-	})
-	next.end = rowsRead < pruneRead
-	return old, next, s.readError(err)
-}
-
-// pruneShown deletes what was shown of waybills of which nothing else is known.
-func (s *Store) pruneShown(ctx context.Context, horizon int64) error {
-	for deleted := int64(pruneRead); deleted == pruneRead; {
-		err := s.change(ctx, 0, func(x *tx) (err error) {
-			deleted, err = x.exec(`DELETE FROM shown WHERE (delivery_id, waybill_id) IN (
-				SELECT s.delivery_id, s.waybill_id FROM shown s
-				WHERE coalesce(greatest(s.received_at, s.expunged_at), '-infinity') < $1
-					AND NOT EXISTS (SELECT FROM waybills w WHERE w.delivery_id = s.delivery_id AND w.waybill_id = s.waybill_id)
-				LIMIT $2)`, timestamp(horizon), pruneRead)
+			var isOld bool
+			w := &next.waybill
+			_, err = pgx.ForEachRow(rows, []any{&w.DeliveryID, &w.WaybillID, &isOld}, func() error {
+				if rowsRead++; isOld {
+					old = append(old, *w)
+				}
+				return nil
+			})
 			return err
 		})
-		if err != nil {
-			return err
-		}
+		next.end = rowsRead < pruneRead
+		return old, next, s.readError(err)
 	}
-	return nil
 }
 
 // pruneNotices forgets notices from before the horizon (Unix ms) that nobody will be told any more.

@@ -14,7 +14,7 @@ func (x *tx) prune(names []state.Waybill, horizon int64) error {
 		return err
 	}
 	for _, name := range names {
-		if w := x.waybills[name]; w.damage == nil && w.stored && !p.young[name] && p.isOver(w) {
+		if w := x.waybills[name]; w.damage == nil && !p.young[name] && p.isOver(w) {
 			p.delete(w)
 		}
 	}
