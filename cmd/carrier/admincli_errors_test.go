@@ -152,6 +152,7 @@ func TestAdminActs(t *testing.T) {
 		{"replays resume 12", `POST /admin/v1/replays/12/resume {"reason":""}`},
 		{"replays cancel 12", `POST /admin/v1/replays/12/cancel {"reason":""}`},
 		{"audit --by ops --action push.replay --since 1h", `GET /admin/v1/audit?action=push.replay&by=ops&limit=100&since=1h`},
+		{"differences", `GET /admin/v1/differences`},
 		{"dead-letters --limit 3", `GET /admin/v1/dead-letters?limit=3`},
 	} {
 		t.Run(test.args, func(t *testing.T) {

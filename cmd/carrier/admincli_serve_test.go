@@ -138,6 +138,7 @@ func TestAnOperatorPutsItRight(t *testing.T) {
 	ask(0, "audit", "replay.start", "waybill.freeze", "event.accept", "account.resume", "ops", "inspection")
 	ask(0, "audit --action push.replay --json", `"action": "push.replay"`)
 	ask(0, "dead-letters", "nothing matches")
+	ask(0, "differences", "no difference is known", "merchants")
 	ask(2, "waybill expunge SF/W1 --because asked", "--yes")
 	ask(0, "waybill expunge W1 --because asked --yes", "texts forgotten   5", "Tokens forgotten  1", "pushes discarded  0", "Copies")
 	ask(0, "waybill expunge W1 --because asked --yes", "There was nothing left to forget.")

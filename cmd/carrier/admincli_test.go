@@ -22,7 +22,7 @@ func TestAdminTranscript(t *testing.T) {
 	for _, args := range []string{
 		"pushes list", "pushes show 7", "pushes show 8", "pushes discard 7 --reason x", "events list", "events accept 9 --reason seen",
 		"waybill show 1234567890", "waybill freeze SF/1234567890",
-		"waybill expunge 1234567890 --because asked --yes", "waybill upstream 1234567890", "waybill heal 1234567890 --dry-run", "accounts list", "accounts show SF", "accounts probe SF", "replays list", "replays show 12", "audit",
+		"waybill expunge 1234567890 --because asked --yes", "waybill upstream 1234567890", "waybill heal 1234567890 --dry-run", "accounts list", "accounts show SF", "accounts probe SF", "replays list", "replays show 12", "differences", "audit",
 		"dead-letters", "stats", "pushes replay --status failed --dry-run", "pushes replay --status failed --dry-run --rate 20",
 	} {
 		for _, lang := range []string{"C", zhLang} {
@@ -98,6 +98,7 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	f.on("GET /admin/v1/replays", 200, fakeList("", fakeReplay("12", "running", 500, 100, 2, 60), strings.Replace(fakeReplay("11", "done", 1, 1, 0, 0), `"seq":0`, `"seq":7`, 1)))
 	f.on("GET /admin/v1/replays/12", 200, strings.Replace(fakeReplay("12", "running", 500, 100, 2, 60), `"waiting":[]`,
 		`"waiting":[{"delivery_id":"SF","text":{"en":"its breaker is open","zh":"熔断打开"}}]`, 1))
+	f.on("GET /admin/v1/differences", 200, fakeList("", `{"delivery_id":"SF","waybill_id":"1234567890","merchant":"shop","found_at":"2018-07-31T16:00:00Z","checked_at":"2018-07-31T18:00:00Z","missing":[7,8],"changed":[9],"moved":[],"extra":1}`))
 	f.on("GET /admin/v1/audit", 200, fakeList("", `{"id":"3","at":"2018-07-31T16:00:00Z","by":"ops","from":"10.0.0.7","action":"push.discard","delivery_id":"SF","waybill_id":"1234567890","seq":7,"replay":"","reason":"丢件","detail":""}`,
 		`{"id":"2","at":"2018-07-31T16:00:00Z","by":"ops","from":"10.0.0.7","action":"replay.start","delivery_id":"","waybill_id":"","seq":0,"replay":"12","reason":"","detail":"status=failed"}`))
 	f.on("GET /admin/v1/dead-letters", 200, fakeList("", `{"id":"1","received_at":"2018-07-31T16:00:00Z","source":"hub","subject":"carrier.events.hub","code":"malformed_json","reason":"The body is not one JSON value.","body":"{\u001b]0;x\u0007","body_base64":""}`,
@@ -113,7 +114,7 @@ func TestAdminJSON(t *testing.T) {
 	f := recordedAdmin(t)
 	for _, args := range []string{
 		"pushes list", "pushes show 7", "pushes discard 7 --reason x", "events list", "events accept 9 --reason x", "waybill show SF/1234567890",
-		"waybill freeze SF/1234567890", "waybill expunge SF/1234567890 --because x --yes", "waybill upstream SF/1234567890", "waybill heal SF/1234567890 --dry-run", "accounts list", "accounts probe SF", "replays list", "replays show 12", "audit", "dead-letters", "stats",
+		"waybill freeze SF/1234567890", "waybill expunge SF/1234567890 --because x --yes", "waybill upstream SF/1234567890", "waybill heal SF/1234567890 --dry-run", "accounts list", "accounts probe SF", "replays list", "replays show 12", "differences", "audit", "dead-letters", "stats",
 		"pushes replay --status failed --dry-run",
 	} {
 		t.Run(args, func(t *testing.T) {

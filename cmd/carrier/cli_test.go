@@ -87,7 +87,7 @@ func TestHelp(t *testing.T) {
 		{"events", "list", "--help"}, {"events", "accept", "--help"}, {"waybill", "show", "--help"}, {"waybill", "freeze", "--help"}, {"waybill", "thaw", "--help"},
 		{"waybill", "skip", "--help"}, {"waybill", "retry", "--help"}, {"waybill", "token", "--help"}, {"waybill", "expunge", "--help"}, {"waybill", "upstream", "--help"}, {"waybill", "heal", "--help"}, {"accounts", "list", "--help"}, {"accounts", "show", "--help"}, {"accounts", "pause", "--help"},
 		{"accounts", "resume", "--help"}, {"accounts", "probe", "--help"}, {"replays", "list", "--help"}, {"replays", "show", "--help"}, {"replays", "follow", "--help"},
-		{"replays", "pause", "--help"}, {"replays", "resume", "--help"}, {"replays", "cancel", "--help"}, {"nats", "plan", "--help"}, {"nats", "apply", "--help"}, {"doctor", "--help"}, {"audit", "--help"}, {"dead-letters", "--help"}, {"stats", "--help"},
+		{"replays", "pause", "--help"}, {"replays", "resume", "--help"}, {"replays", "cancel", "--help"}, {"nats", "plan", "--help"}, {"nats", "apply", "--help"}, {"doctor", "--help"}, {"differences", "--help"}, {"audit", "--help"}, {"dead-letters", "--help"}, {"stats", "--help"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
 			t.Parallel()

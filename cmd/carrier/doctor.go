@@ -15,7 +15,7 @@ import (
 type doctorCommand struct {
 	configFlag
 	NATSMonitor []string      `name:"nats-monitor" placeholder:"URL" help:"Monitoring endpoint of a NATS server, such as http://127.0.0.1:8222, to see whether it syncs what it acknowledges; may be given several times."`
-	Online      bool          `help:"Also ask WeChat for each account's access_token (the one in use stays valid)."`
+	Online      bool          `help:"Also ask WeChat for each account's and each merchant's access_token (the one in use stays valid)."`
 	Timeout     time.Duration `default:"5s" help:"Of each single look (${default})."`
 	JSON        bool          `name:"json" help:"Print the findings as JSON."`
 }

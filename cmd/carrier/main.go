@@ -37,6 +37,7 @@ type commands struct {
 	Waybill     waybillCommand     `cmd:"" group:"act" help:"See a waybill's story, and act on its pushes. 查看运单全程并处理其推送"`
 	Accounts    accountsCommand    `cmd:"" group:"act" help:"See, pause and resume accounts. 查看、暂停与恢复账户"`
 	Replays     replaysCommand     `cmd:"" group:"act" help:"See and steer bulk replays. 查看与控制重放任务"`
+	Differences differencesCommand `cmd:"" group:"act" help:"List waybills that WeChat shows otherwise than delivered. 微信所示与送达不符的运单"`
 	Audit       auditCommand       `cmd:"" group:"act" help:"List what people did. 审计记录"`
 	DeadLetters deadLettersCommand `cmd:"" group:"act" help:"List messages that could not be read. 无法读取的消息"`
 	Stats       statsCommand       `cmd:"" group:"act" help:"Show the service's figures. 服务统计"`

@@ -46,7 +46,9 @@ type account struct {
 // openAccount makes the calls of an account possible; close ends that.
 func (h *hand) openAccount(c *config.Account) *account {
 	h.warnOfBasic(c.TokenMode)
-	client := wechat.NewClient(wechat.ClientOptions{BaseURL: c.BaseURL, Timeout: time.Duration(c.Timeout), UserAgent: agent()})
+	client := wechat.NewClient(wechat.ClientOptions{
+		BaseURL: c.BaseURL, Timeout: time.Duration(c.Timeout), UserAgent: agent(), CloudTokenFile: c.CloudTokenFile,
+	})
 	tokens := wechat.NewAccessToken(wechat.AccessTokenOptions{
 		Clients: []*wechat.Client{client}, AppID: c.AppID, Secret: c.Secret.Reveal, Mode: c.TokenMode,
 	})

@@ -41,6 +41,24 @@ type ComparedLine struct {
 	Text      Text         `json:"text"`
 }
 
+// Difference says what WeChat did not show of a waybill as it was delivered, when that was checked last.
+type Difference struct {
+	DeliveryID string    `json:"delivery_id"`
+	WaybillID  string    `json:"waybill_id"`
+	Merchant   string    `json:"merchant"`
+	FoundAt    time.Time `json:"found_at"`
+	CheckedAt  time.Time `json:"checked_at"`
+	Missing    []uint64  `json:"missing"` // Pushes, by number.
+	Changed    []uint64  `json:"changed"`
+	Moved      []uint64  `json:"moved"`
+	Extra      int       `json:"extra"` // Nodes that were not delivered.
+}
+
+// Differences are all that are known, those found last first.
+type Differences struct {
+	Items []Difference `json:"items"`
+}
+
 // OrderHint is what the caller knows of a waybill's order. Empty members say nothing.
 type OrderHint struct {
 	Merchant string `json:"merchant,omitempty"` // By its name in the configuration.
@@ -70,6 +88,11 @@ func (c *Client) Compare(ctx context.Context, delivery, waybill string, hint Ord
 	}
 	path := waybillPath(delivery, waybill) + "/upstream"
 	return ask[Comparison](ctx, c, request{method: http.MethodGet, path: path, query: query, longer: askingWeChat})
+}
+
+// Differences lists the waybills that the service found to differ from what WeChat shows.
+func (c *Client) Differences(ctx context.Context) (Answer[Differences], error) {
+	return get[Differences](ctx, c, "/admin/v1/differences")
 }
 
 // Heal pushes again what WeChat does not show of a waybill, or with dryRun tells what that would be.

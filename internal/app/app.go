@@ -291,6 +291,7 @@ func (a *App) ready() (degraded []string, err error) {
 			degraded = append(degraded, trouble)
 		}
 	}
+	degraded = append(degraded, a.merchantTrouble()...)
 	if a.bus != nil {
 		degraded = append(degraded, a.bus.Degraded()...)
 	}

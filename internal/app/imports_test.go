@@ -28,10 +28,12 @@ var allowed = map[string][]string{
 	"api/apicheck": {"api"},
 
 	"internal/store":           {"internal/state"},
-	"internal/store/content":   {"internal/state"},
-	"internal/store/seal":      {},
-	"internal/store/pebble":    {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
-	"internal/store/postgres":  {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/content":         {"internal/state"},
+	"internal/store/seal":            {},
+	"internal/store/migrate":         {"internal/store"},
+	"internal/store/pebble":          {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/postgres":        {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/postgres/pgtest": {}, // Real PostgreSQL servers, for tests.
 	"internal/store/storetest": {"internal/state", "internal/store"},
 	"internal/telemetry":       {"internal/store"},
 

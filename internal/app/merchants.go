@@ -2,12 +2,16 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"carrier/internal/callback"
 	"carrier/internal/config"
 	"carrier/internal/merchant"
 	"carrier/internal/orders"
+	"carrier/internal/wechat"
 )
 
 // componentPath is whose callback a third-party platform's is: /wechat/component/callback.
@@ -46,6 +50,26 @@ func (a *App) newMerchants(version string) (err error) {
 	return nil
 }
 
+// troubleLook bounds a look at what the store has of the platform.
+const troubleLook = time.Second
+
+// merchantTrouble says what keeps merchants' traces from being read, as far as that is known.
+func (a *App) merchantTrouble() []string {
+	lines := a.merchants.Trouble()
+	if a.vault == nil {
+		return lines
+	}
+	var authorizers []string
+	for i := range a.cfg.Merchants {
+		if m := &a.cfg.Merchants[i]; m.Authorizer {
+			authorizers = append(authorizers, m.AppID)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), troubleLook)
+	defer cancel()
+	return append(lines, a.vault.Trouble(ctx, authorizers, time.Now())...)
+}
+
 // platformCallback is where WeChat pushes what concerns the platform: an account beside the delivery companies'.
 func (a *App) platformCallback() (orders.Account, error) {
 	p := &a.cfg.Platform
@@ -73,7 +97,31 @@ func (a *App) takeComponent(ctx context.Context, m *callback.Message) error {
 	case p.InfoType == callback.AuthorizationEnded:
 		log.Warn("a merchant has withdrawn its authorisation: its calls will be refused until it authorises the platform anew", "authorizer_appid", p.AuthorizerAppID)
 	case p.InfoType == callback.AuthorizationGiven || p.InfoType == callback.AuthorizationUpdated:
-		log.Info("a merchant has authorised the platform; if it did so anew, write its new authorizer_refresh_token into merchants[].refresh_token", "push", p)
+		return a.authorised(ctx, p)
+	}
+	return nil
+}
+
+// authorised deals with a merchant's authorisation of the platform, whose code is good for some minutes: what only failed
+// on its way is tried again with WeChat's next push.
+func (a *App) authorised(ctx context.Context, p *callback.ComponentPush) error {
+	log := a.log.With("part", "merchants", "push", p)
+	configured := slices.ContainsFunc(a.cfg.Merchants, func(m config.Merchant) bool { return m.Authorizer && m.AppID == p.AuthorizerAppID })
+	switch code := p.AuthorizationCode.Reveal(); {
+	case !configured:
+		log.Warn("a merchant has authorised the platform that is not configured; add it to merchants with authorizer: true, and let it authorise again")
+	case code == "":
+		log.Warn("a merchant has authorised the platform, and WeChat gave no code; write its authorizer_refresh_token into merchants[].refresh_token")
+	default:
+		err := a.merchants.Authorized(ctx, p.AuthorizerAppID, code)
+		if refused, ok := errors.AsType[*wechat.TokenError](err); err != nil && (!ok || refused.Errcode == 0) {
+			return err
+		}
+		if err != nil {
+			log.Error("the code of a merchant's authorisation is refused; let the merchant authorise again, or write its authorizer_refresh_token into merchants[].refresh_token", "err", err)
+			return nil
+		}
+		log.Info("a merchant has authorised the platform, and its code was exchanged for an authorizer_refresh_token")
 	}
 	return nil
 }

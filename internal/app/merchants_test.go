@@ -172,6 +172,7 @@ func TestMerchantWithoutAnAnswer(t *testing.T) {
 			}
 		}
 	}
+	untilHealth(t, s.service, "degraded", "merchant refused: no access_token: errcode 40125")
 }
 
 // platformHost is WeChat for a third-party platform: it wants the newest ticket, gives a merchant the sandbox's own

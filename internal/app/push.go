@@ -63,6 +63,7 @@ func (a *App) newAccount(ctx context.Context, c *config.Account, version string)
 		}
 		client := wechat.NewClient(wechat.ClientOptions{
 			BaseURL: base, MaxConns: c.Concurrency, Timeout: time.Duration(c.Timeout), UserAgent: "carrier/" + version,
+			CloudTokenFile: c.CloudTokenFile,
 		})
 		clients = append(clients, client)
 		a.onStop(client.CloseIdleConnections)

@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -20,8 +21,8 @@ type seenService struct {
 	merchant *apptest.Merchant
 }
 
-// startSeen runs a service that checks as verify says.
-func startSeen(t *testing.T, verify string) *seenService {
+// startSeen runs a service that checks as verify says. edits may change its settings.
+func startSeen(t *testing.T, verify string, edits ...func(*apptest.Settings)) *seenService {
 	t.Helper()
 	carrier := sandbox.Carrier{DeliveryID: "SF", AppID: "wx0000000000000001", URL: apptest.CallbackURL("SF"), Token: callbackToken, EncodingAESKey: aesKey()}
 	route := &apptest.Route{}
@@ -30,6 +31,9 @@ func startSeen(t *testing.T, verify string) *seenService {
 		Callback: fmt.Sprintf("{token: %s, encoding_aes_key: %q}", callbackToken, carrier.EncodingAESKey)})
 	settings.Merchants = fmt.Sprintf("[{name: shop, appid: wxmerchant, secret: s, base_url: %q}]", up.URL)
 	settings.Verify = verify
+	for _, edit := range edits {
+		edit(settings)
+	}
 	s := &seenService{described: startDescribed(t, settings), up: up, merchant: apptest.NewMerchant(t, up)}
 	route.Lead(s.Client)
 	return s
@@ -85,9 +89,10 @@ func (c *comparison) differences() map[string]int {
 }
 
 // TestPlantedDifferencesAreFoundAndHealed: answers are lost after pushes were applied, and WeChat drops, doubles and
-// changes nodes. What the comparison finds is what was planted, and heal mends what is missing, and nothing but that.
+// changes nodes. What the verifier lists, and the comparison finds, is what was planted; heal mends what is missing, and
+// nothing but that.
 func TestPlantedDifferencesAreFoundAndHealed(t *testing.T) {
-	s := startSeen(t, "{delay: 1ms, after: 1h}")
+	s := startSeen(t, "{share: 1, rate: 1000, per_day: 1000000, after: 100ms, delay: 1ms}")
 	s.up.Faulty(t, sandbox.Faults{
 		Trouble: sandbox.Trouble{Resets: 0.1}, Trace: sandbox.TraceFaults{Drop: 0.1, Duplicate: 0.1, Change: 0.1},
 	})
@@ -99,33 +104,78 @@ func TestPlantedDifferencesAreFoundAndHealed(t *testing.T) {
 	}
 	s.Settled(t, later)
 	s.up.Faulty(t, sandbox.Faults{})
-	time.Sleep(10 * time.Millisecond) // Longer than verify.delay, by the clock of the service that judges it.
-	planted, kinds := 0, map[string]string{"drop": "missing", "duplicate": "extra", "change": "changed"}
+	planted, totals := s.planted(waybills)
+	s.listed(t, planted)
 	for _, w := range waybills {
-		want := map[string]int{}
+		if c := s.compare(t, w); fmt.Sprint(c.differences()) != fmt.Sprint(planted[w]) || c.Same != (planted[w] == nil) {
+			t.Errorf("%s: found %v, planted %v", w, c.differences(), planted[w])
+		}
+		s.heal(t, w, planted[w]["missing"])
+		if delete(planted[w], "missing"); len(planted[w]) == 0 {
+			delete(planted, w)
+		}
+		c := s.compare(t, w)
+		if got := c.differences(); fmt.Sprint(got) != fmt.Sprint(planted[w]) {
+			t.Errorf("%s: after the heal there are %v, want %v", w, got, planted[w])
+		}
+		if c.Order == nil || c.Order.Cancelled {
+			t.Errorf("%s: the order is %+v", w, c.Order)
+		}
+	}
+	s.listed(t, planted)
+	lost := s.up.Stats().Unanswered
+	t.Logf("%d answers were lost; planted and found: %v; left after the heals: %d waybills", lost, totals, len(planted))
+	if totals["missing"]+totals["extra"]+totals["changed"] < 10 || lost == 0 {
+		t.Errorf("only %v were planted, and %d answers lost", totals, lost)
+	}
+}
+
+// planted counts the differences that the sandbox made, by waybill and kind, and in all.
+func (s *seenService) planted(waybills []string) (byWaybill map[string]map[string]int, totals map[string]int) {
+	kinds := map[string]string{"drop": "missing", "duplicate": "extra", "change": "changed"}
+	byWaybill, totals = map[string]map[string]int{}, map[string]int{}
+	for _, w := range waybills {
 		for _, a := range s.up.Nodes(w).Arrivals {
-			if kind := kinds[a.Trace]; kind != "" {
-				want[kind]++
-				planted++
+			kind := kinds[a.Trace]
+			if kind == "" {
+				continue
 			}
-		}
-		before := s.compare(t, w)
-		if got := before.differences(); fmt.Sprint(got) != fmt.Sprint(want) || before.Same != (len(want) == 0) {
-			t.Errorf("%s: found %v, planted %v", w, got, want)
-		}
-		s.heal(t, w, want["missing"])
-		delete(want, "missing")
-		after := s.compare(t, w)
-		if got := after.differences(); fmt.Sprint(got) != fmt.Sprint(want) {
-			t.Errorf("%s: after the heal there are %v, want %v", w, got, want)
-		}
-		if after.Order == nil || after.Order.Cancelled {
-			t.Errorf("%s: the order is %+v", w, after.Order)
+			if byWaybill[w] == nil {
+				byWaybill[w] = map[string]int{}
+			}
+			byWaybill[w][kind]++
+			totals[kind]++
 		}
 	}
-	if planted < 10 {
-		t.Errorf("only %d differences were planted", planted)
+	return byWaybill, totals
+}
+
+// listed waits until the verifier lists these differences, by waybill and kind, and no others.
+func (s *seenService) listed(t *testing.T, want map[string]map[string]int) {
+	t.Helper()
+	list := func() string {
+		var answer struct {
+			Items []struct {
+				WaybillID string   `json:"waybill_id"`
+				Missing   []uint64 `json:"missing"`
+				Changed   []uint64 `json:"changed"`
+				Moved     []uint64 `json:"moved"`
+				Extra     int      `json:"extra"`
+			} `json:"items"`
+		}
+		if err := json.Unmarshal(s.ask(t, 200, "GET", "/admin/v1/differences", ""), &answer); err != nil {
+			t.Fatal(err)
+		}
+		found := map[string]map[string]int{}
+		for _, d := range answer.Items {
+			counts := map[string]int{"missing": len(d.Missing), "changed": len(d.Changed), "moved": len(d.Moved), "extra": d.Extra}
+			maps.DeleteFunc(counts, func(_ string, n int) bool { return n == 0 })
+			found[d.WaybillID] = counts
+		}
+		return fmt.Sprint(found)
 	}
+	apptest.Eventually(t, later, func() bool { return list() == fmt.Sprint(want) },
+		func() string { return fmt.Sprintf("listed are %s, want %v", list(), want) })
 }
 
 // heal heals a waybill of which so many nodes are missing, and waits until that is through.

@@ -45,7 +45,7 @@ func TestSubjectsAreDescribed(t *testing.T) {
 			t.Errorf("%s is at %v, want %s", channel, got, want)
 		}
 	}
-	var words []string
+	words := []string{differs.status, agrees.status}
 	for _, e := range endings {
 		words = append(words, e.status)
 	}
@@ -90,6 +90,21 @@ func TestOutcomesAreDescribed(t *testing.T) {
 	}
 	if got := placeIn(t, "components", "schemas", "OutcomeHeaders", "properties").Names(); !slices.Equal(got, keys(headers)) {
 		t.Errorf("told of are\n%q, an outcome has\n%q", got, keys(headers))
+	}
+}
+
+// TestDifferencesAreDescribed: likewise what is told of waybills.
+func TestDifferencesAreDescribed(t *testing.T) {
+	n := fullDifference()
+	for _, message := range []string{"differsOutcome", "agreesOutcome"} {
+		m, err := outcomeMsg(&n, instanceName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := described(t).Message(message, flat(m.Header), m.Data, true); err != nil {
+			t.Error(err)
+		}
+		n.Difference = &store.Difference{Waybill: n.Difference.Waybill, Merchant: n.Difference.Merchant}
 	}
 }
 

@@ -21,9 +21,10 @@
 //
 // # Telling and asking
 //
-// Every push that ends, and every rejected event, is told on carrier.outcomes.DELIVERY_ID.STATUS, at least once and in
-// order, from the store's notices: an outage delays, and loses none. Dispatch systems are asked about WeChat's orders on
-// carrier.orders.DELIVERY_ID.EVENT. api/asyncapi.yaml describes all subjects.
+// Every push that ends, every rejected event, and every waybill that WeChat does not show as it was delivered, is told on
+// carrier.outcomes.DELIVERY_ID.STATUS, at least once and in order, from the store's notices: an outage delays, and loses
+// none. Dispatch systems are asked about WeChat's orders on carrier.orders.DELIVERY_ID.EVENT. api/asyncapi.yaml describes
+// all subjects.
 //
 // # What is on the server
 //

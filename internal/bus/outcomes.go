@@ -35,6 +35,25 @@ type outcome struct {
 	Cause      uint64             `json:"cause,omitzero"`
 }
 
+// differing is the body where what upstream shows of a waybill is not what was delivered, and where it is again.
+type differing struct {
+	DeliveryID string    `json:"delivery_id"`
+	WaybillID  string    `json:"waybill_id"`
+	Status     string    `json:"status"`
+	Merchant   string    `json:"merchant"` // With whose credentials it was looked at.
+	FoundAt    time.Time `json:"found_at"` // When it differed first.
+	CheckedAt  time.Time `json:"checked_at"`
+	*names               // nil: upstream agrees.
+}
+
+// names are pushes that upstream does not show as they were delivered, by the event's number.
+type names struct {
+	Missing []uint64 `json:"missing"`
+	Changed []uint64 `json:"changed"`
+	Moved   []uint64 `json:"moved"`
+	Extra   int      `json:"extra"` // Nodes that were not delivered.
+}
+
 // ending is what is fixed for a status: its word in the subject and in the body, and the CloudEvent's type.
 type ending struct{ status, eventType string }
 
@@ -45,17 +64,35 @@ var endings = map[store.Status]ending{
 	store.NoPush:    {"rejected", "carrier.event.rejected"},
 }
 
+// What is fixed for notices of differences.
+var (
+	differs = ending{"differs", "carrier.waybill.differs"}
+	agrees  = ending{"agrees", "carrier.waybill.agrees"}
+)
+
+// endingOf finds what is fixed for a notice; false if it is no end.
+func endingOf(n *store.Notice) (ending, bool) {
+	switch {
+	case n.Difference == nil:
+		end, ok := endings[n.Status]
+		return end, ok
+	case n.Difference.Agrees():
+		return agrees, true
+	}
+	return differs, true
+}
+
 // outcomeMsg is a notice of the store named instance as a CloudEvent 1.0 in binary mode. An error says that it can never
 // be told.
 func outcomeMsg(n *store.Notice, instance string) (*nats.Msg, error) {
-	end, ok := endings[n.Status]
+	end, ok := endingOf(n)
 	if !ok {
 		return nil, fmt.Errorf("%s is no end", n.Status)
 	}
 	if !isSubjectToken(n.Event.DeliveryID) {
 		return nil, fmt.Errorf("there is no subject for account %q: its delivery_id has a space, '.', '*' or '>'", n.Event.DeliveryID)
 	}
-	body, err := encode(outcomeBody(n, end.status))
+	body, err := encode(bodyOf(n, end.status))
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +100,27 @@ func outcomeMsg(n *store.Notice, instance string) (*nats.Msg, error) {
 		Subject: outcomePrefix + n.Event.DeliveryID + "." + end.status, Data: body, Header: outcomeHeader(n, instance, end.eventType),
 	}, nil
 }
+
+func bodyOf(n *store.Notice, status string) any {
+	if n.Difference != nil {
+		return differingBody(n.Difference, status)
+	}
+	return outcomeBody(n, status)
+}
+
+func differingBody(d *store.Difference, status string) *differing {
+	body := &differing{
+		DeliveryID: d.Waybill.DeliveryID, WaybillID: d.Waybill.WaybillID, Status: status, Merchant: d.Merchant,
+		FoundAt: d.FoundAt.UTC(), CheckedAt: d.CheckedAt.UTC(),
+	}
+	if !d.Agrees() {
+		body.names = &names{numbers(d.Missing), numbers(d.Changed), numbers(d.Moved), d.Extra}
+	}
+	return body
+}
+
+// numbers is a list as outcomes show it: never null.
+func numbers(seqs []uint64) []uint64 { return append([]uint64{}, seqs...) }
 
 func outcomeBody(n *store.Notice, status string) *outcome {
 	o := &outcome{
@@ -102,8 +160,12 @@ func outcomeHeader(n *store.Notice, instance, eventType string) nats.Header {
 	return h
 }
 
-// noticeID names an end for good within its store: the event's number, and which of its ends it is from the second on.
+// noticeID names a notice for good within its store: the event's number, and which of its ends it is from the second on.
+// What is of a waybill has no event's number, and goes by its own.
 func noticeID(n *store.Notice) string {
+	if n.Difference != nil {
+		return "w" + strconv.FormatUint(n.Number, 10)
+	}
 	id := strconv.FormatUint(n.Seq, 10)
 	if n.Nth > 1 {
 		id += "-" + strconv.Itoa(n.Nth)

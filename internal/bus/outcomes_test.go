@@ -48,6 +48,49 @@ func TestOutcomeOnTheWire(t *testing.T) {
 	}
 }
 
+// fullDifference is a notice of a waybill with all kinds of differences.
+func fullDifference() store.Notice {
+	at := time.Date(2026, 1, 2, 15, 30, 0, 0, time.FixedZone("CST", 8*3600))
+	w := state.Waybill{DeliveryID: "SF", WaybillID: "运1"}
+	return store.Notice{
+		Number: 78, At: at, Event: state.Event{DeliveryID: w.DeliveryID, WaybillID: w.WaybillID},
+		Difference: &store.Difference{
+			Waybill: w, Merchant: "shop", FoundAt: at.Add(-time.Hour), CheckedAt: at, Missing: []uint64{7, 9}, Changed: []uint64{8}, Extra: 2,
+		},
+	}
+}
+
+// TestDifferenceOnTheWire: the subject, every header and every member, to the letter, of a waybill that differs and of one
+// that does not any more.
+func TestDifferenceOnTheWire(t *testing.T) {
+	n := fullDifference()
+	const found = `,"merchant":"shop","found_at":"2026-01-02T06:30:00Z","checked_at":"2026-01-02T07:30:00Z"`
+	for _, tt := range []struct{ status, names string }{
+		{"differs", `,"missing":[7,9],"changed":[8],"moved":[],"extra":2`},
+		{"agrees", ""},
+	} {
+		t.Run(tt.status, func(t *testing.T) {
+			got, err := outcomeMsg(&n, instanceName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantBody := `{"delivery_id":"SF","waybill_id":"运1","status":"` + tt.status + `"` + found + tt.names + `}`
+			if got.Subject != "carrier.outcomes.SF."+tt.status || string(got.Data) != wantBody {
+				t.Errorf("on %s:\n%s, want\n%s", got.Subject, got.Data, wantBody)
+			}
+			want := map[string]string{
+				"Nats-Msg-Id": "w78", "content-type": "application/json", "ce-specversion": "1.0", "ce-id": "w78",
+				"ce-source": "/carrier/" + instanceName + "/accounts/SF", "ce-type": "carrier.waybill." + tt.status,
+				"ce-subject": "%E8%BF%901", "ce-time": "2026-01-02T07:30:00Z", "ce-sequence": "00000000000000000078",
+			}
+			if got := flat(got.Header); !maps.Equal(got, want) {
+				t.Errorf("the headers are\n%v, want\n%v", got, want)
+			}
+		})
+		n.Difference.Missing, n.Difference.Changed, n.Difference.Extra = nil, nil, 0
+	}
+}
+
 func flat(h nats.Header) map[string]string {
 	m := map[string]string{}
 	for name, values := range h {

@@ -220,10 +220,11 @@ func (t *teller) isThere(ctx context.Context, ack *jetstream.PubAck, msg *nats.M
 		found.Header.Get(headTime) == msg.Header.Get(headTime)
 }
 
-// tellAsOurs publishes an outcome under a Nats-Msg-Id that no other store has. Here a duplicate is one of ours.
+// tellAsOurs publishes an outcome under a Nats-Msg-Id that no other store has, nor another end of ours: of a store that was
+// restored from a backup, ends have the numbers of others. Here a duplicate is the same end.
 func (t *teller) tellAsOurs(ctx context.Context, msg *nats.Msg) error {
 	header := maps.Clone(msg.Header)
-	header.Set(headMsgID, t.instance+"-"+msg.Header.Get(headMsgID))
+	header.Set(headMsgID, t.instance+"-"+msg.Header.Get(headMsgID)+"-"+msg.Header.Get(headTime))
 	header.Del(jetstream.ExpectedLastSeqHeader)
 	ack, err := t.js.PublishMsg(ctx, &nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: header})
 	if err != nil {

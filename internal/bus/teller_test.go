@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -217,13 +218,28 @@ func TestLostToldIsTellingAgain(t *testing.T) {
 }
 
 // TestTwoStoresInOneStream tell ends of the same numbers at once; then one of them is told again, all and for a crash,
-// and at last a store that was restored from a backup tells another end of a number. Every outcome is there once.
+// and at last a store that was restored from a backup tells another end of a number. Every outcome is there once, whichever
+// store was the first to use a number.
 func TestTwoStoresInOneStream(t *testing.T) {
+	names := []string{instanceName, "9b2d4c1e-0f3a-4c58-8f57-5f0d7c1f2a10"}
+	for _, tt := range []struct {
+		name  string
+		turns [][]string
+	}{
+		{"at once", [][]string{names}},
+		{"the restored one first", [][]string{names[:1], names[1:]}},
+		{"the restored one last", [][]string{names[1:], names[:1]}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { tellFromTwoStores(t, names, tt.turns) })
+	}
+}
+
+// tellFromTwoStores tells from the stores that are named, in turns; those of one turn at once. The first one is restored.
+func tellFromTwoStores(t *testing.T, names []string, turns [][]string) {
 	const each = 300
 	server := natstest.Start(t, unsynced)
 	js := jetStream(t, server)
 	makeStream(t, js, nil)
-	names := []string{instanceName, "9b2d4c1e-0f3a-4c58-8f57-5f0d7c1f2a10"}
 	tellAll := func(notices []store.Notice, names ...string) {
 		t.Helper()
 		var stops []func()
@@ -242,8 +258,9 @@ func TestTwoStoresInOneStream(t *testing.T) {
 		}
 	}
 	notices := noticesOf(each)
-	tellAll(notices, names...)
-	tellAll(notices, names...) // Their Told was lost.
+	for _, turn := range append(slices.Clone(turns), names) { // In the end, as their Told was lost.
+		tellAll(notices, turn...)
+	}
 	times, msgIDs := map[string]int{}, map[string]bool{}
 	count := func() (n int) {
 		clear(times)

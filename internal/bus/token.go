@@ -8,7 +8,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"carrier/internal/problem"
 	"carrier/internal/state"
@@ -149,25 +148,15 @@ func wrongMembers(found ...*problem.FieldError) *problem.Problem {
 // stringMembers reads a JSON object that has no members but these, each at most once, under exactly this name, and a
 // string. No error repeats anything of the body but the names of members that are there.
 func stringMembers(body []byte, names ...string) (map[string]string, *problem.Problem) {
-	switch body = bytes.TrimSpace(body); {
-	case len(body) > maxTokenBody:
+	if body = bytes.TrimSpace(body); len(body) > maxTokenBody {
 		return nil, problem.New(problem.BodyTooLarge).With("max_bytes", maxTokenBody)
-	case !utf8.Valid(body):
-		return nil, problem.New(problem.NotUTF8)
-	case !json.Valid(body):
-		return nil, problem.New(problem.MalformedJSON)
-	case body[0] != '{':
-		return nil, problem.New(problem.InvalidRequest).Say("The body must be a JSON object.", "请求体必须是 JSON 对象。")
+	}
+	if p := problem.CheckObject(body); p != nil {
+		return nil, p
 	}
 	found := map[string]string{}
 	var wrong []*problem.FieldError
-	dec := json.NewDecoder(bytes.NewReader(body))
-	_, _ = dec.Token() // The brace; the object is valid, so nothing below fails.
-	for dec.More() {
-		key, _ := dec.Token()
-		name, _ := key.(string)
-		var raw json.RawMessage
-		_ = dec.Decode(&raw)
+	for name, raw := range problem.Members(body) {
 		if e := addMember(found, name, raw, names); e != nil && len(wrong) < maxWrong {
 			wrong = append(wrong, e)
 		}

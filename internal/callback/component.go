@@ -15,7 +15,7 @@ const (
 )
 
 // ComponentPush is a push to a third-party platform (授权事件接收URL): it has an InfoType where others have an Event, and
-// is to be answered with [Success]. It prints without its ticket.
+// is to be answered with [Success]. It prints without its ticket and its code.
 type ComponentPush struct {
 	InfoType   string // Lower case; one of the above, or another.
 	AppID      string // The platform's, component_appid.
@@ -23,6 +23,7 @@ type ComponentPush struct {
 
 	ComponentVerifyTicket Secret // Of VerifyTicketPushed.
 	AuthorizerAppID       string // Of the others: the merchant's.
+	AuthorizationCode     Secret // Of AuthorizationGiven and AuthorizationUpdated; empty if WeChat left it out.
 }
 
 // Component reads a message as a push to a third-party platform. Errors are always *[Fault].
@@ -34,6 +35,9 @@ func (m *Message) Component() (*ComponentPush, error) {
 	}
 	if p.InfoType == VerifyTicketPushed {
 		p.ComponentVerifyTicket = NewSecret(f.need("ComponentVerifyTicket"))
+	}
+	if p.InfoType == AuthorizationGiven || p.InfoType == AuthorizationUpdated {
+		p.AuthorizationCode = NewSecret(f.text("AuthorizationCode"))
 	}
 	if fault := f.first(); fault != nil {
 		return nil, fault

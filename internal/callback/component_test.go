@@ -23,13 +23,13 @@ func TestComponentPush(t *testing.T) {
 	tests := []struct {
 		name, message string
 		want          ComponentPush
-		ticket        string
+		ticket, code  string
 		fault         string // The field that is wrong.
 	}{
 		{name: "a ticket", message: head + "<InfoType>component_verify_ticket</InfoType><ComponentVerifyTicket>ticket@@@CANARY</ComponentVerifyTicket>",
 			want: ComponentPush{InfoType: VerifyTicketPushed, AppID: "wxplatform", CreateTime: 1413192605}, ticket: "ticket@@@CANARY"},
 		{name: "an authorisation", message: head + "<InfoType>Authorized</InfoType><AuthorizerAppid>wxshop</AuthorizerAppid><AuthorizationCode>CANARY</AuthorizationCode>",
-			want: ComponentPush{InfoType: AuthorizationGiven, AppID: "wxplatform", CreateTime: 1413192605, AuthorizerAppID: "wxshop"}},
+			want: ComponentPush{InfoType: AuthorizationGiven, AppID: "wxplatform", CreateTime: 1413192605, AuthorizerAppID: "wxshop"}, code: "CANARY"},
 		{name: "its end", message: head + "<InfoType>unauthorized</InfoType><AuthorizerAppid>wxshop</AuthorizerAppid>",
 			want: ComponentPush{InfoType: AuthorizationEnded, AppID: "wxplatform", CreateTime: 1413192605, AuthorizerAppID: "wxshop"}},
 		{name: "of another kind", message: head + "<InfoType>notify_third_fasteregister</InfoType>",
@@ -56,15 +56,15 @@ func TestComponentPush(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ticket := got.ComponentVerifyTicket.Reveal()
+			ticket, code := got.ComponentVerifyTicket.Reveal(), got.AuthorizationCode.Reveal()
 			for _, text := range []string{got.String(), fmt.Sprintf("%v %+v %#v", got, *got, got), got.LogValue().String()} {
 				if strings.Contains(text, "CANARY") {
 					t.Errorf("a secret shows: %s", text)
 				}
 			}
-			got.ComponentVerifyTicket = Secret{}
-			if *got != tt.want || ticket != tt.ticket {
-				t.Errorf("%+v with %q; want %+v with %q", got, ticket, tt.want, tt.ticket)
+			got.ComponentVerifyTicket, got.AuthorizationCode = Secret{}, Secret{}
+			if *got != tt.want || ticket != tt.ticket || code != tt.code {
+				t.Errorf("%+v with %q and %q; want %+v with %q and %q", got, ticket, code, tt.want, tt.ticket, tt.code)
 			}
 		})
 	}

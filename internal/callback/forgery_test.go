@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var forgeries = flag.Int("forgeries", 100_000, "how many forged messages TestForgeriesAreRefused tries")
+var forgeries = flag.Int("forgeries", 30_000, "how many forged messages TestForgeriesAreRefused tries")
 
 // original is a right message and what it says.
 type original struct {

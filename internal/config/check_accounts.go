@@ -21,8 +21,9 @@ func (k *checker) accounts() {
 			k.bad(at+".delivery_id", "%q is used twice; give each account its own", a.DeliveryID)
 		}
 		k.credentials(at, a.AppID, a.Secret, a.TokenMode)
-		k.baseURL(at+".base_url", a.BaseURL, a.TokenMode)
-		k.fallback(at, a)
+		carried := k.cloud(at, a.CloudTokenFile, a.TokenMode)
+		k.baseURL(at+".base_url", a.BaseURL, carried)
+		k.fallback(at, a, carried)
 		k.callback(at+".callback", a.Callback)
 		if a.Callback.EncodingAESKey != "" && a.AppID == "" && a.TokenMode == TokenNone { // Else it was said already.
 			k.bad(at+".appid", "is missing beside callback.encoding_aes_key; what WeChat encrypts ends with it")
@@ -63,12 +64,12 @@ func (k *checker) appID(key, appid string) {
 }
 
 // fallback checks that the way around a broken host leads elsewhere, and never from a sandbox to WeChat.
-func (k *checker) fallback(at string, a Account) {
+func (k *checker) fallback(at string, a Account, tokenMode string) {
 	key := at + ".fallback_base_url"
 	if a.FallbackBaseURL == "" {
 		return
 	}
-	k.baseURL(key, a.FallbackBaseURL, a.TokenMode)
+	k.baseURL(key, a.FallbackBaseURL, tokenMode)
 	switch {
 	case sameURL(a.FallbackBaseURL, a.BaseURL):
 		k.bad(key, "is the same as base_url, so it can't help when that one fails; remove it")

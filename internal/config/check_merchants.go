@@ -28,14 +28,19 @@ func (k *checker) ownTokens(at string, m Merchant) {
 	if m.RefreshToken != "" {
 		k.bad(at+".refresh_token", "is used only by merchants of a third-party platform; set authorizer: true, or remove it")
 	}
-	mode := m.TokenMode
-	if m.CloudTokenFile != "" {
-		if mode != TokenNone {
-			k.bad(at+".cloud_token_file", "is used only with token_mode: none; set that, or remove it")
-		}
-		mode = TokenStable // Its calls carry a credential.
+	k.baseURL(at+".base_url", m.BaseURL, k.cloud(at, m.CloudTokenFile, m.TokenMode))
+}
+
+// cloud checks the file of a container's access_token, and returns the token_mode that says whether calls carry a
+// credential.
+func (k *checker) cloud(at, file, mode string) string {
+	switch {
+	case file == "":
+		return mode
+	case mode != TokenNone:
+		k.bad(at+".cloud_token_file", "is used only with token_mode: none; set that, or remove it")
 	}
-	k.baseURL(at+".base_url", m.BaseURL, mode)
+	return TokenStable
 }
 
 // authorizer checks a merchant whose access_tokens come by way of the platform.
@@ -45,9 +50,6 @@ func (k *checker) authorizer(at string, m Merchant) {
 	}
 	if m.AppID == "" {
 		k.bad(at+".appid", "is missing; write the AppID of the merchant that has authorised the platform")
-	}
-	if m.RefreshToken == "" {
-		k.bad(at+".refresh_token", "is missing; write the authorizer_refresh_token that came with the merchant's authorisation, and leave it there")
 	}
 	if m.Secret != "" {
 		k.bad(at+".secret", "has no use beside authorizer: true; remove one of them")

@@ -155,6 +155,11 @@ func TestCheckRefuses(t *testing.T) {
 			}},
 		{name: "encrypted callbacks without an appid", yaml: "accounts:\n- {delivery_id: SF, token_mode: none, base_url: http://x, callback: {token: abc, encoding_aes_key: " + aes + "}}\n",
 			want: []string{"c.yaml:2: accounts[0].appid: is missing beside callback.encoding_aes_key; what WeChat encrypts ends with it"}},
+		{name: "the cloud's access_token", yaml: account("cloud_token_file: t") + "- {delivery_id: YTO, token_mode: none, cloud_token_file: t, base_url: http://a.example}\n",
+			want: []string{
+				"c.yaml:3: accounts[0].cloud_token_file: is used only with token_mode: none; set that, or remove it",
+				`c.yaml:4: accounts[1].base_url: sends credentials over http to "a.example", which is no private host; use https`,
+			}},
 		{name: "orders", yaml: account("orders: {url: ftp://x, secret_file: secret}"),
 			want: []string{
 				"c.yaml:3: accounts[0].orders.url: must be http:// or https:// and a host, for example https://api.weixin.qq.com",
@@ -191,7 +196,6 @@ func TestCheckRefuses(t *testing.T) {
 				`c.yaml:3: merchants[1].base_url: sends credentials over http to "api.weixin.qq.com", which is no private host; use https`,
 				"c.yaml:4: merchants[2].authorizer: needs the third-party platform that the merchant has authorised; fill in platform.appid and what belongs to it",
 				"c.yaml:4: merchants[2].appid: is missing; write the AppID of the merchant that has authorised the platform",
-				"c.yaml:4: merchants[2].refresh_token: is missing; write the authorizer_refresh_token that came with the merchant's authorisation, and leave it there",
 				"c.yaml:4: merchants[2].secret: has no use beside authorizer: true; remove one of them",
 				"c.yaml:4: merchants[2].token_mode: has no use beside authorizer: true; remove it",
 				"c.yaml:4: merchants[2].cloud_token_file: has no use beside authorizer: true; remove it",

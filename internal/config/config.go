@@ -128,6 +128,7 @@ type Account struct {
 	BaseURL         string   `yaml:"base_url"`          // Without a slash at the end.
 	FallbackBaseURL string   `yaml:"fallback_base_url"` // Tried while BaseURL's breaker is open; empty: none.
 	TokenMode       string   `yaml:"token_mode"`        // TokenStable, TokenBasic or TokenNone.
+	CloudTokenFile  string   `yaml:"cloud_token_file"`  // As of Merchant.
 	Callback        Callback `yaml:"callback"`
 	Orders          Orders   `yaml:"orders"`
 	Concurrency     int      `yaml:"concurrency"` // Pushes in flight.

@@ -250,6 +250,10 @@ var keys = map[string]about{
 		zh:      "stable：稳定版接口调用凭据；basic：普通 access_token；none：云托管，不带 access_token（http）。",
 		choices: []string{TokenStable, TokenBasic, TokenNone},
 	},
+	"accounts[].cloud_token_file": {
+		en: "With token_mode none in a cloud container (云托管): the file of its cloudbase_access_token, read anew for each call. Relative to this file. Empty: calls carry none, for a side-car of 开放接口服务.",
+		zh: "token_mode 为 none 且在云托管容器中：cloudbase_access_token 所在文件，每次调用时重新读取；相对于本配置文件。留空则不携带，由开放接口服务的边车处理。",
+	},
 	"accounts[].callback.token": {
 		en: "Token of the message push settings (消息推送配置): 3 to 32 letters and digits. Their URL is https://HOST/wechat/DELIVERY_ID/callback. Empty: WeChat's pushes are not taken.",
 		zh: "消息推送配置中的 Token，3 至 32 位字母或数字。其 URL 填 https://主机/wechat/DELIVERY_ID/callback。留空则不接收微信推送。",
@@ -316,16 +320,16 @@ var keys = map[string]about{
 		zh: "此凭据还可查询哪些 AppID 的订单，即 add_waybill 中的 ShopAppID。商家自己的 AppID 无需填写。",
 	},
 	"merchants[].cloud_token_file": {
-		en: "With token_mode none in a cloud container (云托管): the file of its cloudbase_access_token, read anew for each call. Relative to this file. Empty: calls carry none, for a side-car of 开放接口服务.",
-		zh: "token_mode 为 none 且在云托管容器中：cloudbase_access_token 所在文件，每次调用时重新读取；相对于本配置文件。留空则不携带，由开放接口服务的边车处理。",
+		en: "As of accounts.",
+		zh: "同 accounts。",
 	},
 	"merchants[].authorizer": {
 		en: "true: the merchant has authorised the third-party platform of platform, with permission set 45 or 71, and has no secret here.",
 		zh: "true 表示商家已授权 platform 所配置的第三方平台（权限集 45 或 71），此处不填 secret。",
 	},
 	"merchants[].refresh_token": {
-		en: "The authorizer_refresh_token that came with the authorisation; leave it here. Newer ones are kept in the store, until another one stands here, after the merchant has authorised anew.",
-		zh: "授权时得到的 authorizer_refresh_token，请保留在此。之后更新的值保存在存储中；商家重新授权后在此填入新值即可替换。",
+		en: "The authorizer_refresh_token of a merchant that authorised the platform before this service heard of it; leave it here. Empty: it comes when the merchant authorises. Newer ones are kept in the store, until another one stands here.",
+		zh: "商家在本服务接入之前已完成授权时，其 authorizer_refresh_token，请保留在此；留空则在商家授权时自动获得。之后更新的值保存在存储中；在此填入新值即可替换。",
 	},
 	"platform.appid": {
 		en: "The platform's AppID (component_appid). Empty: there is none.",

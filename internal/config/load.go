@@ -106,6 +106,7 @@ func (c *Config) finish(d *decoder) {
 		a := &c.Accounts[i]
 		a.BaseURL = strings.TrimRight(a.BaseURL, "/")
 		a.FallbackBaseURL = strings.TrimRight(a.FallbackBaseURL, "/")
+		a.CloudTokenFile = d.path(a.CloudTokenFile)
 		// Whoever points an account elsewhere (a sandbox, a proxy) must not reach WeChat by way of a default.
 		if _, given := d.at[fmt.Sprintf("accounts[%d].fallback_base_url", i)]; !given && a.BaseURL != DefaultBaseURL {
 			a.FallbackBaseURL = ""

@@ -81,10 +81,11 @@ func (a Account) warnings(at string) []string {
 	if err != nil {
 		return w
 	}
-	if a.TokenMode == TokenNone && u.Scheme == "https" && isWeChat(a.BaseURL) {
+	bare := a.TokenMode == TokenNone && a.CloudTokenFile == "" // Calls carry no credential.
+	if bare && u.Scheme == "https" && isWeChat(a.BaseURL) {
 		w = append(w, at+".token_mode: none works in WeChat's cloud, over http; set base_url: http://api.weixin.qq.com")
 	}
-	if a.TokenMode != TokenNone && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if !bare && u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		w = append(w, at+".base_url: credentials travel unencrypted; use https if the network is shared")
 	}
 	return w

@@ -2,10 +2,10 @@
 // a NATS server inside, and sample traffic that goes the whole way: a merchant orders at WeChat, WeChat asks the service,
 // which asks the courier's dispatch system over NATS, and brings the waybill's Token; scans come in over HTTP and NATS
 // (some before their Token, some late, some twice, some in bulk), they are pushed, the dispatch system hears of it, and
-// the trace is read back and compared. Some orders are cancelled, in time and too late.
+// the trace is read back, as the merchant may, and compared. Some orders are cancelled, in time and too late.
 //
 //	merchant.go  orders and cancels at the simulator         traffic.go, story.go  what is ordered and scanned
-//	dispatch.go  the courier's dispatch system, on NATS       check.go              what became of it
+//	dispatch.go  the courier's dispatch system, on NATS       check.go, trace.go    what became of it
 package demo
 
 import (
@@ -99,7 +99,7 @@ func (d *demo) run(ctx context.Context, dir string) error {
 		return errors.Join(err, stopApp(stop, appDone))
 	}
 	d.client = newClient(a, c)
-	d.merchant = newMerchant(d.boxURL)
+	d.merchant = newMerchant(d.boxURL, c.Merchants[0].Secret.Reveal())
 	defer d.merchant.http.CloseIdleConnections()
 	d.traffic = newTraffic(d)
 	if err := d.prepare(ctx); err != nil {
@@ -268,6 +268,13 @@ func (d *demo) config(dir string) *config.Config {
 	account.Timeout = config.Duration(5 * time.Second)
 	account.Callback = config.Callback{Token: config.Secret(rand.Text()), EncodingAESKey: config.Secret(encodingAESKey())}
 	c.Accounts = []config.Account{account}
+	c.Merchants = []config.Merchant{{
+		Name: bizID, AppID: merchantAppID, Secret: config.Secret(secret()), BaseURL: d.boxURL, TokenMode: config.TokenStable,
+	}}
+	c.Verify = config.Verify{
+		Share: 1, Rate: 100, PerDay: 1_000_000, After: config.Duration(5 * time.Second),
+		Delay: config.Duration(time.Millisecond), // The simulator shows at once what it takes.
+	}
 	c.Sources = []config.Source{{Name: "demo", APIKey: config.Secret(secret())}}
 	c.Admin.Tokens = []config.AdminToken{{Name: "demo", Token: config.Secret(secret()), Role: config.RoleOperator}}
 	return c

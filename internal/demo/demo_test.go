@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
@@ -49,14 +50,29 @@ func TestDemoEndsWithItsContext(t *testing.T) {
 	var out bytes.Buffer
 	o := options(&out)
 	o.For = 0
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
+	o.Out = &watched{Writer: &out, text: "Sample traffic is running", seen: func() { time.AfterFunc(100*time.Millisecond, cancel) }}
 	if err := Run(ctx, o); err != nil {
 		t.Errorf("%v\n%s", err, &out)
 	}
 	if !strings.Contains(out.String(), "summary") {
 		t.Errorf("no summary in\n%s", &out)
 	}
+}
+
+// watched tells when a text was written, in one piece.
+type watched struct {
+	io.Writer
+	text string
+	seen func()
+}
+
+func (w *watched) Write(b []byte) (int, error) {
+	if bytes.Contains(b, []byte(w.text)) {
+		w.seen()
+	}
+	return w.Writer.Write(b)
 }
 
 // TestTakenPortsAreReplaced: somebody else may sit on the usual ports.
@@ -100,5 +116,20 @@ func TestSummaryError(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestTraces: what WeChat shows otherwise than delivered fails a run, and so does what it can't be asked about.
+func TestTraces(t *testing.T) {
+	var s summary
+	s.addTrace("1", comparison{Same: true, Totals: map[string]int{"same": 3, "own": 1}}, nil)
+	if s.verified != 1 || s.err() != nil {
+		t.Errorf("%d are verified; %v", s.verified, s.err())
+	}
+	s.addTrace("2", comparison{Totals: map[string]int{"missing": 1, "changed": 1, "moved": 2}}, nil)
+	s.addTrace("3", comparison{Totals: map[string]int{"extra": 1}}, nil)
+	s.addTrace("4", comparison{}, errors.New("boom"))
+	if s.verified != 1 || len(s.lost) != 1 || len(s.outOfOrder) != 2 || len(s.errors) != 1 {
+		t.Errorf("%d are verified, lost are %q, out of order %q, errors %v", s.verified, s.lost, s.outOfOrder, s.errors)
 	}
 }

@@ -43,6 +43,10 @@ Lines to try 可以试试:
   curl -s %[2]s/admin/v1/waybills/%[6]s/%[7]s -H "Authorization: Bearer $CARRIER_ADMIN_TOKEN"
   curl -s '%[3]s/_sandbox/nodes?waybill_id=%[7]s'
 
+  # what the customer sees of it beside what was delivered; waybills that were found to differ  客户所见与已送达的对照；有差异的运单
+  %[11]s waybill upstream %[7]s
+  %[11]s differences
+
   # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送，先试算，再重放
   %[11]s pushes list --status failed
   %[11]s pushes replay --status failed --dry-run

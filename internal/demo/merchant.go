@@ -15,8 +15,9 @@ import (
 	"time"
 )
 
-// merchant is a shop's backend: it orders at WeChat with an access_token of its own mini program, and knows nothing of
-// the service (WeChat 物流助手, addOrder and cancelOrder). It is safe for concurrent use.
+// merchant is a shop's backend: it orders at WeChat with an access_token of its own mini program (WeChat 物流助手, addOrder
+// and cancelOrder). It knows nothing of the service, which has its credentials to read traces. It is safe for concurrent
+// use.
 type merchant struct {
 	base   string // WeChat's.
 	secret string
@@ -34,8 +35,8 @@ const (
 // merchantTimeout is longer than WeChat takes when it must ask the courier three times.
 const merchantTimeout = 30 * time.Second
 
-func newMerchant(base string) *merchant {
-	return &merchant{base: base, secret: secret(), http: &http.Client{Timeout: merchantTimeout}}
+func newMerchant(base, secret string) *merchant {
+	return &merchant{base: base, secret: secret, http: &http.Client{Timeout: merchantTimeout}}
 }
 
 // weChatSays is what order/add and order/cancel answer.

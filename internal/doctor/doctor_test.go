@@ -267,3 +267,43 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	doctor.Run(ctx, doctor.Options{Config: configured(t, "")}, func(f doctor.Finding) { t.Errorf("it goes on: %+v", f) })
 }
+
+// TestMerchantTokens: a merchant's is asked for like an account's; not one that comes by way of a third-party platform.
+func TestMerchantTokens(t *testing.T) {
+	base := listening(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/cgi-bin/stable_token" {
+			_, _ = w.Write([]byte(`{"errcode":40125,"errmsg":"invalid appsecret"}`))
+		} else if r.URL.Path != "/" {
+			t.Errorf("it asks for %s", r.URL.Path)
+		}
+	})
+	c := configured(t, fmt.Sprintf("platform: {appid: wxp, secret: %s, callback: {token: tttt, encoding_aes_key: %s}}\n"+
+		"merchants: [{name: shop, appid: wx1, secret: s, base_url: \"http://%[3]s\"}, {name: other, appid: wx2, authorizer: true, base_url: \"http://%[3]s\"}]\n",
+		canary, strings.Repeat("A", 43), base))
+	wantLines(t, examine(t, doctor.Options{Config: c, Online: true}, "token"), []string{
+		"fail token shop: no access_token: errcode 40125: ...The AppSecret is wrong", "ok token other: not tried: ...readyz",
+	})
+}
+
+// TestCloudToken: where a container's file is to hold the access_token, it is looked into.
+func TestCloudToken(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		held string // Of the file; "-": there is none.
+		want string
+	}{
+		{"there", canary, "ok token SF: the container has an access_token"},
+		{"empty", " \n", "fail token SF: ...can't be read from ...微信令牌"},
+		{"missing", "-", "fail token SF: ...no such file...cloud_token_file"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := configured(t, "accounts: [{delivery_id: SF, token_mode: none, cloud_token_file: cloudbase_access_token, base_url: \"http://127.0.0.1:1\"}]\n")
+			if tt.held != "-" {
+				if err := os.WriteFile("cloudbase_access_token", []byte(tt.held), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			wantLines(t, examine(t, doctor.Options{Config: c, Online: true}, "token"), []string{tt.want})
+		})
+	}
+}

@@ -92,10 +92,7 @@ func TestNATSCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "CARRIER_EVENTS", Subjects: []string{"carrier.events.*"}, Replicas: 3}); err != nil {
-		t.Fatal(err)
-	}
-	cluster.StreamLeader("CARRIER_EVENTS")
+	cluster.CreateStream(js, jetstream.StreamConfig{Name: "CARRIER_EVENTS", Subjects: []string{"carrier.events.*"}, Replicas: 3})
 	wantLines(t, examine(t, doctor.Options{Config: c}, "nats.sync"), []string{"ok nats.sync nats://...CARRIER_EVENTS is kept by 3 servers"})
 }
 

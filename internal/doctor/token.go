@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"os"
 	"regexp"
 
 	"carrier/internal/config"
@@ -15,29 +17,38 @@ type credentials struct {
 	about, appid, mode string
 	secret             config.Secret
 	hosts              []string
+	cloud              string // cloud_token_file
 }
 
-// tokens asks for each account's access_token, if that is wanted.
+// tokens asks for each account's and each merchant's access_token, if that is wanted.
 func (d *doctor) tokens(ctx context.Context) {
 	if !d.o.Online {
 		return
 	}
 	for _, a := range d.o.Config.Accounts {
-		d.token(ctx, credentials{a.DeliveryID, a.AppID, a.TokenMode, a.Secret, []string{a.BaseURL, a.FallbackBaseURL}})
+		d.token(ctx, credentials{a.DeliveryID, a.AppID, a.TokenMode, a.Secret, []string{a.BaseURL, a.FallbackBaseURL}, a.CloudTokenFile})
 	}
 	for _, m := range d.o.Config.Merchants {
-		d.token(ctx, credentials{m.Name, m.AppID, m.TokenMode, m.Secret, []string{m.BaseURL}})
+		if m.Authorizer {
+			d.ok(m.Name, text("not tried: only the service has what its platform needs for an access_token, and says at /readyz what is wrong (above)",
+				"未尝试：第三方平台所需的票据只有服务持有；如有问题，服务会在 /readyz 中说明（见上）"))
+			continue
+		}
+		d.token(ctx, credentials{m.Name, m.AppID, m.TokenMode, m.Secret, []string{m.BaseURL}, m.CloudTokenFile})
 	}
 }
 
 // token asks for one. In the stable mode that gives the one in use, so that nobody is disturbed; in the basic mode it
 // would end that one's life, so it is not done.
 func (d *doctor) token(ctx context.Context, c credentials) {
-	switch c.mode {
-	case config.TokenNone:
+	switch {
+	case c.cloud != "":
+		d.cloudToken(c.about, c.cloud)
+		return
+	case c.mode == config.TokenNone:
 		d.ok(c.about, text("token_mode is none: no access_token is used", "token_mode 为 none：不使用 access_token"))
 		return
-	case config.TokenBasic:
+	case c.mode == config.TokenBasic:
 		d.ok(c.about, text("not tried: with token_mode basic, another access_token would end the one in use", "未尝试：token_mode 为 basic 时，重新获取会使正在使用的 access_token 失效"))
 		return
 	}
@@ -58,6 +69,16 @@ func (d *doctor) token(ctx context.Context, c credentials) {
 		return
 	}
 	d.ok(c.about, text("WeChat gives an access_token", "可获取 access_token"))
+}
+
+// cloudToken looks whether the container has its access_token.
+func (d *doctor) cloudToken(about, file string) {
+	if held, err := os.ReadFile(file); err != nil || len(bytes.TrimSpace(held)) == 0 {
+		d.fail(about, problem.Textf("the container's access_token can't be read from %s (%v)", "无法从 %s 读取容器的 access_token（%v）", file, err),
+			text("switch the container's 微信令牌 on, and check cloud_token_file", "请为云托管容器开启微信令牌，并检查 cloud_token_file"))
+		return
+	}
+	d.ok(about, text("the container has an access_token", "容器持有 access_token"))
 }
 
 // reason is what upstream said, or why it said nothing.

@@ -6,6 +6,7 @@
 package merchant
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +21,8 @@ type Merchant struct {
 	*wechat.Caller
 	Name  string
 	AppID string // "" if it has none of its own: token mode none.
+
+	tokens *wechat.AccessToken
 }
 
 // Settings say who a merchant is and how its access_tokens come.
@@ -57,6 +60,7 @@ type Options struct {
 type Registry struct {
 	merchants []*Merchant
 	byShop    map[string]*Merchant
+	platform  *wechat.Platform // nil: there is none.
 	// retries let what failed for want of a component_verify_ticket be tried at once: the platform's own access_token,
 	// then the merchants' by way of it.
 	retries []func()
@@ -66,16 +70,15 @@ type Registry struct {
 // New makes a registry; it connects with the first call. Close it in the end.
 func New(o Options) (*Registry, error) {
 	r := &Registry{byShop: map[string]*Merchant{}}
-	var platform *wechat.Platform
 	if p := o.Platform; p != nil {
 		client := r.client(&o, wechat.ClientOptions{BaseURL: p.BaseURL})
-		platform = wechat.NewPlatform(wechat.PlatformOptions{
+		r.platform = wechat.NewPlatform(wechat.PlatformOptions{
 			Clients: []*wechat.Client{client}, AppID: p.AppID, Secret: p.Secret, Store: p.Store, Logger: o.Logger,
 		})
-		r.closers, r.retries = append(r.closers, platform.Close), append(r.retries, platform.Retry)
+		r.closers, r.retries = append(r.closers, r.platform.Close), append(r.retries, r.platform.Retry)
 	}
 	for i := range o.Merchants {
-		if err := r.add(&o, platform, &o.Merchants[i]); err != nil {
+		if err := r.add(&o, &o.Merchants[i]); err != nil {
 			r.Close()
 			return nil, err
 		}
@@ -83,7 +86,7 @@ func New(o Options) (*Registry, error) {
 	return r, nil
 }
 
-func (r *Registry) add(o *Options, platform *wechat.Platform, s *Settings) error {
+func (r *Registry) add(o *Options, s *Settings) error {
 	if _, taken := r.named(s.Name); taken || s.Name == "" {
 		return fmt.Errorf("merchant %q: each needs a name of its own", s.Name)
 	}
@@ -94,14 +97,14 @@ func (r *Registry) add(o *Options, platform *wechat.Platform, s *Settings) error
 		tokens = wechat.NewAccessToken(wechat.AccessTokenOptions{
 			Clients: []*wechat.Client{client}, AppID: s.AppID, Secret: s.Secret, Mode: s.TokenMode, Logger: o.Logger,
 		})
-	case platform == nil:
+	case r.platform == nil:
 		return fmt.Errorf("merchant %s: there is no third-party platform that it could have authorised", s.Name)
 	default:
-		tokens = platform.Authorizer(s.AppID)
+		tokens = r.platform.Authorizer(s.AppID)
 		r.retries = append(r.retries, tokens.Retry)
 	}
 	r.closers = append(r.closers, tokens.Close)
-	m := &Merchant{Caller: wechat.NewCaller(tokens, client), Name: s.Name, AppID: s.AppID}
+	m := &Merchant{Caller: wechat.NewCaller(tokens, client), Name: s.Name, AppID: s.AppID, tokens: tokens}
 	r.merchants = append(r.merchants, m)
 	for _, shop := range append([]string{s.AppID}, s.ShopAppIDs...) {
 		if first, taken := r.byShop[shop]; taken && first != m {
@@ -179,6 +182,14 @@ func (r *Registry) TicketCame() {
 	for _, retry := range r.retries {
 		retry()
 	}
+}
+
+// Authorized takes the AuthorizationCode of a merchant that has authorised the platform (see wechat.Platform.Authorized).
+func (r *Registry) Authorized(ctx context.Context, appID, code string) error {
+	if r.platform == nil {
+		return errors.New("there is no third-party platform")
+	}
+	return r.platform.Authorized(ctx, appID, code)
 }
 
 // Close ends what is under way; calls fail from then on.

@@ -33,6 +33,11 @@ const (
 	codeOrderToken   = 9300507 // The waybill's Token is another's.
 	codeTooLong      = 9300526
 
+	// Of a third-party platform's calls.
+	codeTicket       = 61006
+	codeAuthCode     = 61009
+	codeRefreshToken = 61023
+
 	// Of the merchants' calls (addOrder, cancelOrder).
 	codeOpenID         = 40003
 	codeOrderArgs      = 930561
@@ -80,6 +85,9 @@ var messages = map[int]string{
 	48001:            "api unauthorized",
 	48004:            "api forbidden for irregularities",
 	50002:            "user limited",
+	codeTicket:       "component ticket is invalid",
+	codeAuthCode:     "code is invalid",
+	codeRefreshToken: "refresh_token is invalid",
 	61024:            "invalid usage, must use api_component_token",
 	89503:            "this ip needs the administrator's confirmation",
 	89506:            "this ip was refused by the administrator within 24 hours",

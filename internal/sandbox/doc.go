@@ -8,6 +8,8 @@
 //
 //	/cgi-bin/token                          access_token, basic        token_api.go, token.go
 //	/cgi-bin/stable_token                   access_token, stable
+//	/cgi-bin/component/api_component_token  a third-party platform's   platform.go
+//	.../api_query_auth, _authorizer_token   and its merchants'
 //	/cgi-bin/express/delivery/path/update   one node of one waybill    update.go
 //	                                        add_express_path after it  expresspath.go
 //	/cgi-bin/express/business/order/add     a merchant orders          orderadd.go, orderform.go, merchantorders.go
@@ -21,6 +23,7 @@
 //	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
 //	/_sandbox/nodes                         what arrived               nodes_api.go, nodes.go, stats.go, ledger.go
 //	/_sandbox/orders                        makes waybills known       orders_api.go, waybill.go
+//	/_sandbox/cancel                        cancels silently           cancel_api.go
 //	/_sandbox/callbacks                     what carriers were asked   callbacks.go
 //	/_sandbox/verify                        the console's URL check    verify.go
 //	/                                       a page that says this      page.go
@@ -58,7 +61,8 @@
 //
 // A number from WeChat's range is known, with its Token, before the carrier is asked; one that the carrier makes, once
 // it has answered: a push that is faster meets 40199. A cancelled order's waybill takes nodes as before; what the real
-// one does is not public, and what is illegal is for the carrier to know. Whether copies of a push share timestamp and
+// one does is not public, and what is illegal is for the carrier to know. /_sandbox/cancel cancels without asking or telling
+// the carrier, which finds out by asking about the order. Whether copies of a push share timestamp and
 // nonce is not public either: they are new each time, or the same with the fault same_query.
 //
 // Where [Carrier.ExpressPath] is set, each node that is applied to such a waybill is told with add_express_path: the whole

@@ -30,6 +30,8 @@ type Options struct {
 	MaxWaybills int
 	// CountOnly keeps no nodes and registers no waybills: for measurements. Repeats are not counted then.
 	CountOnly bool
+	// Platform is a third-party platform. Zero: there is none.
+	Platform Platform
 	// Carriers are the delivery companies that order/add can choose, and how to reach them.
 	Carriers []Carrier
 	// CallbackTransport carries the pushes to the carriers. nil: HTTP over the network, each on its own connection.
@@ -60,6 +62,8 @@ type Sandbox struct {
 	faults *faults
 	ledger *ledger
 	usage  *usages
+	// platform is the third-party platform's side.
+	platform *platform
 	// refusals are what rid/get tells of.
 	refusals *refusals
 	// Of WeChat's own pushes:
@@ -88,6 +92,7 @@ func New(o Options) *Sandbox {
 	s.tokens = newTokens(o.Apps, o.TokenLife, s.chance)
 	s.faults = newFaults(s.chance)
 	s.ledger = newLedger(o, s.chance)
+	s.platform = newPlatform(o.Platform, s.chance)
 	s.usage, s.refusals = newUsages(), newRefusals()
 	s.carriers = carriersByID(o.Carriers)
 	s.client = callbackClient(o.CallbackTransport)
@@ -107,8 +112,11 @@ func New(o Options) *Sandbox {
 // upstream lists the calls of the real one.
 func (s *Sandbox) upstream() map[string]http.HandlerFunc {
 	return map[string]http.HandlerFunc{
-		"/cgi-bin/token":                              s.basicToken,
-		"/cgi-bin/stable_token":                       s.stableToken,
+		"/cgi-bin/token":                          s.basicToken,
+		"/cgi-bin/stable_token":                   s.stableToken,
+		"/cgi-bin/component/api_component_token":  s.platformCall(s.componentToken),
+		"/cgi-bin/component/api_query_auth":       s.platformCall(s.queryAuth),
+		"/cgi-bin/component/api_authorizer_token": s.platformCall(s.authorizerToken),
 		updateCall:                                    s.updatePath,
 		"/cgi-bin/express/business/order/add":         s.addMerchantOrder,
 		"/cgi-bin/express/business/order/cancel":      s.cancelMerchantOrder,
@@ -129,6 +137,7 @@ func (s *Sandbox) own() map[string]http.HandlerFunc {
 		"/_sandbox/faults":    s.serveFaults,
 		"/_sandbox/nodes":     s.serveNodes,
 		"/_sandbox/orders":    s.serveOrders,
+		"/_sandbox/cancel":    s.serveCancel,
 		"/_sandbox/callbacks": s.serveCallbacks,
 		"/_sandbox/verify":    s.serveVerify,
 		redirectTarget:        s.redirected,

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/labstack/echo/v4"
 
@@ -126,16 +125,11 @@ func wholeBody(c echo.Context) ([]byte, error) {
 	if err != nil {
 		return nil, problem.New(problem.UnreadableBody).Because(err)
 	}
-	body = bytes.TrimSpace(body)
-	switch {
-	case len(body) == 0:
+	if body = bytes.TrimSpace(body); len(body) == 0 {
 		return nil, nil
-	case !utf8.Valid(body):
-		return nil, problem.New(problem.NotUTF8)
-	case !json.Valid(body):
-		return nil, problem.New(problem.MalformedJSON)
-	case body[0] != '{':
-		return nil, problem.New(problem.InvalidRequest).Say("The body must be a JSON object.", "请求体必须是 JSON 对象。")
+	}
+	if p := problem.CheckObject(body); p != nil {
+		return nil, p
 	}
 	return body, nil
 }
@@ -146,14 +140,8 @@ const maxFieldErrors = 20
 // walk calls take for each member of a valid JSON object; false says that there is no such member. prefix stands before
 // the names in errors.
 func walk(object []byte, prefix string, errs *[]problem.FieldError, take func(name string, raw json.RawMessage) bool) {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	_, _ = dec.Token() // The brace; the object is valid, so nothing below fails.
 	seen := map[string]bool{}
-	for dec.More() {
-		key, _ := dec.Token()
-		name, _ := key.(string)
-		var raw json.RawMessage
-		_ = dec.Decode(&raw)
+	for name, raw := range problem.Members(object) {
 		switch {
 		case len(*errs) >= maxFieldErrors:
 			return

@@ -7,8 +7,9 @@ import (
 	"carrier/internal/state"
 )
 
-// Notice is an end that dispatch systems are told of: a push that was delivered, failed or discarded, or an event that
-// was rejected. It holds nothing that Expunge forgets, so it is told of expunged events too.
+// Notice is what dispatch systems are told of: an end (a push that was delivered, failed or discarded, or an event that
+// was rejected), or what was found about a waybill's difference. It holds nothing that Expunge forgets, so it is told of
+// what was expunged too.
 type Notice struct {
 	Number     uint64             // From 1, in the order of the commits.
 	Seq        uint64             // The event's.
@@ -25,9 +26,14 @@ type Notice struct {
 	From       state.Stage        // Of a rejected event, as Event.From; the next two likewise.
 	Allowed    []state.ActionType // nil if the event was held before it was rejected: then From says nothing.
 	Cause      uint64             //
+
+	// Difference is nil for an end. Otherwise it is the waybill's, as it was found first or has become since, or one that
+	// says that upstream shows the waybill as it was delivered again (Difference.Agrees). Beside it only Number, At,
+	// Status (NoPush) and the account and waybill of Event are set.
+	Difference *Difference
 }
 
-// Notices is the queue of ends to be told: whoever tells them reads the oldest, tells them, and then forgets them.
+// Notices is the queue of what is to be told: whoever tells it reads the oldest, tells them, and then forgets them.
 //
 // A push ends when its status becomes Delivered, Failed or Discarded, whoever or whatever makes it so, and again when it
 // is replayed and ends, or when a failed one is discarded, or a discarded one turns out to be delivered. An event ends,
@@ -35,7 +41,8 @@ type Notice struct {
 //
 // An engine that keeps notices keeps exactly one for each end, in the commit of the end: after a crash there is neither
 // an end without its notice nor a notice without its end. One that keeps none counts the ends all the same, so that Nth
-// is right once it does. Retention leaves what a notice that waits is of.
+// is right once it does. Retention leaves what a notice that waits is of. What Verified says is to be told is kept in the
+// same way, in the commit of what it is of.
 type Notices interface {
 	// Notices reads the oldest limit ones (at most MaxLimit) with a Number above after, which may be 0, in the order of
 	// their numbers. Those of an event are in the order of its ends. It shows only what a crash can't undo. Numbers may

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"carrier/internal/state"
@@ -20,6 +21,16 @@ type Difference struct {
 	Extra   int      // Nodes that it shows and that were not delivered.
 }
 
+// Agrees tells whether it names nothing: upstream shows all as it was delivered.
+func (d *Difference) Agrees() bool {
+	return len(d.Missing) == 0 && len(d.Changed) == 0 && len(d.Moved) == 0 && d.Extra == 0
+}
+
+// SameAs tells whether it names the same as another one.
+func (d *Difference) SameAs(o *Difference) bool {
+	return slices.Equal(d.Missing, o.Missing) && slices.Equal(d.Changed, o.Changed) && slices.Equal(d.Moved, o.Moved) && d.Extra == o.Extra
+}
+
 // MaxDifferences is how many waybills' differences are kept: the ones found last.
 const MaxDifferences = 500
 
@@ -31,10 +42,12 @@ type Verified interface {
 	// MarkVerified notes that upstream shows pushes of a waybill. Those that are not delivered any more are passed over.
 	MarkVerified(ctx context.Context, w state.Waybill, seqs []uint64, at time.Time) error
 	// PutDifference keeps a waybill's difference in place of the one before. If there are too many, the one is forgotten
-	// that was found last the longest ago.
+	// that was found last the longest ago. It leaves a Notice if there was none, or one that names something else.
 	PutDifference(ctx context.Context, d Difference) error
-	// CloseDifference forgets a waybill's difference; closed is false if there was none.
-	CloseDifference(ctx context.Context, w state.Waybill) (closed bool, err error)
+	// CloseDifference forgets a waybill's difference; closed is false if there was none. If there was one, and it is
+	// closed because upstream agrees again, it leaves a Notice that says so, with what the Difference had of Merchant and
+	// FoundAt.
+	CloseDifference(ctx context.Context, w state.Waybill, agrees bool) (closed bool, err error)
 	// Differences lists all, those found last first.
 	Differences(ctx context.Context) ([]Difference, error)
 }

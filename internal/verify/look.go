@@ -48,7 +48,7 @@ func (r *Runner) level(result Result) slog.Level {
 func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 	story, err := r.o.Store.Waybill(ctx, w)
 	if errors.Is(err, store.ErrNotFound) { // Retention was faster.
-		return "", r.close(ctx, w)
+		return "", r.close(ctx, w, false)
 	}
 	if err != nil {
 		return ResultFailed, err
@@ -94,7 +94,7 @@ func (r *Runner) keep(ctx context.Context, w state.Waybill, merchant Merchant, r
 		return ResultFailed, err
 	}
 	if report.Same() {
-		if err := r.close(ctx, w); err != nil {
+		if err := r.close(ctx, w, true); err != nil {
 			return ResultFailed, err
 		}
 		return ResultSame, nil
@@ -113,14 +113,14 @@ func (r *Runner) keep(ctx context.Context, w state.Waybill, merchant Merchant, r
 	return ResultDifferent, nil
 }
 
-// close forgets a waybill's difference, if it has one.
-func (r *Runner) close(ctx context.Context, w state.Waybill) error {
-	closed, err := r.o.Store.CloseDifference(ctx, w)
+// close forgets a waybill's difference, if it has one, because upstream agrees or there is nothing left to compare.
+func (r *Runner) close(ctx context.Context, w state.Waybill, agrees bool) error {
+	closed, err := r.o.Store.CloseDifference(ctx, w, agrees)
 	if err != nil {
 		return err
 	}
 	r.differ(w, false)
-	if closed {
+	if closed && agrees {
 		r.log.Info("the customer sees what was delivered again", "delivery_id", w.DeliveryID, "waybill_id", w.WaybillID)
 	}
 	return nil

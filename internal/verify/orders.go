@@ -13,7 +13,7 @@ import (
 const (
 	// ordersPerCall is how many orders upstream tells of at a time (WeChat 物流助手, batchGetOrder).
 	ordersPerCall = 100
-	// ordersWait is how long an order waits for others, to be asked about in one call.
+	// ordersWait is how long an order waits for others at most, to be asked about in one call.
 	ordersWait = time.Minute
 )
 
@@ -46,12 +46,12 @@ func (r *Runner) askOrder(ctx context.Context, merchant Merchant, a asked) {
 	}
 }
 
-// askIn is when orders are to be asked about; 0: now, negative: none waits.
+// askIn is when orders are to be asked about; 0: now, negative: none waits. They wait no longer than waybills do.
 func (r *Runner) askIn() time.Duration {
 	if len(r.orders) == 0 {
 		return -1
 	}
-	return max(0, ordersWait-time.Since(r.since))
+	return max(0, min(ordersWait, r.o.After)-time.Since(r.since))
 }
 
 // askOrders asks about all orders that wait.

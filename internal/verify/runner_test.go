@@ -24,6 +24,7 @@ type fakes struct {
 	orders  map[state.Waybill]store.Order
 	kept    map[state.Waybill]store.Difference
 	marked  []uint64
+	agreed  []bool    // What was said of the differences that were closed, whether there were any or not.
 	act     store.Act // of the last discard
 
 	paths    map[string][]wechat.PathItem // By waybill number.
@@ -93,9 +94,10 @@ func (f *fakes) PutDifference(_ context.Context, d store.Difference) error {
 	return nil
 }
 
-func (f *fakes) CloseDifference(_ context.Context, w state.Waybill) (bool, error) {
+func (f *fakes) CloseDifference(_ context.Context, w state.Waybill, agrees bool) (bool, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.agreed = append(f.agreed, agrees)
 	_, was := f.kept[w]
 	delete(f.kept, w)
 	return was, nil
@@ -406,7 +408,7 @@ func TestRunnerWithoutAnswers(t *testing.T) {
 				r := f.run(t, Options{Share: 1})
 				r.Settled(delivered(w))
 				f.after(6 * time.Minute)
-				if !slices.Equal(f.results, test.want) || len(f.marked) != 0 || len(f.kept) != 0 {
+				if !slices.Equal(f.results, test.want) || len(f.marked) != 0 || len(f.kept) != 0 || slices.Contains(f.agreed, true) {
 					t.Errorf("results %v, want %v; verified %v, kept %v", f.results, test.want, f.marked, f.kept)
 				}
 			})

@@ -205,6 +205,13 @@ func (a *AccessToken) ExpiresAt() time.Time {
 	return a.expiresAt
 }
 
+// Failure is why the last fetch brought none; nil if it did, or none was made since Retry.
+func (a *AccessToken) Failure() *TokenError {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.failure
+}
+
 // Generation counts the access_tokens there were, so that attempts can be told apart by it.
 func (a *AccessToken) Generation() uint64 {
 	a.mu.Lock()

@@ -138,7 +138,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, body []byte) {
 		r := reply{status: status, header: http.Header{}, body: body}
 		answer, _, bad := interpret(r)
-		if g, badGrant := readGrant(r, "access_token"); badGrant == nil && g.Errcode == 0 && !usableToken(g.accessToken) {
+		if g, badGrant := readGrant(r, grantCall{field: "access_token"}); badGrant == nil && g.Errcode == 0 && !usableToken(g.accessToken) {
 			t.Errorf("an access_token that can't be used: %q", g.accessToken)
 		}
 		if bad != nil {

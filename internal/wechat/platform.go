@@ -53,6 +53,9 @@ type PlatformOptions struct {
 type Platform struct {
 	o     PlatformOptions
 	token *AccessToken // The platform's own, component_access_token.
+
+	mu          sync.Mutex // Guards what follows.
+	authorizers map[string]*authorizer
 }
 
 // NewPlatform makes a platform; it fetches nothing by itself. Missing options are a programmer's mistake: it panics.
@@ -60,7 +63,7 @@ func NewPlatform(o PlatformOptions) *Platform {
 	if len(o.Clients) == 0 || o.Secret == nil || o.Store == nil {
 		panic("wechat: a platform needs a client, its component_appsecret and a store")
 	}
-	p := &Platform{o: o}
+	p := &Platform{o: o, authorizers: map[string]*authorizer{}}
 	p.token = newAccessToken(p.tokenOptions(o.AppID, modePlatform), p.fetch)
 	return p
 }
@@ -73,7 +76,11 @@ func (p *Platform) tokenOptions(appID, mode string) AccessTokenOptions {
 // before Get or Run, and is to be closed; before the platform is.
 func (p *Platform) Authorizer(appID string) *AccessToken {
 	a := &authorizer{platform: p, appID: appID}
-	return newAccessToken(p.tokenOptions(appID, modeAuthorizer), a.fetch)
+	a.tokens = newAccessToken(p.tokenOptions(appID, modeAuthorizer), a.fetch)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.authorizers[appID] = a
+	return a.tokens
 }
 
 // Retry forgets that fetches failed, as [AccessToken.Retry] does: a new component_verify_ticket has come.
@@ -104,65 +111,79 @@ func (p *Platform) fetch(ctx context.Context, c *Client, within time.Duration, _
 	return c.componentToken(ctx, within, p.o.AppID, p.o.Secret(), ticket)
 }
 
-// authorizer fetches one merchant's access_tokens. AccessToken has at most one fetch under way.
-type authorizer struct {
-	platform *Platform
-	appID    string
-
-	mu     sync.Mutex // Guards what follows.
-	unkept string     // A refresh_token that upstream gave and the store has not taken yet.
-}
-
-func (a *authorizer) fetch(ctx context.Context, c *Client, within time.Duration, _ bool) (grant, error) {
-	refresh, err := a.refreshToken(ctx)
-	if err != nil {
-		return grant{}, err
-	}
+// withToken makes a call with the platform's own access_token, and once more if it is that which is refused.
+func (p *Platform) withToken(ctx context.Context, call func(component string) (grant, error)) (grant, error) {
 	for again := false; ; again = true {
-		component, err := a.platform.token.Get(ctx)
+		component, err := p.token.Get(ctx)
 		if err != nil {
 			return grant{}, err
 		}
-		g, err := c.authorizerToken(ctx, within, component, a.platform.o.AppID, a.appID, refresh)
+		g, err := call(component)
 		if err == nil && !again && ScopeOf(g.Errcode) == ScopeCredential {
-			a.platform.token.Refused(component) // Not the merchant's is refused, but the platform's own.
+			p.token.Refused(component)
 			continue
-		}
-		if err == nil && g.refreshToken != "" && g.refreshToken != refresh {
-			a.changed(ctx, g.refreshToken)
 		}
 		return g, err
 	}
 }
 
-// refreshToken is the newest there is, also if the store did not take it.
-func (a *authorizer) refreshToken(ctx context.Context) (string, error) {
-	a.mu.Lock()
-	unkept := a.unkept
-	a.mu.Unlock()
-	if unkept != "" {
-		a.changed(ctx, unkept)
-		return unkept, nil
+// authorizer fetches one merchant's access_tokens. AccessToken has at most one fetch under way.
+type authorizer struct {
+	platform *Platform
+	appID    string
+	tokens   *AccessToken
+
+	exchanging sync.Mutex // Held while a code is exchanged.
+	exchanged  string     // The last code that was; owned by exchanging.
+
+	mu     sync.Mutex // Guards what follows, and is held while the store keeps a refresh_token.
+	unkept string     // A refresh_token that upstream gave and the store has not taken yet.
+	times  int        // How often the merchant has authorised the platform since the start.
+}
+
+func (a *authorizer) fetch(ctx context.Context, c *Client, within time.Duration, _ bool) (grant, error) {
+	refresh, times, err := a.refreshToken(ctx)
+	if err != nil {
+		return grant{}, err
 	}
-	refresh, err := a.platform.o.Store.RefreshToken(ctx, a.appID)
+	g, err := a.platform.withToken(ctx, func(component string) (grant, error) {
+		return c.authorizerToken(ctx, within, component, a.platform.o.AppID, a.appID, refresh)
+	})
+	if err == nil && g.refreshToken != "" && g.refreshToken != refresh {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		if a.times == times { // Else it is of an authorisation that is over.
+			a.changed(ctx, g.refreshToken)
+		}
+	}
+	return g, err
+}
+
+// refreshToken is the newest there is, also if the store did not take it, and of which authorisation it is.
+func (a *authorizer) refreshToken(ctx context.Context) (refresh string, times int, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if unkept := a.unkept; unkept != "" {
+		a.changed(ctx, unkept)
+		return unkept, a.times, nil
+	}
+	refresh, err = a.platform.o.Store.RefreshToken(ctx, a.appID)
 	switch {
 	case err != nil:
-		return "", unreadable("authorizer_refresh_token of "+a.appID, err)
+		return "", 0, unreadable("authorizer_refresh_token of "+a.appID, err)
 	case refresh == "":
-		return "", missing("the merchant %s has not authorised the third-party platform %s: let its administrator do so", a.appID, a.platform.o.AppID)
+		return "", 0, missing("the merchant %s has not authorised the third-party platform %s: let its administrator do so", a.appID, a.platform.o.AppID)
 	}
-	return refresh, nil
+	return refresh, a.times, nil
 }
 
 // changed keeps a new refresh_token. If the store fails it is held in memory and brought again with the next fetch: the
-// access_token that came with it works all the same.
+// access_token that came with it works all the same. The caller holds mu.
 func (a *authorizer) changed(ctx context.Context, refresh string) {
 	// Upstream has answered: it is kept even if this process is stopping.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultFetchTimeout)
 	defer cancel()
 	err := a.platform.o.Store.KeepRefreshToken(ctx, a.appID, refresh)
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.unkept = ""
 	if err != nil {
 		a.unkept = refresh
@@ -182,7 +203,7 @@ func (c *Client) componentToken(ctx context.Context, within time.Duration, appID
 		return grant{}, err
 	}
 	req := c.request(http.MethodPost, pathComponentToken, nil)
-	return c.askGrant(ctx, within, grantCall{opComponentToken, "component_access_token"}, req, body, secret, ticket)
+	return c.askGrant(ctx, within, grantCall{op: opComponentToken, field: "component_access_token"}, req, body, secret, ticket)
 }
 
 // authorizerToken asks for a merchant's access_token. component is the platform's own.
@@ -196,5 +217,5 @@ func (c *Client) authorizerToken(ctx context.Context, within time.Duration, comp
 		return grant{}, err
 	}
 	req := c.request(http.MethodPost, pathAuthorizerToken, url.Values{"component_access_token": {component}})
-	return c.askGrant(ctx, within, grantCall{opAuthorizerToken, "authorizer_access_token"}, req, body, component, refresh)
+	return c.askGrant(ctx, within, grantCall{op: opAuthorizerToken, field: "authorizer_access_token"}, req, body, component, refresh)
 }

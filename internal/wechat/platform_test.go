@@ -25,6 +25,7 @@ type platformHost struct {
 	components int      // component_access_tokens given; the latest is the good one.
 	given      int      // authorizer_access_tokens given.
 	refresh    string   // The good one.
+	codes      map[string]string
 	calls      []string // "component", "authorizer"
 }
 
@@ -42,6 +43,9 @@ func (h *platformHost) RoundTrip(req *http.Request) (*http.Response, error) {
 	case pathAuthorizerToken:
 		h.calls = append(h.calls, "authorizer")
 		return response(200, h.authorizer(req.URL.Query().Get("component_access_token"), q)), nil
+	case pathQueryAuth:
+		h.calls = append(h.calls, "code")
+		return response(200, h.exchange(req.URL.Query().Get("component_access_token"), q["authorization_code"])), nil
 	}
 	h.t.Errorf("unexpected request %s", req.URL.Path)
 	return response(404, ""), nil
@@ -71,6 +75,19 @@ func (h *platformHost) authorizer(component string, q map[string]string) string 
 		h.refresh = fmt.Sprintf("CANARY-R%d", h.given)
 	}
 	return fmt.Sprintf(`{"authorizer_access_token":"CANARY-A%d","expires_in":7200,"authorizer_refresh_token":%q}`, h.given, h.refresh)
+}
+
+// exchange gives what h.codes has for a code, once.
+func (h *platformHost) exchange(component, code string) string {
+	answer, ok := h.codes[code]
+	switch {
+	case component != fmt.Sprintf("CANARY-C%d", h.components):
+		return `{"errcode":40001,"errmsg":"invalid credential ` + component + `"}`
+	case !ok:
+		return `{"errcode":61009,"errmsg":"code is invalid ` + code + `"}`
+	}
+	delete(h.codes, code)
+	return answer
 }
 
 func (h *platformHost) called() string {
@@ -237,7 +254,9 @@ func TestRefreshTokenKeptWhileStopping(t *testing.T) {
 		a := &authorizer{platform: p, appID: "wxmerchant"}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
+		a.mu.Lock()
 		a.changed(ctx, "CANARY-R2")
+		a.mu.Unlock()
 		if fmt.Sprint(s.kept) != "[CANARY-R2]" || a.unkept != "" {
 			t.Errorf("kept %v, unkept %q", s.kept, a.unkept)
 		}

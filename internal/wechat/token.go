@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -40,6 +41,7 @@ type grant struct {
 	Answer
 	accessToken  string
 	refreshToken string // The authorizer's; "" with all other calls.
+	authorizer   string // Its appid; "" with all calls but queryAuth.
 	expiresIn    int64  // Seconds, unchecked: 0 when upstream sent nothing that is a number.
 	at           time.Time
 }
@@ -56,17 +58,18 @@ func (c *Client) stableToken(ctx context.Context, within time.Duration, appID, s
 	if err != nil {
 		return grant{}, err
 	}
-	return c.askGrant(ctx, within, grantCall{opStableToken, "access_token"}, c.request(http.MethodPost, pathStableToken, nil), body, secret)
+	return c.askGrant(ctx, within, grantCall{op: opStableToken, field: "access_token"}, c.request(http.MethodPost, pathStableToken, nil), body, secret)
 }
 
 // basicToken asks for a new access_token; the old one works for five more minutes.
 func (c *Client) basicToken(ctx context.Context, within time.Duration, appID, secret string) (grant, error) {
 	query := url.Values{"grant_type": {"client_credential"}, "appid": {appID}, "secret": {secret}}
-	return c.askGrant(ctx, within, grantCall{opBasicToken, "access_token"}, c.request(http.MethodGet, pathBasicToken, query), nil, secret)
+	return c.askGrant(ctx, within, grantCall{op: opBasicToken, field: "access_token"}, c.request(http.MethodGet, pathBasicToken, query), nil, secret)
 }
 
-// grantCall is the name of a call that gives an access_token, and of the field that brings it.
-type grantCall struct{ op, field string }
+// grantCall is the name of a call that gives an access_token, of the field that brings it, and of the object that this is
+// in ("": in none).
+type grantCall struct{ op, field, inside string }
 
 // askGrant makes a call for an access_token, within a time that the client's own time-out may shorten. As with all
 // calls the error is a *CallError, and a refusal is an answer.
@@ -76,7 +79,7 @@ func (c *Client) askGrant(ctx context.Context, within time.Duration, call grantC
 	if callErr != nil {
 		return grant{}, c.blame(call.op, callErr, secrets...)
 	}
-	g, bad := readGrant(r, call.field)
+	g, bad := readGrant(r, call)
 	if bad != nil {
 		return grant{}, c.blame(call.op, r.callError(bad), append(secrets, g.accessToken)...)
 	}
@@ -84,9 +87,8 @@ func (c *Client) askGrant(ctx context.Context, within time.Duration, call grantC
 	return g, nil
 }
 
-// readGrant reads {"access_token","expires_in"}, which has no errcode on success, or {"errcode","errmsg"}. field is the
-// access_token's name.
-func readGrant(r reply, field string) (grant, *kindError) {
+// readGrant reads {"access_token","expires_in"}, which has no errcode on success, or {"errcode","errmsg"}.
+func readGrant(r reply, call grantCall) (grant, *kindError) {
 	answer, fields, bad := interpret(r)
 	if bad != nil && (bad.kind != KindNoErrcode || string(fields["errcode"]) == "null") {
 		return grant{}, bad
@@ -94,9 +96,16 @@ func readGrant(r reply, field string) (grant, *kindError) {
 	if answer.Errcode != 0 {
 		return grant{Answer: answer}, nil
 	}
+	if call.inside != "" {
+		inner := fields[call.inside]
+		if fields = nil; json.Unmarshal(inner, &fields) != nil { // The cause would quote it.
+			return grant{}, &kindError{KindNoToken, fmt.Errorf("the answer has neither an errcode nor %s", call.inside)}
+		}
+	}
 	g := grant{
 		Answer:       Answer{HTTPStatus: r.status},
-		accessToken:  readString(fields[field]),
+		accessToken:  readString(fields[call.field]),
+		authorizer:   readString(fields["authorizer_appid"]),
 		refreshToken: readString(fields["authorizer_refresh_token"]),
 	}
 	// Not a number counts as 0, which is kept for the shortest time: a formality must not stop all pushes.

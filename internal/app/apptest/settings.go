@@ -41,6 +41,7 @@ type Account struct {
 	BaseURL     string
 	Secret      string        // Default: one of the test's own.
 	TokenMode   string        // Default stable.
+	CloudToken  string        // cloud_token_file.
 	Concurrency int           // Default 64.
 	Timeout     time.Duration // Default 10s.
 	Callback    string        // The section callback in YAML's flow form; default none.
@@ -103,6 +104,7 @@ func (s *Settings) YAML() string {
 		line("    appid: wx%016d", i+1)
 		line("    secret: %q", cmp.Or(a.Secret, "appsecret-"+a.DeliveryID))
 		line("    token_mode: %s", cmp.Or(a.TokenMode, "stable"))
+		line("    cloud_token_file: %q", a.CloudToken)
 		line("    base_url: %q", a.BaseURL)
 		line("    concurrency: %d", cmp.Or(a.Concurrency, 64))
 		line("    timeout: %v", cmp.Or(a.Timeout, 10*time.Second))

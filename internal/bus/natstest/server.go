@@ -13,6 +13,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // startWithin is how long a server may take to answer: machines of tests are slow at times.
@@ -158,6 +159,20 @@ func (c *Cluster) URLs() string {
 func (c *Cluster) Connect(options ...nats.Option) *nats.Conn {
 	c.t.Helper()
 	return connect(c.t, c.URLs(), options)
+}
+
+// CreateStream makes a stream, and waits for its leader. A cluster refuses to place one, or does not answer in time, for as
+// long as its members have not told each other how much room they have; so it is asked again until it does.
+func (c *Cluster) CreateStream(js jetstream.JetStream, config jetstream.StreamConfig) {
+	c.t.Helper()
+	var err error
+	for deadline := time.Now().Add(startWithin); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if _, err = js.CreateStream(c.t.Context(), config); err == nil {
+			c.StreamLeader(config.Name)
+			return
+		}
+	}
+	c.t.Fatalf("natstest: the cluster has not made stream %s within %s: %v", config.Name, startWithin, err)
 }
 
 // StreamLeader is the member that leads a stream of the default account.

@@ -47,9 +47,7 @@ func TestClusterElects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: 3}); err != nil {
-		t.Fatal(err)
-	}
+	c.CreateStream(js, jetstream.StreamConfig{Name: "S", Subjects: []string{"s.>"}, Replicas: 3})
 	first := c.StreamLeader("S")
 	first.Down()
 	if next := c.StreamLeader("S"); next == first {

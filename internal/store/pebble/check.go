@@ -33,6 +33,9 @@ func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, 
 		return report, fmt.Errorf("store %s: %w", dir, err)
 	}
 	defer func() { err = errors.Join(err, s.release()) }()
+	if err := refuseHalfImported(s.db); err != nil {
+		return report, fmt.Errorf("store %s: %w", dir, err)
+	}
 	return check(ctx, s.db, s.index.rows, s.seals)
 }
 

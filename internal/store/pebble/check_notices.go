@@ -7,7 +7,7 @@ import (
 	"carrier/internal/store"
 )
 
-// notices checks that all ends that are to be told are there, and are ends of known events.
+// notices checks that all that is to be told is there, and that ends are ends of known events.
 func (c *checker) notices() {
 	told, err := readNumber(c.db, metaTold, 0)
 	if err != nil {
@@ -37,6 +37,10 @@ func (c *checker) notices() {
 func (c *checker) notice(value []byte) error {
 	n, err := decodeNotice(value)
 	if err != nil {
+		return err
+	}
+	if n.difference != "" {
+		_, err := n.ofDifference(0)
 		return err
 	}
 	r, found, err := readRow(c.db, n.seq)

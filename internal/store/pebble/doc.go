@@ -34,7 +34,8 @@
 //	y name                    secrets of other parts of the service; sealed if there are keys
 //	a number                  what people did, as JSON
 //	j number                  replays and how far they are, as JSON
-//	n number                  ends that are to be told: of which event, and what its own rows may not say any more by then
+//	n number                  what is to be told: ends (of which event, and what its own rows may not say any more by
+//	                          then), and what became of rows of z
 //	z delivery 0 waybill      what upstream was seen not to show as it was delivered, as JSON
 //	g number                  messages that can't be read, with their bytes, as JSON; the oldest go (maxLetters)
 //	c name                    counters, written in the batch that changes them
@@ -56,7 +57,7 @@
 // With Options.Notify, each end has a row in n, written in its commit. The numbers have no gaps, and nothing else is kept
 // of which are told than the number up to which all are: those rows are gone, by one deletion of a range. How often an
 // event ended is in the row of its push, where it is not what the status says anyway, so an event's first end costs its
-// row in n and no more.
+// row in n and no more. A row of z that is new, says something else or goes has its row in n, too, which points to nothing.
 //
 // An event stays as long as a notice of it may wait. That needs no list: notices are in the order of time, so those of a
 // waybill of which nothing happened since the oldest that waits are told. Without Notify nobody will be told, so what is

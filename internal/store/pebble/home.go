@@ -19,6 +19,7 @@ type home struct {
 	fs       vfs.FS
 	dir      string
 	marker   string
+	moved    string // The file that says where the store has gone, if it has.
 	database string
 
 	found  string // The name in INSTANCE; empty: there is no such file.
@@ -26,13 +27,21 @@ type home struct {
 }
 
 func newHome(fs vfs.FS, dir string) *home {
-	return &home{fs: fs, dir: dir, marker: fs.PathJoin(dir, "INSTANCE"), database: fs.PathJoin(dir, "db")}
+	return &home{fs: fs, dir: dir, marker: fs.PathJoin(dir, "INSTANCE"), moved: fs.PathJoin(dir, "MOVED"), database: fs.PathJoin(dir, "db")}
 }
 
 // inspect looks at what is there, and refuses a store that was lost.
-func (h *home) inspect() error {
-	if err := h.readMarker(); err != nil {
+func (h *home) inspect() (err error) {
+	if h.found, err = h.readFile(h.marker); err != nil {
 		return err
+	}
+	to, err := h.readFile(h.moved)
+	if err != nil {
+		return err
+	}
+	if to != "" {
+		return fmt.Errorf("it was moved to %s: set store.url to that. To go back to how it was before, delete %s; what was "+
+			"taken since is not in it, and WeChat would be told everything again that was sent since", to, h.moved)
 	}
 	desc, err := cdb.Peek(h.database, h.fs)
 	switch {
@@ -49,24 +58,28 @@ func (h *home) inspect() error {
 	return nil
 }
 
-func (h *home) readMarker() error {
-	f, err := h.fs.Open(h.marker)
+// readFile reads a file of one line; "" if there is none.
+func (h *home) readFile(name string) (string, error) {
+	f, err := h.fs.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil
+		return "", nil
 	}
 	if err != nil {
-		return fmt.Errorf("open INSTANCE: %w", err)
+		return "", fmt.Errorf("open %s: %w", name, err)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, 100))
+	text, err := io.ReadAll(io.LimitReader(f, maxLine))
 	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("read INSTANCE: %w", err)
+		return "", fmt.Errorf("read %s: %w", name, err)
 	}
-	h.found = strings.TrimSpace(string(text))
-	if h.found == "" {
-		return errors.New("INSTANCE is empty: the folder was damaged. Restore a backup")
+	line := strings.TrimSpace(string(text))
+	if line == "" {
+		return "", fmt.Errorf("%s is empty: the folder was damaged. Restore a backup", name)
 	}
-	return nil
+	return line, nil
 }
+
+// maxLine bounds what is read of such a file, in bytes.
+const maxLine = 4096
 
 // takeLock makes the folder and keeps other processes out of it.
 func (h *home) takeLock() (*cdb.Lock, error) {
@@ -143,21 +156,25 @@ func (h *home) create(db *cdb.DB) (name string, err error) {
 	return name, h.writeMarker(name)
 }
 
-// writeMarker writes INSTANCE so that it is whole or not there after a crash.
 func (h *home) writeMarker(name string) error {
-	temporary := h.marker + ".tmp"
-	f, err := h.fs.Create(temporary, vfs.WriteCategoryUnspecified)
-	if err != nil {
-		return fmt.Errorf("write INSTANCE: %w", err)
-	}
-	_, err = f.Write([]byte(name + "\n"))
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = errors.Join(h.fs.Rename(temporary, h.marker), syncDir(h.fs, h.dir), syncDir(h.fs, h.fs.PathDir(h.dir)))
-	}
-	if err != nil {
+	if err := h.writeFile(h.marker, name+"\n"); err != nil {
 		return fmt.Errorf("write INSTANCE: %w", err)
 	}
 	return nil
+}
+
+// writeFile writes a file so that it is whole or not there after a crash.
+func (h *home) writeFile(name, text string) error {
+	temporary := name + ".tmp"
+	f, err := h.fs.Create(temporary, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(text))
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return errors.Join(h.fs.Rename(temporary, name), syncDir(h.fs, h.dir), syncDir(h.fs, h.fs.PathDir(h.dir)))
 }
 
 // syncDir makes the names in a folder durable.

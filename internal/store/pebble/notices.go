@@ -3,6 +3,8 @@ package pebble
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
+	"fmt"
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
@@ -33,7 +35,14 @@ func (x *tx) noticeRejected(e *state.Entry) {
 	x.notice(&noticeRecord{seq: e.Seq, nth: 1, reason: e.Reason.String()})
 }
 
-// notice keeps a notice, in the commit of the end, if anybody is to be told.
+// noticeDifference keeps a notice of what a waybill's difference has become.
+func (x *tx) noticeDifference(d *store.Difference) {
+	text, err := json.Marshal(d)
+	x.must(err)
+	x.notice(&noticeRecord{difference: string(text)})
+}
+
+// notice keeps a notice, in the commit of what it is of, if anybody is to be told.
 func (x *tx) notice(n *noticeRecord) {
 	if x.s.opts.Notify == nil {
 		return
@@ -83,8 +92,14 @@ func (s *Store) durableOutbox() outbox {
 // readNotice makes a notice of a row of n and what it points to.
 func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 	rec, err := decodeNotice(value)
+	if err == nil && rec.difference != "" {
+		n, err = rec.ofDifference(keySeq(key))
+	}
 	if err != nil {
 		return n, damaged(key, err)
+	}
+	if rec.difference != "" {
+		return n, nil
 	}
 	event, found, err := readEvent(db, rec.seq)
 	if err == nil && !found {
@@ -105,6 +120,16 @@ func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 		err = recall(db, &n)
 	}
 	return n, err
+}
+
+// ofDifference makes a notice of a row of n that is of a waybill's difference, and points to nothing.
+func (r *noticeRecord) ofDifference(number uint64) (store.Notice, error) {
+	n := store.Notice{Number: number, At: fromMillis(r.at), Difference: &store.Difference{}}
+	if err := json.Unmarshal([]byte(r.difference), n.Difference); err != nil {
+		return n, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	n.Event.DeliveryID, n.Event.WaybillID = n.Difference.Waybill.DeliveryID, n.Difference.Waybill.WaybillID
+	return n, nil
 }
 
 // recall adds to a notice what only the push itself says, if it still stands where the notice says.

@@ -267,6 +267,7 @@ func TestCheckOfNotices(t *testing.T) {
 		{"one of an event that is held", put(5, noticeRecord{seq: 6, nth: 1}), "notice 5: its event has not ended so often"},
 		{"one of no end", put(5, noticeRecord{seq: 1, status: store.Delivered}), "notice 5: its event has not ended so often"},
 		{"one of another end", put(5, noticeRecord{seq: 1, nth: 1, status: store.Failed}), "notice 5: its event ended in another way"},
+		{"one of a difference that can't be read", put(5, noticeRecord{difference: "{"}), "notice 5: the record is damaged"},
 		{"where it stands", func(b *cdb.Batch) error { return b.Set(metaTold, []byte("x"), nil) }, "up to which all are told"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

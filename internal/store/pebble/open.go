@@ -21,7 +21,8 @@ import (
 //	3  orders, sealed Tokens, expunged events
 //	4  what customers are shown, traces of events, notices and how often events ended, what was verified, what accounts
 //	   used of quotas
-const format = 4
+//	5  notices of waybills' differences
+const format = 5
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
 // database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.
@@ -117,6 +118,9 @@ func openEngine(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
 
 // load reads what the writer must know at the start. It reads no more than the counters and a few single rows.
 func (s *Store) load() error {
+	if err := refuseHalfImported(s.db); err != nil {
+		return err
+	}
 	next, err := readNumber(s.db, metaNext, 1)
 	if err != nil {
 		return err

@@ -6,11 +6,17 @@ import (
 	"carrier/internal/store"
 )
 
-const noticeVersion = 1
+// Versions of rows of n.
+const (
+	noticeVersion           = 1 // Of an end.
+	noticeDifferenceVersion = 2 // Of a waybill's difference.
+)
 
-// noticeRecord is a row of n: what an event's own rows may not say any more when it is told.
+// noticeRecord is a row of n: what an event's own rows may not say any more when it is told, or a waybill's difference.
 type noticeRecord struct {
-	at      int64 // Unix ms; never smaller than that of the row before.
+	at         int64  // Unix ms; never smaller than that of the row before.
+	difference string // As JSON; "": it is an end. Otherwise nothing below is set.
+
 	seq     uint64
 	status  store.Status // NoPush: the event was rejected.
 	nth     int
@@ -22,6 +28,10 @@ type noticeRecord struct {
 
 // encodeNotice appends a row of n.
 func encodeNotice(b []byte, r *noticeRecord) []byte {
+	if r.difference != "" {
+		b = binary.AppendVarint(append(b, noticeDifferenceVersion), r.at)
+		return putString(b, r.difference)
+	}
 	b = append(b, noticeVersion, byte(r.status))
 	b = binary.AppendVarint(b, r.at)
 	b = binary.AppendUvarint(b, r.seq)
@@ -34,8 +44,20 @@ func encodeNotice(b []byte, r *noticeRecord) []byte {
 
 // decodeNotice reads a row of n.
 func decodeNotice(value []byte) (noticeRecord, error) {
+	if len(value) > 0 && value[0] == noticeDifferenceVersion {
+		return decodeNoticeOfDifference(value)
+	}
 	r := open(value, noticeVersion)
 	rec := noticeRecord{status: store.Status(r.byte()), at: r.int(), seq: r.uint(), nth: int(r.uint()), tries: int(r.uint())}
 	rec.errcode, rec.replay, rec.reason = int(r.int()), r.uint(), r.string()
+	return rec, r.end()
+}
+
+func decodeNoticeOfDifference(value []byte) (noticeRecord, error) {
+	r := open(value, noticeDifferenceVersion)
+	rec := noticeRecord{at: r.int(), difference: r.string()}
+	if rec.difference == "" {
+		r.fail()
+	}
 	return rec, r.end()
 }

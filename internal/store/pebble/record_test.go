@@ -82,6 +82,10 @@ func TestRecordsComeBack(t *testing.T) {
 		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
 			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
 		}
+		n = noticeRecord{at: p.doneAt, difference: rapid.StringN(1, -1, -1).Draw(t, "difference")}
+		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
+			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
+		}
 	})
 }
 
@@ -151,6 +155,7 @@ func FuzzRecords(f *testing.F) {
 	e.Trace = traceparent
 	f.Add(encodeEvent(nil, &eventRecord{event: e, flags: flagTraced}, encodeBody(nil, &e)))
 	f.Add(encodeNotice(nil, &noticeRecord{at: 1, seq: 1, nth: 1, reason: store.ReasonRefused}))
+	f.Add(encodeNotice(nil, &noticeRecord{at: 1, difference: "{}"}))
 	f.Add(encodePush(nil, &pushRecord{status: store.Failed, attempts: []store.Attempt{{Errcode: new(1)}}}))
 	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
 	keys := mustSeals(f, 1)

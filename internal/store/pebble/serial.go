@@ -78,12 +78,17 @@ const jsonVersion = 1
 
 // putJSON writes a row of such a table, and tells how many bytes it has.
 func (x *tx) putJSON(key []byte, v any) (size int) {
-	text, err := json.Marshal(v)
+	value, err := encodeJSON(v)
 	if err != nil {
 		panic(fmt.Sprintf("a record can't be written as JSON: %v", err)) // They are plain structs of ours.
 	}
-	x.set(key, append([]byte{jsonVersion}, text...))
-	return 1 + len(text)
+	x.set(key, value)
+	return len(value)
+}
+
+func encodeJSON(v any) ([]byte, error) {
+	text, err := json.Marshal(v)
+	return append([]byte{jsonVersion}, text...), err
 }
 
 func decodeJSON(value []byte, v any) error {

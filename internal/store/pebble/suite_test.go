@@ -17,6 +17,7 @@ func TestSuite(t *testing.T) {
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	var mu sync.Mutex
 	disks := map[testing.TB]*vfs.MemFS{}
+	keys := map[testing.TB][][]byte{} // All that were ever used.
 	storetest.Run(t, func(t testing.TB, home string, o storetest.Options) storetest.Engine {
 		t.Helper()
 		mu.Lock()
@@ -26,12 +27,22 @@ func TestSuite(t *testing.T) {
 			fs = vfs.NewMem()
 			disks[t] = fs
 		}
-		s, err := Open(home, Options{
+		_, err := fs.Stat(home)
+		fresh := err != nil
+		options := Options{
 			Machine: o.Machine, NoTokenWait: o.NoTokenWait, Retention: o.Retention, Feed: o.Feed, Now: o.Now, FS: fs,
 			DiscardUnknown: o.DiscardUnknown, TokenKeys: o.TokenKeys, Notify: o.Notify,
 			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Waybills: 64,
 			CacheBytes: 1 << 20, MemtableBytes: 1 << 20, maxNatural: 500, spanRows: 64,
-		})
+		}
+		if fresh { // It runs when the store is closed for good.
+			t.Cleanup(func() {
+				options.TokenKeys = keys[t]
+				wantMigrates(t, home, options)
+			})
+		}
+		keys[t] = append(keys[t], o.TokenKeys...)
+		s, err := Open(home, options)
 		if err != nil {
 			t.Fatalf("Open: %v", err)
 		}

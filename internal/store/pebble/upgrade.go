@@ -27,15 +27,18 @@ func (s *Store) upgrade() error {
 	case err != nil || version == format:
 		return err
 	case version == 1:
-		return s.upgradeLists(version)
+		s.opts.Logger.Info("the store is of an older format; building its indexes, which is done once", "format", version)
+		if err := s.buildLists(); err != nil {
+			return fmt.Errorf("bring the store from format %d to %d (the next start tries again): %w", version, format, err)
+		}
+		return nil
 	}
-	// What formats 3 and 4 have more is added by and by.
+	// What formats 3 to 5 have more is added by and by.
 	return s.db.Set(metaFormat, []byte{format}, cdb.Sync)
 }
 
-// upgradeLists makes the tables i and b out of what format 1 has, and drops f.
-func (s *Store) upgradeLists(version byte) error {
-	s.opts.Logger.Info("the store is of an older format; building its indexes, which is done once", "format", version)
+// buildLists makes the tables i and b out of the others, drops f, and raises the format.
+func (s *Store) buildLists() error {
 	u := upgrader{s: s, b: s.db.NewBatch()}
 	u.check(u.b.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil))
 	u.check(u.b.DeleteRange([]byte{tableBits}, []byte{tableBits + 1}, nil))
@@ -46,7 +49,7 @@ func (s *Store) upgradeLists(version byte) error {
 	u.commit()
 	u.check(u.b.Close())
 	if u.err != nil {
-		return fmt.Errorf("bring the store from format %d to %d (the next start tries again): %w", version, format, u.err)
+		return u.err
 	}
 	s.opts.Logger.Info("the store's indexes are built", "format", format, "events", u.events)
 	return nil

@@ -60,15 +60,18 @@ func (x *tx) markVerified(w state.Waybill, seqs []uint64, at time.Time) error {
 
 // PutDifference keeps a waybill's difference.
 func (s *Store) PutDifference(ctx context.Context, d store.Difference) error {
-	// Rows of z are written by the caller of this method alone, so what is read before the commit still holds then.
+	// Rows of z are written by the caller of this method and of CloseDifference alone, so what is read before the commit
+	// still holds then.
 	s.differing.Lock()
 	defer s.differing.Unlock()
 	kept, err := s.Differences(ctx)
 	if err != nil {
 		return err
 	}
+	news := true
 	d.FoundAt = time.Time{}
 	if i := slices.IndexFunc(kept, func(k store.Difference) bool { return k.Waybill == d.Waybill }); i >= 0 {
+		news = !d.SameAs(&kept[i])
 		d.FoundAt = kept[i].FoundAt
 		kept = slices.Delete(kept, i, i+1)
 	}
@@ -81,23 +84,30 @@ func (s *Store) PutDifference(ctx context.Context, d store.Difference) error {
 			d.FoundAt = d.CheckedAt
 		}
 		x.putJSON(waybillKey(nil, tableDiffers, d.Waybill), d)
+		if news {
+			x.noticeDifference(&d)
+		}
 		return nil
 	})
 }
 
 // CloseDifference forgets a waybill's difference.
-func (s *Store) CloseDifference(ctx context.Context, w state.Waybill) (closed bool, err error) {
+func (s *Store) CloseDifference(ctx context.Context, w state.Waybill, agrees bool) (closed bool, err error) {
 	s.differing.Lock()
 	defer s.differing.Unlock()
 	key := waybillKey(nil, tableDiffers, w)
+	var kept store.Difference
 	if err = s.view(func(db cdb.Reader) error {
-		closed, err = read(db, key, func([]byte) error { return nil })
+		closed, err = read(db, key, func(value []byte) error { return decodeJSON(value, &kept) })
 		return err
 	}); !closed || err != nil {
 		return false, err
 	}
 	err = s.keepVerified(ctx, "closing the difference", w, func(x *tx) error {
 		x.del(key)
+		if agrees {
+			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: fromMillis(x.now)})
+		}
 		return nil
 	})
 	return err == nil, err

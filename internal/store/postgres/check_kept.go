@@ -85,8 +85,8 @@ func (c *checker) replays() error {
 func (c *checker) notices() error {
 	return c.each(`SELECT n.number, e.seq IS NULL, n.nth < 1 OR n.nth > e.ends + (e.verdict = 5)::integer,
 			n.nth = e.ends AND e.status > 1 AND e.status <> n.status
-		FROM notices n LEFT JOIN events e USING (seq) WHERE e.seq IS NULL
-			OR n.nth < 1 OR n.nth > e.ends + (e.verdict = 5)::integer OR n.nth = e.ends AND e.status > 1 AND e.status <> n.status
+		FROM notices n LEFT JOIN events e USING (seq) WHERE n.difference IS NULL AND (e.seq IS NULL
+			OR n.nth < 1 OR n.nth > e.ends + (e.verdict = 5)::integer OR n.nth = e.ends AND e.status > 1 AND e.status <> n.status)
 		ORDER BY n.number LIMIT 100`, func(rows pgx.Rows) error {
 		var number int64
 		var lost, tooOften, otherwise *bool

@@ -2,7 +2,9 @@ package postgres
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -83,10 +85,13 @@ func (h *horizon) lookUp(batch *pgx.Batch, done func(final uint64)) {
 // default is.
 const readCommitted = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 
-var readNotices = `SELECT n.number, n.nth, n.at, n.status, n.tries, n.errcode, n.reason, n.replay, ` + eventFields + `
-	FROM notices n JOIN events e USING (seq) WHERE n.number > $1 ORDER BY n.number LIMIT $2`
+const (
+	readNotices = `SELECT number, seq, nth, at, status, tries, errcode, reason, replay, difference FROM notices
+		WHERE number > $1 ORDER BY number LIMIT $2`
+	ofNotices = ` FROM events e WHERE e.seq = ANY (ARRAY(SELECT n.seq FROM notices n WHERE n.number > $1 ORDER BY n.number LIMIT $2))`
+)
 
-// Notices reads the oldest ends that are to be told.
+// Notices reads the oldest that are to be told.
 func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []store.Notice, err error) {
 	if err := s.isOpen(); err != nil {
 		return nil, err
@@ -94,45 +99,55 @@ func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []st
 	limit = min(max(limit, 1), store.MaxLimit)
 	var batch pgx.Batch
 	var final uint64
+	events := map[uint64]*row{}
 	batch.Queue(readCommitted)
 	s.horizon.lookUp(&batch, func(n uint64) { final = n })
-	batch.Queue(readNotices, int64(after), limit).Query(func(rows pgx.Rows) error {
-		list, err = collectNotices(rows, final)
+	batch.Queue(readNotices, int64(min(after, math.MaxInt64)), limit).Query(func(rows pgx.Rows) error {
+		list, err = pgx.CollectRows(rows, scanNotice)
 		return err
+	})
+	// Of those that are final, these are the same ones, as none can come before them any more.
+	batch.Queue("SELECT "+eventFields+ofNotices, int64(min(after, math.MaxInt64)), limit).Query(func(rows pgx.Rows) error {
+		return scanRows(rows, func(r *row) { events[r.seq] = r })
 	})
 	batch.Queue("COMMIT")
 	if err := s.pool.SendBatch(ctx, &batch).Close(); err != nil {
 		return nil, fmt.Errorf("read the notices: %w", s.readError(err))
 	}
-	return list, nil
+	return s.completeNotices(list, final, events), nil
 }
 
-// collectNotices reads those up to a number.
-func collectNotices(rows pgx.Rows, final uint64) (list []store.Notice, err error) {
-	for rows.Next() {
-		n, r, at := store.Notice{}, newRow(), int64(0)
-		err := rows.Scan(append([]any{
-			(*numberDest)(&n.Number), &n.Nth, (*stampDest)(&at), &smallDest[store.Status]{&n.Status}, &n.Tries, &n.Errcode, &n.Reason,
-			(*numberDest)(&n.Replay),
-		}, dests(eventColumns, r)...)...)
-		if err != nil {
-			return nil, err
+func scanNotice(row pgx.CollectableRow) (n store.Notice, err error) {
+	var at int64
+	err = row.Scan((*numberDest)(&n.Number), (*numberDest)(&n.Seq), &n.Nth, (*stampDest)(&at), &smallDest[store.Status]{&n.Status},
+		&n.Tries, &n.Errcode, &n.Reason, (*numberDest)(&n.Replay), &n.Difference)
+	n.At = fromMillis(at)
+	return n, err
+}
+
+// completeNotices gives the notices up to a number, with what their events say. One whose event is missing is passed over.
+func (s *Store) completeNotices(list []store.Notice, final uint64, events map[uint64]*row) (complete []store.Notice) {
+	for _, n := range list {
+		r := events[n.Seq]
+		switch {
+		case n.Number > final:
+			return complete
+		case n.Difference != nil:
+			n.Event.DeliveryID, n.Event.WaybillID = n.Difference.Waybill.DeliveryID, n.Difference.Waybill.WaybillID
+		case r == nil:
+			s.reportOnce("a notice can't be told", damaged(fmt.Sprintf("the event of notice %d is missing", n.Number), errRecord))
+			continue
+		default:
+			completeNotice(&n, r)
 		}
-		if n.Number > final {
-			break
-		}
-		r.complete()
-		n.At = fromMillis(at)
-		completeNotice(&n, r)
-		list = append(list, n)
+		complete = append(complete, n)
 	}
-	rows.Close()
-	return list, rows.Err()
+	return complete
 }
 
 // completeNotice adds what the event says, and what only the push itself says, if it still stands where the notice says.
 func completeNotice(n *store.Notice, r *row) {
-	n.Seq, n.Event, n.ReceivedAt = r.seq, r.event, fromMillis(r.receivedAt)
+	n.Event, n.ReceivedAt = r.event, fromMillis(r.receivedAt)
 	n.Event.Msg = ""
 	p := &r.push
 	switch {
@@ -171,4 +186,16 @@ func (x *tx) tell(number uint64) error {
 // told is what was found when notices were forgotten.
 type told struct {
 	oldest int64 // When the end was that is told next (Unix ms); 0: none waits.
+}
+
+// noticeDifference keeps a notice of what a waybill's difference has become.
+func (x *tx) noticeDifference(d *store.Difference) { x.notice(&notice{difference: d}) }
+
+// differenceColumn is null for an end.
+func (n *notice) differenceColumn() *string {
+	if n.difference == nil {
+		return nil
+	}
+	b, _ := json.Marshal(n.difference) // Nothing in it can fail.
+	return new(string(b))
 }

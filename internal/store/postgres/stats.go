@@ -63,6 +63,8 @@ const readCounters = `SELECT name, sum(n)::bigint FROM (
 
 // refresh reads what other nodes have changed of the figures of Stats.
 func (s *Store) refresh(ctx context.Context) error {
+	s.refreshing.Lock() // What was read first is taken in first.
+	defer s.refreshing.Unlock()
 	base, oldest := counters{}, map[string]time.Time{}
 	var at snapshot
 	var untold pgtype.Timestamptz

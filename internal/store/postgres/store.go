@@ -49,6 +49,8 @@ type Store struct {
 	reportedMu sync.Mutex
 	reported   map[string]bool // What was logged once.
 
+	refreshing sync.Mutex // Held while refresh reads and takes in what it read.
+
 	mu      sync.Mutex // Guards what Stats reads.
 	totals  totals
 	oldest  map[string]time.Time

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,40 +53,76 @@ const (
 		ON CONFLICT (delivery_id, waybill_id) DO UPDATE SET checked_at = excluded.checked_at, detail = excluded.detail`
 	dropDifferences = `DELETE FROM differences WHERE (delivery_id, waybill_id) IN (
 		SELECT delivery_id, waybill_id FROM differences ORDER BY checked_at DESC, delivery_id, waybill_id OFFSET $1)`
-	listDifferences = `SELECT delivery_id, waybill_id, found_at, checked_at, detail FROM differences
+	differenceFields = `delivery_id, waybill_id, found_at, checked_at, detail`
+	readDifference   = `SELECT ` + differenceFields + ` FROM differences WHERE delivery_id = $1 AND waybill_id = $2`
+	closeDifference  = `DELETE FROM differences WHERE delivery_id = $1 AND waybill_id = $2 RETURNING ` + differenceFields
+	listDifferences  = `SELECT ` + differenceFields + ` FROM differences
 		ORDER BY checked_at DESC, delivery_id, waybill_id`
 )
 
 // PutDifference keeps a waybill's difference.
 func (s *Store) PutDifference(ctx context.Context, d store.Difference) error {
-	detail, err := json.Marshal(difference{text(d.Merchant), d.Missing, d.Changed, d.Moved, d.Extra})
-	if err != nil {
-		return err
-	}
-	err = s.change(ctx, 0, func(x *tx) error {
-		_, err := x.exec(putDifference, d.Waybill.DeliveryID, d.Waybill.WaybillID, timestamp(x.now), detail)
-		if err == nil {
-			_, err = x.exec(dropDifferences, store.MaxDifferences)
-		}
-		return err
-	})
+	d.Merchant = text(d.Merchant)
+	err := s.change(ctx, 0, func(x *tx) error { return x.putDifference(d) })
 	if err != nil {
 		return fmt.Errorf("keeping the difference of waybill %s: %w", d.Waybill, err)
 	}
 	return nil
 }
 
+func (x *tx) putDifference(d store.Difference) error {
+	detail, err := json.Marshal(difference{d.Merchant, d.Missing, d.Changed, d.Moved, d.Extra})
+	if err != nil {
+		return err
+	}
+	kept, found, err := x.oneDifference(readDifference+" FOR UPDATE", d.Waybill)
+	if err != nil {
+		return err
+	}
+	if _, err := x.exec(putDifference, d.Waybill.DeliveryID, d.Waybill.WaybillID, timestamp(x.now), detail); err != nil {
+		return err
+	}
+	if _, err := x.exec(dropDifferences, store.MaxDifferences); err != nil {
+		return err
+	}
+	if d.CheckedAt, d.FoundAt = fromMillis(x.now), fromMillis(x.now); found {
+		d.FoundAt = kept.FoundAt
+	}
+	if !found || !d.SameAs(&kept) {
+		x.noticeDifference(&d)
+	}
+	return nil
+}
+
 // CloseDifference forgets a waybill's difference.
-func (s *Store) CloseDifference(ctx context.Context, w state.Waybill) (closed bool, err error) {
+func (s *Store) CloseDifference(ctx context.Context, w state.Waybill, agrees bool) (closed bool, err error) {
 	err = s.change(ctx, 0, func(x *tx) error {
-		rows, err := x.exec("DELETE FROM differences WHERE delivery_id = $1 AND waybill_id = $2", w.DeliveryID, w.WaybillID)
-		closed = rows > 0
+		kept, found, err := x.oneDifference(closeDifference, w)
+		if closed = found; found && agrees {
+			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: fromMillis(x.now)})
+		}
 		return err
 	})
 	if err != nil {
 		return false, fmt.Errorf("closing the difference of waybill %s: %w", w, err)
 	}
 	return closed, nil
+}
+
+// oneDifference reads what a statement gives of a waybill's difference.
+func (x *tx) oneDifference(sql string, w state.Waybill) (d store.Difference, found bool, err error) {
+	x.wrote = true
+	rows, err := x.conn.Query(x.ctx, sql, w.DeliveryID, w.WaybillID)
+	if err == nil {
+		d, err = pgx.CollectExactlyOneRow(rows, scanDifference)
+	}
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return d, false, nil
+	case err != nil:
+		return d, false, x.fail(x.lost(err))
+	}
+	return d, true, nil
 }
 
 // Differences lists all.

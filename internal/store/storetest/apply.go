@@ -59,7 +59,7 @@ func acceptedEvent(f *fixture) {
 func keptFields(f *fixture) {
 	e := state.Event{
 		ID: strings.Repeat("i", 128), Source: "a source/with 中文", DeliveryID: account, WaybillID: strings.Repeat("9", 64),
-		Type: state.Detained, Time: 1<<40 + 7, Msg: "<b>&\u2028'\"\\" + strings.Repeat("派", 300), Token: strings.Repeat("t", 256),
+		Type: state.Detained, Time: 1<<40 + 7, Msg: "<b>&\x00\u2028'\"\\" + strings.Repeat("派", 300), Token: strings.Repeat("t", 256),
 	}
 	want := e
 	want.Token = ""

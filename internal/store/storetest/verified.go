@@ -14,6 +14,8 @@ var verifiedTests = map[string]func(*fixture){
 	"a difference is kept and closed":  differenceKept,
 	"differences are kept so many":     differencesBounded,
 	"a difference survives a restart":  differenceReopens,
+	"a difference is told":             differenceTold,
+	"a difference is forgotten":        differenceForgotten,
 	"verifying a push leaves it as is": verifiedQuiet,
 }
 
@@ -110,7 +112,7 @@ func (f *fixture) differences(want ...store.Difference) {
 
 func (f *fixture) closeDifference(id string, want bool) {
 	f.Helper()
-	if closed, err := f.store.CloseDifference(f.Context(), waybill(id)); err != nil || closed != want {
+	if closed, err := f.store.CloseDifference(f.Context(), waybill(id), true); err != nil || closed != want {
 		f.Errorf("CloseDifference(%s): %v, %v; want %v", id, closed, err, want)
 	}
 }
@@ -160,4 +162,78 @@ func differenceReopens(f *fixture) {
 	f.differ(d)
 	f.reopen()
 	f.differences(d)
+}
+
+// tells expects the notices of differences that wait, with their times as the clock was then.
+func (f *fixture) tells(want ...store.Difference) {
+	f.Helper()
+	got := f.notices()
+	if len(got) != len(want) {
+		f.Fatalf("%d notices wait, want %d: %+v", len(got), len(want), got)
+	}
+	for i, n := range got {
+		d := n.Difference
+		if d == nil {
+			f.Fatalf("notice %d is of an end: %+v", i, n)
+		}
+		if !n.At.Equal(want[i].CheckedAt) || !d.CheckedAt.Equal(want[i].CheckedAt) || !d.FoundAt.Equal(want[i].FoundAt) {
+			f.Errorf("notice %d is of %v, found %v and %v; want %v and %v", i, n.At, d.FoundAt, d.CheckedAt, want[i].FoundAt, want[i].CheckedAt)
+		}
+		d.FoundAt, d.CheckedAt = want[i].FoundAt, want[i].CheckedAt
+		if !reflect.DeepEqual(*d, want[i]) || n.Event.Waybill() != d.Waybill || n.Seq != 0 || n.Nth != 0 || n.Status != store.NoPush {
+			f.Errorf("notice %d is %+v, want %+v", i, n, want[i])
+		}
+	}
+}
+
+// differenceTold: a difference is told when it is found, when it changes and when it is gone, over restarts, and not when
+// it is found again as it was. It stands in one line with the ends.
+func differenceTold(f *fixture) {
+	f.untold = true
+	w := waybill("1")
+	first := store.Difference{Waybill: w, Merchant: "shop", Missing: []uint64{1, 2}, Changed: []uint64{3}, Moved: []uint64{4}, Extra: 5}
+	f.differ(first)
+	first.FoundAt, first.CheckedAt = f.clock.Now(), f.clock.Now()
+	f.tells(first)
+	f.clock.advance(time.Minute)
+	f.differ(first)
+	f.reopen()
+	f.tells(first)
+	second := first
+	second.Missing = []uint64{2}
+	f.clock.advance(time.Minute)
+	f.differ(second)
+	second.CheckedAt = f.clock.Now()
+	f.clock.advance(time.Minute)
+	f.closeDifference("1", true)
+	f.closeDifference("1", false)
+	gone := store.Difference{Waybill: w, Merchant: "shop", FoundAt: first.FoundAt, CheckedAt: f.clock.Now()}
+	f.tells(first, second, gone)
+	f.reopen()
+	f.tells(first, second, gone)
+	f.told(f.notices()[1].Number)
+	f.tells(gone)
+
+	other, n := f.ready("2", 1)
+	f.deliver(other, n[0])
+	if all := f.notices(); len(all) != 2 || all[0].Difference == nil || all[1].Seq != n[0] || all[1].Difference != nil {
+		f.Errorf("the notices are %+v", all)
+	}
+}
+
+// differenceForgotten: that a difference is gone is told only if upstream agrees, and nothing is where nobody is told.
+func differenceForgotten(f *fixture) {
+	f.untold = true
+	d := store.Difference{Waybill: waybill("1"), Missing: []uint64{1}, FoundAt: f.clock.Now(), CheckedAt: f.clock.Now()}
+	f.differ(d)
+	if closed, err := f.store.CloseDifference(f.Context(), d.Waybill, false); err != nil || !closed {
+		f.Errorf("CloseDifference: %v, %v", closed, err)
+	}
+	f.differences()
+	f.tells(d)
+	f.tellNobody(true)
+	f.differ(d)
+	f.closeDifference("1", true)
+	f.tellNobody(false)
+	f.tells(d)
 }

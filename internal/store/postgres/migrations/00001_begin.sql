@@ -152,19 +152,21 @@ CREATE TABLE replays (
     detail json NOT NULL                                     -- All of it, status included.
 );
 
--- Ends that dispatch systems are to be told of. A number may be filled after a higher one; see the package comment for
--- what is shown.
+-- What dispatch systems are to be told of: ends, and waybills' differences, which have no event. A number may be filled
+-- after a higher one; see the package comment for what is shown.
 CREATE SEQUENCE notice_numbers AS bigint CACHE 1;
 CREATE TABLE notices (
-    number  bigint PRIMARY KEY,
-    seq     bigint NOT NULL,
-    nth     integer NOT NULL,
-    at      timestamptz NOT NULL,
-    status  smallint NOT NULL,
-    tries   integer NOT NULL,
-    errcode integer NOT NULL,
-    reason  text NOT NULL,
-    replay  bigint NOT NULL
+    number     bigint PRIMARY KEY,
+    seq        bigint NOT NULL,
+    nth        integer NOT NULL,
+    at         timestamptz NOT NULL,
+    status     smallint NOT NULL,
+    tries      integer NOT NULL,
+    errcode    integer NOT NULL,
+    reason     text NOT NULL,
+    replay     bigint NOT NULL,
+    difference json,                               -- Null: it is an end.
+    CHECK ((difference IS NULL) = (seq > 0))
 );
 
 -- Who pushes what: a row a slot, and a row a duty that only one node does at a time. Written once here, so that nodes
