@@ -14,16 +14,18 @@ import (
 	"carrier/internal/store/postgres/pgtest"
 )
 
-// faults are how a connection breaks: for a moment, for longer than a caller waits, and until somebody looks for the
-// outcome.
+// outcomeWait is for how long it is tried to find out what became of a commit.
+const outcomeWait = 300 * time.Millisecond
+
+// faults are how a connection breaks: alone, with all others for a moment, and for longer than the outcome of a commit is
+// looked up.
 var faults = []struct {
 	name   string
-	refuse bool          // No new connection gets through afterwards...
-	mend   time.Duration // ...for so long; 0: as long as the call lasts.
+	refuse time.Duration // No new connection gets through for so long.
 }{
 	{name: "once"},
-	{name: "for a while", refuse: true, mend: 30 * time.Millisecond},
-	{name: "for long", refuse: true},
+	{name: "for a while", refuse: 30 * time.Millisecond},
+	{name: "for long", refuse: 2 * outcomeWait},
 }
 
 // write is a call under test and what can be seen of it afterwards.
@@ -97,7 +99,7 @@ func TestBrokenConnections(t *testing.T) {
 		for _, w := range slices.Concat(writes, keptWrites) {
 			t.Run(w.name+" "+fault.name, func(t *testing.T) {
 				p, address := newProxy(t, pgtest.Start(t).URL())
-				o := Options{Logger: slog.New(slog.DiscardHandler), OutcomeWait: 300 * time.Millisecond}
+				o := Options{Logger: slog.New(slog.DiscardHandler), OutcomeWait: outcomeWait}
 				s, err := Open(t.Context(), address, o)
 				if err != nil {
 					t.Fatalf("Open: %v", err)
@@ -110,12 +112,7 @@ func TestBrokenConnections(t *testing.T) {
 						t.Fatalf("Apply: %v", err)
 					}
 					p.arm(n, fault.refuse)
-					later := time.NewTimer(0)
-					if fault.mend != 0 {
-						later = time.AfterFunc(fault.mend, p.admit)
-					}
 					err := w.call(t.Context(), s, name)
-					later.Stop()
 					broke := p.mend()
 					if !broke && err != nil {
 						t.Fatalf("break %d: nothing broke, and yet: %v", n, err)

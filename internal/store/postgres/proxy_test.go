@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 )
 
 // proxy stands between the store and PostgreSQL and breaks connections where a test wants it.
@@ -17,13 +18,13 @@ type proxy struct {
 	target   string
 	wg       sync.WaitGroup
 
-	mu       sync.Mutex
-	conns    map[net.Conn]bool
-	armed    bool
-	left     int  // Messages that still get through, while armed.
-	refuse   bool // After the break, nobody is let in.
-	refusing bool
-	broke    bool
+	mu     sync.Mutex
+	conns  map[net.Conn]bool
+	armed  bool
+	left   int           // Messages that still get through, while armed.
+	refuse time.Duration // After the break, nobody is let in for so long.
+	until  time.Time     // Nobody is let in before.
+	broke  bool
 }
 
 // newProxy gives a proxy and the address that leads through it.
@@ -51,26 +52,19 @@ func newProxy(t testing.TB, address string) (*proxy, string) {
 	return p, u.String()
 }
 
-// arm breaks the connections once n more messages got through to PostgreSQL, and no answer to the last of them. With
-// refuse, no new connection is let in until mend.
-func (p *proxy) arm(n int, refuse bool) {
+// arm breaks the connection that says more once n more messages got through to PostgreSQL, and lets no answer to the last
+// of them through. No new connection is let in for a time after that.
+func (p *proxy) arm(n int, refuse time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed, p.left, p.refuse, p.broke = true, n, refuse, false
-}
-
-// admit lets new connections in.
-func (p *proxy) admit() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.refusing = false
 }
 
 // mend lets all through again, and tells whether a connection was broken.
 func (p *proxy) mend() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed, p.refusing = false, false
+	p.armed, p.until = false, time.Time{}
 	return p.broke
 }
 
@@ -85,7 +79,7 @@ func (p *proxy) pass() bool {
 		p.left--
 		return true
 	}
-	p.armed, p.broke, p.refusing = false, true, p.refuse
+	p.armed, p.broke, p.until = false, true, time.Now().Add(p.refuse)
 	return false
 }
 
@@ -104,7 +98,7 @@ func (p *proxy) accept() {
 			return
 		}
 		p.mu.Lock()
-		refused := p.refusing
+		refused := time.Now().Before(p.until)
 		p.mu.Unlock()
 		server, err := net.Dial("tcp", p.target)
 		if err != nil || refused {
