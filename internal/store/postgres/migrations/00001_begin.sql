@@ -41,7 +41,7 @@ CREATE TABLE events (
     id            text COLLATE "C" NOT NULL,
     action_type   integer NOT NULL,
     action_time   bigint NOT NULL,                 -- Unix seconds.
-    msg           text NOT NULL,
+    msg           bytea NOT NULL,                  -- Its text, byte for byte: one of type text holds no zero byte.
     trace         text NOT NULL,
     expunged      boolean NOT NULL,
     received_at   timestamptz NOT NULL,
