@@ -113,7 +113,8 @@ func (c *checker) readWaybills(from state.Waybill) (list []*waybill, err error) 
 		return nil, err
 	}
 	defer rows.Close()
-	return list, c.s.scanWaybills(rows, func(w *waybill) { list = append(list, w) })
+	err = c.s.scanWaybills(rows, func(w *waybill) { list = append(list, w) })
+	return list, err
 }
 
 func (c *checker) waybill(w *waybill, rows map[uint64]*row) {
