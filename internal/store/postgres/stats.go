@@ -44,6 +44,15 @@ func (t *totals) rebase(base counters, at snapshot) {
 	}
 }
 
+// showsNotices tells whether the last snapshot is right about which notice waits longest, if it saw that some wait: this
+// node's own transactions that it does not show have told none, and have made none that would be the first.
+func (t *totals) showsNotices(some bool) bool {
+	return !slices.ContainsFunc(t.own, func(d ownDelta) bool {
+		n := d.delta[counterNotices]
+		return n < 0 || n > 0 && !some
+	})
+}
+
 // snapshot says which transactions a statement sees (PostgreSQL documentation, pg_current_snapshot).
 type snapshot struct {
 	xmin, xmax int64
@@ -86,7 +95,10 @@ func (s *Store) refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.totals.rebase(base, at)
-	s.oldest, s.untold = oldest, fromMillis(stampOf(untold))
+	s.oldest = oldest
+	if s.totals.showsNotices(untold.Valid) {
+		s.untold = fromMillis(stampOf(untold))
+	}
 	return nil
 }
 
