@@ -27,14 +27,15 @@ var allowed = map[string][]string{
 	"api":          {}, // Descriptions of the interface, embedded.
 	"api/apicheck": {"api"},
 
-	"internal/store":           {"internal/state"},
-	"internal/store/content":   {"internal/state"},
-	"internal/store/seal":      {},
-	"internal/store/migrate":   {"internal/store"},
-	"internal/store/pebble":    {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
-	"internal/store/postgres":  {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
-	"internal/store/storetest": {"internal/state", "internal/store"},
-	"internal/telemetry":       {"internal/store"},
+	"internal/store":                 {"internal/state"},
+	"internal/store/content":         {"internal/state"},
+	"internal/store/seal":            {},
+	"internal/store/migrate":         {"internal/store"},
+	"internal/store/pebble":          {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/postgres":        {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/postgres/pgtest": {}, // Real PostgreSQL servers, for tests.
+	"internal/store/storetest":       {"internal/state", "internal/store"},
+	"internal/telemetry":             {"internal/store"},
 
 	"internal/ingest":   {"internal/problem", "internal/state", "internal/store"},
 	"internal/orders":   {"internal/callback", "internal/problem", "internal/state", "internal/store"},

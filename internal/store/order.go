@@ -95,3 +95,22 @@ type Expunged struct {
 	Orders    int
 	Shown     int // Texts of what the customer was shown.
 }
+
+// CancelTime is the action_time of a cancellation that says at (Unix seconds): a cancellation is of now, so one that is
+// not newer than the newest scan of its waybill's story comes 1 s behind that.
+func CancelTime(t state.Timeline, at int64) int64 {
+	for i := range t {
+		if t[i].Verdict == state.Accepted || t[i].Verdict == state.Held {
+			at = max(at, t[i].Time+1)
+		}
+	}
+	return at
+}
+
+// RepeatedCancel is the verdict of a cancellation that came before, with that verdict.
+func RepeatedCancel(first state.Verdict) state.Verdict {
+	if first == state.Rejected {
+		return state.Rejected
+	}
+	return state.Ignored
+}

@@ -29,6 +29,19 @@ func ReplayStatuses() []ReplayStatus {
 // Ended tells whether the status is final.
 func (s ReplayStatus) Ended() bool { return s == ReplayCancelled || s == ReplayDone }
 
+// MayBecome tells whether a person may set it to another one.
+func (s ReplayStatus) MayBecome(to ReplayStatus) bool {
+	switch to {
+	case ReplayPaused:
+		return s == ReplayRunning
+	case ReplayRunning:
+		return s == ReplayPaused
+	case ReplayCancelled:
+		return s == ReplayRunning || s == ReplayPaused
+	}
+	return false
+}
+
 // String is the status as in answers.
 func (s ReplayStatus) String() string {
 	if s >= numReplayStatuses {

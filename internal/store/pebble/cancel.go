@@ -50,7 +50,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 	if err != nil {
 		return done, err
 	}
-	event.Time = max(event.Time, newestTime(before)+1)
+	event.Time = store.CancelTime(before, event.Time)
 	var p prepared
 	p.prepare(x.w.seed, &event, nil)
 	seen, known, err := x.seen(&p)
@@ -58,7 +58,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 		return done, err
 	}
 	if known {
-		return store.Cancellation{Verdict: repeatedCancel(seen.verdict), Stage: w.head.Stage, Order: order.Order}, nil
+		return store.Cancellation{Verdict: store.RepeatedCancel(seen.verdict), Stage: w.head.Stage, Order: order.Order}, nil
 	}
 	open, err := x.pushesOf(w, before, (*pushRecord).unsent)
 	if err != nil {
@@ -76,24 +76,6 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 		x.saveOrder(order)
 	}
 	return store.Cancellation{Verdict: v.Entry.Verdict, Stage: v.Stage, Order: order.Order}, nil
-}
-
-// newestTime is the action_time of the newest scan that a waybill's story holds; 0 if there is none.
-func newestTime(t state.Timeline) (at int64) {
-	for i := range t {
-		if t[i].Verdict == state.Accepted || t[i].Verdict == state.Held {
-			at = max(at, t[i].Time)
-		}
-	}
-	return at
-}
-
-// repeatedCancel is the verdict of a cancellation that came before, with that verdict.
-func repeatedCancel(first state.Verdict) state.Verdict {
-	if first == state.Rejected {
-		return state.Rejected
-	}
-	return state.Ignored
 }
 
 // decideNow is decide for an event that is newer than all others and waits for none: what is held before it is accepted,

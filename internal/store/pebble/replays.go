@@ -47,25 +47,13 @@ func (s *Store) SetReplay(ctx context.Context, id uint64, to store.ReplayStatus,
 		if err != nil {
 			return nil, err
 		}
-		if !mayBecome(r.Status, to) {
+		if !r.Status.MayBecome(to) {
 			return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
 		}
 		r.Status = to
 		x.touchReplay(r)
 		return r, nil
 	})
-}
-
-func mayBecome(from, to store.ReplayStatus) bool {
-	switch to {
-	case store.ReplayPaused:
-		return from == store.ReplayRunning
-	case store.ReplayRunning:
-		return from == store.ReplayPaused
-	case store.ReplayCancelled:
-		return from == store.ReplayRunning || from == store.ReplayPaused
-	}
-	return false
 }
 
 // Requeue carries out a step of a replay.

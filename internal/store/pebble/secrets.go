@@ -41,11 +41,8 @@ func (s *Store) Secret(_ context.Context, name string) (value []byte, err error)
 
 // PutSecret keeps one.
 func (s *Store) PutSecret(ctx context.Context, name string, value []byte) error {
-	switch {
-	case name == "" || len(name) > store.MaxSecretName:
-		return fmt.Errorf("the name of a secret has %d bytes; 1 to %d are allowed", len(name), store.MaxSecretName)
-	case len(value) > store.MaxSecret:
-		return fmt.Errorf("the secret %s has %d bytes; %d are allowed", name, len(value), store.MaxSecret)
+	if err := store.FitSecret(name, value); err != nil {
+		return err
 	}
 	key := secretKey(name)
 	op := &secretOp{key: key, row: s.seals.sealSecret(key, value)}

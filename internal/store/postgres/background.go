@@ -18,6 +18,7 @@ func (s *Store) startBackground() {
 	s.background.Go(func() { s.every(foldEvery, "figures can't be added up", s.fold) })
 	s.background.Go(func() { s.every(foldEvery, "partitions can't be made ahead", s.partitionAhead) })
 	s.background.Go(func() { s.every(time.Second, "PostgreSQL can't be asked how it is", s.ask) })
+	s.background.Go(func() { s.every(housekeepEvery, "housekeeping failed", s.housekeep) })
 	s.background.Go(s.watchDeadlines)
 }
 

@@ -32,6 +32,15 @@ func computed[R, T any](name, typ string, value func(R) T) column[R] {
 	return column[R]{name: name, typ: typ, array: func(rows []R) any { return gather(rows, value) }}
 }
 
+// words is a text that is kept byte for byte: a text of PostgreSQL's holds no zero byte.
+func words[R any](name string, field func(R) *string) column[R] {
+	return column[R]{
+		name: name, typ: "bytea",
+		array: func(rows []R) any { return gather(rows, func(r R) []byte { return []byte(*field(r)) }) },
+		dest:  func(r R) any { return (*wordsDest)(field(r)) },
+	}
+}
+
 // number is a bigint that is never negative.
 func number[R any](name string, field func(R) *uint64) column[R] {
 	return column[R]{
@@ -105,6 +114,14 @@ func arrayLiteral[T ~int32 | ~uint64](values []T) string {
 	}
 	b.WriteByte('}')
 	return b.String()
+}
+
+type wordsDest string
+
+// ScanBytes takes a bytea.
+func (d *wordsDest) ScanBytes(v []byte) error {
+	*d = wordsDest(v)
+	return nil
 }
 
 type numberDest uint64

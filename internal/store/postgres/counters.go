@@ -15,11 +15,13 @@ import (
 //	p/STATUS/ACCOUNT pushes
 //	held             events held now
 //	notices          ends that wait to be told
+//	pruned           events that retention deleted
 type counters map[string]int64
 
 const (
 	counterHeld    = "held"
 	counterNotices = "notices"
+	counterPruned  = "pruned"
 )
 
 func eventCounter(v state.Verdict) string { return "e/" + v.String() }

@@ -67,11 +67,6 @@ func (s *Store) expectDeadline(at int64) {
 	}
 }
 
-// Tick does what is due, all of it, and returns when that is durable.
-func (s *Store) Tick(ctx context.Context) error {
-	return errors.Join(s.carryOutDeadlines(ctx), s.refresh(ctx))
-}
-
 // carryOutDeadlines does what deadlines ask for that have passed: held events whose time is up are accepted, pushes that
 // waited in vain for a Token fail. Those that can't be carried out hold up no others.
 func (s *Store) carryOutDeadlines(ctx context.Context) error {

@@ -19,6 +19,25 @@
 // each transaction writes. If that can't be found out in time, callers get an error that is no store.ErrUnavailable: the
 // outcome is unknown, and the same call may be made again.
 //
+// # Notices
+//
+// With Options.Notify, each end has a row in notices, written in its transaction. Numbers are taken before transactions
+// commit, so a lower one may appear after a higher one; Notices shows only what lies before all of these (horizon).
+//
+// # Lists
+//
+// A list goes through the numbers from one end, window by window, and ends a page when it is full or has taken its time
+// (search). Within a window PostgreSQL picks the way: along the numbers, or by an index of the few that are open, ended
+// without being delivered, or not accepted. What pushes wait for is worked out from their waybills' rows.
+//
+// # What is forgotten
+//
+// Retention deletes waybills as a whole, with all that was kept of them, once nothing will come of them any more, and
+// drops a partition of events once nothing is left in it and no transaction can add to it.
+//
+// Expunge takes the texts out of the rows. PostgreSQL keeps old versions of rows until it vacuums the tables, and its
+// log as long as it is told to; backups keep what they have.
+//
 // # Figures
 //
 // Stats never counts rows. A transaction notes in its row of commits what it adds to counters; old rows are added up in

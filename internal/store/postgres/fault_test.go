@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func storyOf(t *testing.T, s *Store, w state.Waybill) store.Waybill {
 // leads to having it once.
 func TestBrokenConnections(t *testing.T) {
 	for _, fault := range faults {
-		for _, w := range writes {
+		for _, w := range slices.Concat(writes, keptWrites) {
 			t.Run(w.name+" "+fault.name, func(t *testing.T) {
 				p, address := newProxy(t, pgtest.Start(t).URL())
 				o := Options{Logger: slog.New(slog.DiscardHandler), OutcomeWait: outcomeWait}

@@ -61,13 +61,16 @@ func readRows(ctx context.Context, tx pgx.Tx, seqs []uint64) (list []*row, err e
 	return list, err
 }
 
-// waybillOf is the waybill of an event, which never changes.
+// waybillOf is the waybill of an event, which never changes. Acts on the event begin with it.
 func (s *Store) waybillOf(ctx context.Context, seq uint64) (w state.Waybill, err error) {
+	if err := s.isOpen(); err != nil {
+		return w, err
+	}
 	err = s.pool.QueryRow(ctx, "SELECT delivery_id, waybill_id FROM events WHERE seq = $1", int64(seq)).Scan(&w.DeliveryID, &w.WaybillID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return w, store.ErrNotFound
 	}
-	return w, s.readError(err)
+	return w, notKept(s.readError(err))
 }
 
 // readError is the error of a read as callers get it.

@@ -117,7 +117,10 @@ func (s *Store) load(ctx context.Context) error {
 	s.partitions.pool, s.partitions.size = s.pool, s.opts.partitionRows
 	var received pgtype.Timestamptz
 	err := s.pool.QueryRow(ctx, `SELECT instance::text, (SELECT max(t) FROM (
-		(SELECT received_at AS t FROM events ORDER BY seq DESC LIMIT 1) UNION ALL (SELECT max(at) FROM audit)) x) FROM meta`,
+		(SELECT received_at AS t FROM events ORDER BY seq DESC LIMIT 1)
+		UNION ALL (SELECT at FROM audit ORDER BY number DESC LIMIT 1)
+		UNION ALL (SELECT (detail->>'CreatedAt')::timestamptz + interval '1 millisecond' FROM replays ORDER BY id DESC LIMIT 1)
+		) x) FROM meta`,
 	).Scan(&s.instance, &received)
 	if err != nil {
 		return err

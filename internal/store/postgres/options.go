@@ -46,8 +46,8 @@ type Options struct {
 	// Now is another clock than time.Now, for tests.
 	Now func() time.Time
 
-	// partitionRows stands for the constant in the engine's own tests.
-	partitionRows int64
+	// These stand for the constants in the engine's own tests.
+	partitionRows, maxLetters, maxLetterBytes int64
 }
 
 func (o Options) withDefaults() Options {
@@ -56,6 +56,8 @@ func (o Options) withDefaults() Options {
 	o.Committers = cmp.Or(o.Committers, 2)
 	o.OutcomeWait = cmp.Or(o.OutcomeWait, 20*time.Second)
 	o.partitionRows = cmp.Or(o.partitionRows, partitionRows)
+	o.maxLetters = cmp.Or(o.maxLetters, maxLetters)
+	o.maxLetterBytes = cmp.Or(o.maxLetterBytes, maxLetterBytes)
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}

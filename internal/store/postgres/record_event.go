@@ -75,7 +75,7 @@ var fixedColumns = []column[*row]{
 // mutableColumns are those that an update writes, behind the key.
 var mutableColumns = []column[*row]{
 	number("seq", func(r *row) *uint64 { return &r.seq }),
-	plain("msg", "text", func(r *row) *string { return &r.event.Msg }),
+	words("msg", func(r *row) *string { return &r.event.Msg }),
 	plain("expunged", "boolean", func(r *row) *bool { return &r.expunged }),
 
 	small("verdict", func(r *row) *state.Verdict { return &r.entry.Verdict }),

@@ -32,6 +32,8 @@ type notice struct {
 	errcode int
 	reason  string
 	replay  uint64
+
+	difference *store.Difference // nil: it is an end. Otherwise nothing but at is set.
 }
 
 var noticeColumns = []column[*notice]{
@@ -43,6 +45,7 @@ var noticeColumns = []column[*notice]{
 	whole("errcode", "integer", func(n *notice) *int { return &n.errcode }),
 	plain("reason", "text", func(n *notice) *string { return &n.reason }),
 	number("replay", func(n *notice) *uint64 { return &n.replay }),
+	computed("difference", "json", func(n *notice) *string { return n.differenceColumn() }),
 }
 
 // insertNotices gives numbers in the order of the arrays.
@@ -133,6 +136,7 @@ func (x *tx) queueWaybillRows(batch *pgx.Batch) {
 
 func (x *tx) queueNotices(batch *pgx.Batch) {
 	if len(x.notices) > 0 {
+		batch.Queue(lockNotices)
 		batch.Queue(insertNotices, arrays(noticeColumns, x.notices)...)
 	}
 }

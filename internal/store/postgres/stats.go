@@ -44,6 +44,15 @@ func (t *totals) rebase(base counters, at snapshot) {
 	}
 }
 
+// showsNotices tells whether the last snapshot is right about which notice waits longest, if it saw that some wait: this
+// node's own transactions that it does not show have told none, and have made none that would be the first.
+func (t *totals) showsNotices(some bool) bool {
+	return !slices.ContainsFunc(t.own, func(d ownDelta) bool {
+		n := d.delta[counterNotices]
+		return n < 0 || n > 0 && !some
+	})
+}
+
 // snapshot says which transactions a statement sees (PostgreSQL documentation, pg_current_snapshot).
 type snapshot struct {
 	xmin, xmax int64
@@ -63,6 +72,8 @@ const readCounters = `SELECT name, sum(n)::bigint FROM (
 
 // refresh reads what other nodes have changed of the figures of Stats.
 func (s *Store) refresh(ctx context.Context) error {
+	s.refreshing.Lock() // What was read first is taken in first.
+	defer s.refreshing.Unlock()
 	base, oldest := counters{}, map[string]time.Time{}
 	var at snapshot
 	var untold pgtype.Timestamptz
@@ -84,7 +95,10 @@ func (s *Store) refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.totals.rebase(base, at)
-	s.oldest, s.untold = oldest, fromMillis(stampOf(untold))
+	s.oldest = oldest
+	if s.totals.showsNotices(untold.Valid) {
+		s.untold = fromMillis(stampOf(untold))
+	}
 	return nil
 }
 
@@ -154,6 +168,9 @@ func (s *Store) count(x *tx, took time.Duration) {
 	s.commits++
 	s.waited += took
 	s.rows += uint64(x.size)
+	if x.told != nil {
+		s.untold = fromMillis(x.told.oldest)
+	}
 	if len(x.notices) > 0 && s.untold.IsZero() {
 		s.untold = fromMillis(x.now)
 	}

@@ -37,6 +37,10 @@ type Store struct {
 	wake           chan struct{} // An earlier deadline than before was set.
 	sleepsUntil    atomic.Int64  // The deadline that the background waits for (Unix ms).
 
+	horizon horizon
+	letters letterLog
+	pruning pruning
+
 	lastMS  atomic.Int64          // The newest moment that was given: time does not go back.
 	trouble atomic.Pointer[error] // Why writes fail at present; nil: they don't.
 
@@ -44,6 +48,8 @@ type Store struct {
 
 	reportedMu sync.Mutex
 	reported   map[string]bool // What was logged once.
+
+	refreshing sync.Mutex // Held while refresh reads and takes in what it read.
 
 	mu      sync.Mutex // Guards what Stats reads.
 	totals  totals

@@ -40,6 +40,8 @@ type tx struct {
 	notices []*notice
 	audits  []*store.AuditEntry
 	extra   []statement // What rare operations write beside that.
+	wrote   bool        // Something was written at once (change.go).
+	told    *told       // Notices were forgotten.
 	delta   counters
 
 	changes  []store.Change
@@ -121,7 +123,7 @@ func (x *tx) change(r *row) {
 
 // isNothing tells whether the transaction has nothing to write.
 func (x *tx) isNothing() bool {
-	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.extra) == 0 && len(x.notices) == 0 &&
+	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.extra) == 0 && len(x.notices) == 0 && !x.wrote &&
 		len(x.replays) == 0 && len(x.dirtyWaybills()) == 0
 }
 

@@ -41,7 +41,7 @@ CREATE TABLE events (
     id            text COLLATE "C" NOT NULL,
     action_type   integer NOT NULL,
     action_time   bigint NOT NULL,                 -- Unix seconds.
-    msg           text NOT NULL,
+    msg           bytea NOT NULL,                  -- Its text, byte for byte: one of type text holds no zero byte.
     trace         text NOT NULL,
     expunged      boolean NOT NULL,
     received_at   timestamptz NOT NULL,
@@ -120,12 +120,12 @@ CREATE TABLE counters (
     n    bigint NOT NULL
 );
 
--- Numbers without gaps, in the order of commits: audit, replays, dead letters. Few transactions take any.
+-- Numbers without gaps, in the order of commits: audit and replays. Few transactions take any.
 CREATE TABLE serials (
     name text COLLATE "C" PRIMARY KEY,
     last bigint NOT NULL
 );
-INSERT INTO serials VALUES ('audit', 0), ('replays', 0), ('letters', 0), ('orders', 0);
+INSERT INTO serials VALUES ('audit', 0), ('replays', 0);
 
 CREATE TABLE accounts (
     delivery_id text COLLATE "C" PRIMARY KEY,
@@ -152,19 +152,21 @@ CREATE TABLE replays (
     detail json NOT NULL                                     -- All of it, status included.
 );
 
--- Ends that dispatch systems are to be told of. A number may be filled after a higher one; see the package comment for
--- what is shown.
+-- What dispatch systems are to be told of: ends, and waybills' differences, which have no event. A number may be filled
+-- after a higher one; see the package comment for what is shown.
 CREATE SEQUENCE notice_numbers AS bigint CACHE 1;
 CREATE TABLE notices (
-    number  bigint PRIMARY KEY,
-    seq     bigint NOT NULL,
-    nth     integer NOT NULL,
-    at      timestamptz NOT NULL,
-    status  smallint NOT NULL,
-    tries   integer NOT NULL,
-    errcode integer NOT NULL,
-    reason  text NOT NULL,
-    replay  bigint NOT NULL
+    number     bigint PRIMARY KEY,
+    seq        bigint NOT NULL,
+    nth        integer NOT NULL,
+    at         timestamptz NOT NULL,
+    status     smallint NOT NULL,
+    tries      integer NOT NULL,
+    errcode    integer NOT NULL,
+    reason     text NOT NULL,
+    replay     bigint NOT NULL,
+    difference json,                               -- Null: it is an end.
+    CHECK ((difference IS NULL) = (seq > 0))
 );
 
 -- Who pushes what: a row a slot, and a row a duty that only one node does at a time. Written once here, so that nodes

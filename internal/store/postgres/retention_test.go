@@ -1,0 +1,146 @@
+package postgres
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"carrier/internal/state"
+)
+
+// TestPartitionsAreDropped sees partitions go in which nothing is left, and no others.
+func TestPartitionsAreDropped(t *testing.T) {
+	t.Parallel()
+	now := time.UnixMilli(1_800_000_000_000)
+	var mu sync.Mutex
+	o := testOptions(t)
+	o.Retention, o.partitionRows, o.Notify = time.Hour, 16, nil
+	o.Now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	s := openStore(t, o)
+	const parcels, kept = 100, 40
+	for n := range parcels {
+		e := scanOf(fmt.Sprint(n), 1, state.PickupDone)
+		r, err := s.Apply(t.Context(), []state.Event{e})
+		if err != nil {
+			t.Fatalf("Apply: %v", err)
+		}
+		if n != kept { // That one stays open.
+			deliver(t, s, e.Waybill(), r[0].Seq)
+		}
+	}
+	before := partitionBounds(t, s)
+	mu.Lock()
+	now = now.Add(2 * time.Hour)
+	mu.Unlock()
+	tick(t, s)
+	if got := partitionBounds(t, s); !slices.Equal(got, before) {
+		t.Errorf("partitions were dropped while their numbers may still be in use: %v of %v", got, before)
+	}
+	s.pruning.past.since = time.Now().Add(-passedAfter)
+	tick(t, s)
+	// The open one's number is 41: of the rest only what is not given yet is left.
+	want := slices.DeleteFunc(slices.Clone(before), func(bound int64) bool { return bound <= parcels && bound != 48 })
+	if got := partitionBounds(t, s); !slices.Equal(got, want) {
+		t.Errorf("the partitions %v are left, want %v of %v", got, want, before)
+	}
+	checkStore(t, s)
+	again := scanOf("7", 1, state.PickupDone)
+	if r, err := s.Apply(t.Context(), []state.Event{again}); err != nil || r[0].Verdict != state.Accepted {
+		t.Errorf("a deleted waybill comes again: %+v, %v", r, err)
+	}
+	if lane, err := s.Lane(t.Context(), state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(kept)}); err != nil || len(lane.Pushes) != 1 {
+		t.Errorf("the open one's lane: %+v, %v", lane, err)
+	}
+	checkStore(t, s)
+}
+
+func tick(t *testing.T, s *Store) {
+	t.Helper()
+	if err := s.Tick(t.Context()); err != nil {
+		t.Fatalf("Tick: %v", err)
+	}
+}
+
+func partitionBounds(t *testing.T, s *Store) (bounds []int64) {
+	t.Helper()
+	rows, err := s.pool.Query(t.Context(), listPartitions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var table string
+		var bound int64
+		if err := rows.Scan(&table, &bound); err != nil {
+			t.Fatal(err)
+		}
+		bounds = append(bounds, bound)
+	}
+	return bounds
+}
+
+// TestRetentionAmongScans lets old waybills be deleted while their scans come in on another node: a waybill is there as a
+// whole, or not at all.
+func TestRetentionAmongScans(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	now := time.UnixMilli(1_800_000_000_000)
+	o := testOptions(t)
+	o.Retention, o.Notify = time.Hour, nil
+	o.Now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		return now
+	}
+	nodes := openNodes(t, 2, o)
+	const parcels = 60
+	for n := range parcels {
+		e := scanOf(fmt.Sprint(n), 1, state.PickupDone)
+		r, err := nodes[0].Apply(t.Context(), []state.Event{e})
+		if err != nil {
+			t.Fatalf("Apply: %v", err)
+		}
+		deliver(t, nodes[0], e.Waybill(), r[0].Seq)
+	}
+	mu.Lock()
+	now = now.Add(2 * time.Hour)
+	mu.Unlock()
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := nodes[0].Tick(t.Context()); err != nil {
+			t.Errorf("Tick: %v", err)
+		}
+	})
+	for n := range parcels {
+		wg.Go(func() {
+			if _, err := nodes[1].Apply(t.Context(), []state.Event{scanOf(fmt.Sprint(n), 2, state.Transit)}); err != nil {
+				t.Errorf("Apply: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	checkStore(t, nodes[1])
+	whole := map[int]int{}
+	for n := range parcels {
+		story, err := nodes[1].Waybill(t.Context(), state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(n)})
+		if err != nil {
+			t.Fatalf("Waybill: %v", err)
+		}
+		whole[len(story.Timeline)]++
+		for _, step := range story.Timeline {
+			if len(story.Timeline) == 2 && step.Event.Verdict != state.Accepted {
+				t.Errorf("event %d is %s", step.Event.Seq, step.Event.Verdict)
+			}
+		}
+	}
+	t.Logf("by how many events are there: %v", whole)
+	if whole[1]+whole[2] != parcels {
+		t.Errorf("waybills by how many events are there: %v", whole)
+	}
+}
