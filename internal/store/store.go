@@ -68,6 +68,7 @@ type Store interface {
 	Notices
 	Secrets
 	Verified
+	Ownership
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)

@@ -1,0 +1,219 @@
+package pathpush
+
+import (
+	"context"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"carrier/internal/store"
+)
+
+// What follows concerns a store that several nodes share: each pushes for the waybills that it owns (Ownership), at its
+// share of the account's rate, and takes over what the others find out about the account.
+
+// shared takes in what the store tells of other nodes.
+func (p *Pusher) shared(s *store.Shared) {
+	for _, a := range p.order {
+		if s.Lost != nil {
+			a.lost(s)
+		}
+		if s.Sweep {
+			a.sweepAgain()
+		}
+		if s.Account == a.id {
+			notify(a.wakeKept)
+		}
+		if s.Breaker != nil && s.Breaker.DeliveryID == a.id {
+			a.hear(s.Breaker)
+		}
+	}
+}
+
+// lost drops the lanes of waybills that are another node's now. Those being read or in flight are read again, which
+// shows that nothing of them is ours.
+func (a *account) lost(s *store.Shared) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for w, l := range a.lanes.all {
+		if !s.Lost(w) {
+			continue
+		}
+		if l.where == ready || l.where == waiting {
+			a.lanes.drop(l)
+		} else {
+			l.stale = true
+		}
+	}
+	a.poke()
+}
+
+// sweepAgain has all that is open in the store read that is not in memory.
+func (a *account) sweepAgain() {
+	a.mu.Lock()
+	a.sweep.again = true
+	a.mu.Unlock()
+	notify(a.wakeLoad)
+}
+
+// begin asks leave to send the head of the lane whose turn it is. Without leave, the lane is another node's.
+func (a *account) begin(t turn) (lease context.Context, end func(), ok bool) {
+	l := a.lanes.queues[t.class].first
+	lease, end, ok = a.owner.Begin(l.waybill)
+	if !ok {
+		a.lanes.drop(l)
+	}
+	return lease, end, ok
+}
+
+// lostBefore ends a flight whose waybill became another node's before anything was sent.
+func (a *account) lostBefore(f *flight) {
+	f.done(errExcluded)
+	a.endProbe(f)
+	a.stale(f)
+	a.notSent(f)
+}
+
+// lostAway ends a flight that was cut off, as its waybill is about to be another node's, which sends the push again.
+// What upstream made of it is not known, and nothing may be recorded any more.
+func (a *account) lostAway(f *flight) {
+	a.log.Warn("a push was cut off: its waybill is another node's now, which sends it again",
+		"seq", f.push.Seq, "waybill_id", f.lane.waybill.WaybillID)
+	f.done(errExcluded)
+	a.endProbe(f)
+	a.stale(f)
+	defer f.end()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.arrive(f)
+	a.requeue(f.lane, time.Now())
+	a.poke()
+}
+
+func (a *account) stale(f *flight) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	f.lane.stale = true
+}
+
+// burst is how many pushes may go at once at a rate.
+func burst(perSecond float64) int { return max(spareTokens, int(perSecond/100)) }
+
+// shareRate divides the account's rate by the nodes that are alive. The caller holds a.mu.
+func (a *account) shareRate(now time.Time) {
+	if a.limiter == nil {
+		return
+	}
+	share := a.rate / float64(a.owner.Nodes())
+	if rate.Limit(share) != a.limiter.Limit() {
+		a.limiter.SetLimitAt(now, rate.Limit(share))
+		a.limiter.SetBurstAt(now, burst(share))
+	}
+}
+
+// reread takes over what another node kept of the account. What changed here is kept first: the store puts the two
+// together.
+func (a *account) reread(ctx context.Context) error {
+	if err := a.restore(ctx); err != nil {
+		return err
+	}
+	if err := a.keepQuota(ctx, false); err != nil {
+		return err
+	}
+	if err := a.beginKeeping(ctx); err != nil {
+		return err
+	}
+	defer a.endKeeping()
+	kept, err := a.store.Account(ctx, a.id)
+	if err != nil {
+		return err
+	}
+	a.adopt(kept)
+	return nil
+}
+
+// adopt takes over what is kept of the account, unless it changed here in the meantime: then it is read again when that
+// is kept, too.
+func (a *account) adopt(kept store.Account) {
+	now := time.Now()
+	a.mu.Lock()
+	if a.gate.changes != a.kept {
+		a.mu.Unlock()
+		notify(a.wakeKept)
+		return
+	}
+	before := a.gate.pause
+	a.quota.adopt(&kept.Quota, now)
+	changed := a.gate.adopt(kept, now)
+	if changed && before.Guarded {
+		a.guard.begin(now, 0)
+	}
+	a.mu.Unlock()
+	if !changed {
+		return
+	}
+	if kept.Paused {
+		a.log.Warn("account paused, on another node", "reason", kept.Reason, "until", kept.Until)
+	} else {
+		a.creds.Retry()
+		a.log.Info("account resumed, on another node")
+	}
+	a.poke()
+}
+
+// adopt takes over what another node kept of the account. changed says that its pause is another one now.
+func (g *gate) adopt(kept store.Account, now time.Time) (changed bool) {
+	if samePause(&g.pause, &kept) {
+		g.pause.ForcedAt, g.pause.Quota = kept.ForcedAt, kept.Quota
+		return false
+	}
+	changes := g.changes
+	if kept.Paused {
+		g.pause.ForcedAt, g.pause.Quota = kept.ForcedAt, kept.Quota
+		g.set(kept, now)
+	} else {
+		g.open()
+		g.pause = kept
+	}
+	g.changes = changes // It is kept already.
+	return true
+}
+
+// samePause tells whether two say the same of the account's pause.
+func samePause(a, b *store.Account) bool {
+	if !a.Paused || !b.Paused {
+		return a.Paused == b.Paused
+	}
+	return a.ByHand == b.ByHand && a.Guarded == b.Guarded && a.Reason == b.Reason && a.Errcode == b.Errcode &&
+		a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
+}
+
+// adopt takes over what the nodes counted together. What was counted here since the last time is in no store yet.
+func (q *quota) adopt(kept *store.Quota, now time.Time) {
+	q.roll(now)
+	if kept.AskedAt.After(q.askedAt) {
+		q.limit, q.askedAt, q.askError = kept.Limit, kept.AskedAt, ""
+	}
+	if !kept.Day.Equal(q.day) {
+		return
+	}
+	q.used, q.usedKept = max(0, kept.Used+q.used-q.usedKept), kept.Used
+	q.waived = kept.Waived
+}
+
+// hear takes in that a breaker opened or closed on another node: what it found out holds for this one.
+func (a *account) hear(news *store.BreakerNews) {
+	for _, b := range a.breakers {
+		if b.host.Name == news.Host {
+			b.follow(news)
+		}
+	}
+}
+
+// tell lets other nodes know how a breaker changed here.
+func (a *account) tell(c breakerChange) {
+	if c.heard || c.to == "half_open" {
+		return
+	}
+	a.owner.Tell(store.BreakerNews{DeliveryID: a.id, Host: c.host, Open: c.to == "open", OpenedBy: c.openedBy})
+}
