@@ -1,0 +1,209 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"carrier/internal/state"
+	"carrier/internal/store"
+)
+
+// channel is what nodes tell each other things on. What is told in a transaction is heard if and when it commits.
+const channel = "carrier"
+
+// note is what a node tells the others.
+type note struct {
+	Node     int32              `json:"node"`
+	Waybills [][2]string        `json:"waybills,omitempty"` // What is open of them changed.
+	Account  string             `json:"account,omitempty"`  // What is kept of it changed.
+	Notices  bool               `json:"notices,omitempty"`  // There are new ones.
+	Leases   bool               `json:"leases,omitempty"`   // Something is free, or a node came.
+	Breaker  *store.BreakerNews `json:"breaker,omitempty"`
+	Ping     bool               `json:"ping,omitempty"` // Shows the node itself that it hears.
+}
+
+// maxNote bounds the text of a note: PostgreSQL takes fewer than 8,000 bytes.
+const maxNote = 7900
+
+// queueNote adds a note to a transaction.
+func queueNote(batch *pgx.Batch, n *note) {
+	batch.Queue("SELECT pg_notify($1, $2)", channel, n.text())
+}
+
+func (n *note) text() string {
+	text, err := json.Marshal(n)
+	if err != nil {
+		panic(fmt.Sprintf("a note of text and numbers can't be encoded: %v", err))
+	}
+	return string(text)
+}
+
+// queueWaybillNotes tells of waybills whose open pushes changed, in as few notes as hold them.
+func queueWaybillNotes(batch *pgx.Batch, node int32, all []state.Waybill) {
+	n := &note{Node: node}
+	room := maxNote - len(n.text()) - len(`,"waybills":[]`)
+	left := room
+	for _, w := range all {
+		pair := [2]string{w.DeliveryID, w.WaybillID}
+		text, err := json.Marshal(pair)
+		if err != nil {
+			panic(fmt.Sprintf("a waybill can't be encoded: %v", err))
+		}
+		size := len(text) + len(",")
+		if size > left && len(n.Waybills) > 0 {
+			queueNote(batch, n)
+			n, left = &note{Node: node}, room
+		}
+		n.Waybills = append(n.Waybills, pair)
+		left -= size
+	}
+	if len(n.Waybills) > 0 {
+		queueNote(batch, n)
+	}
+}
+
+// listener hears what other nodes tell, on a connection of its own.
+type listener struct {
+	config *pgx.ConnConfig
+	leases *leases
+	feed   store.Feed
+	notify func() // Of notices; may be nil.
+	log    *slog.Logger
+}
+
+// listenAgain is how long a connection that broke is left alone.
+const listenAgain = 500 * time.Millisecond
+
+// run listens until ctx ends. Whenever it begins anew, things may have been told that nobody heard: all is read again.
+func (h *listener) run(ctx context.Context) {
+	failing := ""
+	for first := true; ctx.Err() == nil; first = false {
+		err := h.listen(ctx, first)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil && err.Error() != failing {
+			failing = err.Error()
+			h.log.Warn("news of other nodes can't be heard for now; what is open is read every few seconds", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(listenAgain):
+		}
+	}
+}
+
+// errDeaf: nothing comes through, such as when there is a pooler in between that keeps no sessions.
+var errDeaf = errors.New("notifications don't arrive; if there is a pooler between carrier and PostgreSQL, " +
+	"it must keep sessions, or store.url name PostgreSQL itself")
+
+// listen hears until the connection breaks or turns out to be deaf.
+func (h *listener) listen(ctx context.Context, first bool) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	conn, err := pgx.ConnectConfig(ctx, h.config)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
+		return err
+	}
+	h.leases.listening(func() { cancel(errDeaf) })
+	defer h.leases.listening(nil)
+	if !first {
+		h.feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
+	}
+	for {
+		got, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return cause
+			}
+			return err
+		}
+		h.hear(got.Payload)
+	}
+}
+
+// hear acts on a note.
+func (h *listener) hear(text string) {
+	var n note
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		h.log.Warn("a notification that no node of carrier sent was passed over", "channel", channel, "err", err)
+		return
+	}
+	me := h.leases.me()
+	if n.Node == me {
+		if n.Ping {
+			h.leases.heard()
+		}
+		return
+	}
+	if n.Leases {
+		h.leases.poke()
+	}
+	if n.Notices && h.notify != nil {
+		h.notify()
+	}
+	if changes := h.changes(&n); len(changes) > 0 {
+		h.feed(changes)
+	}
+}
+
+// changes are what a note means for pushing.
+func (h *listener) changes(n *note) (changes []store.Change) {
+	for _, pair := range n.Waybills {
+		w := state.Waybill{DeliveryID: pair[0], WaybillID: pair[1]}
+		if h.leases.owns(w) {
+			changes = append(changes, store.Change{Waybill: w, Reload: true})
+		}
+	}
+	if n.Account != "" {
+		changes = append(changes, store.Change{Shared: &store.Shared{Account: n.Account}})
+	}
+	if n.Breaker != nil {
+		changes = append(changes, store.Change{Shared: &store.Shared{Breaker: n.Breaker}})
+	}
+	return changes
+}
+
+// listening notes how to end the present listening if it is deaf; nil: there is none.
+func (l *leases) listening(end func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deaf, l.silent, l.pinged = end, 0, false
+}
+
+// heard notes that a ping came back.
+func (l *leases) heard() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pinged = true
+}
+
+// silentRounds is how many rounds in a row may pass without a ping before a listener counts as deaf. The first may have
+// been sent before it listened.
+const silentRounds = 3
+
+// countSilence counts a round. missed says that news may have been missed meanwhile. l.mu is held.
+func (l *leases) countSilence() (missed bool) {
+	if l.pinged {
+		l.pinged, l.silent = false, 0
+		return false
+	}
+	l.silent++
+	if l.silent < silentRounds {
+		return false
+	}
+	if l.deaf != nil && l.silent%silentRounds == 0 {
+		l.deaf()
+	}
+	return true
+}
