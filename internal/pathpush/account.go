@@ -54,8 +54,9 @@ type account struct {
 
 	// keeping holds a value while what is kept of the account is read or written; mu is not held while waiting for it.
 	keeping  chan struct{}
-	restored bool   // guarded by keeping: the gate is as it was kept
-	kept     uint64 // guarded by keeping: the gate's changes that are in the store
+	restored bool          // guarded by keeping: the gate is as it was kept
+	kept     uint64        // guarded by keeping: the gate's changes that are in the store
+	base     store.Account // guarded by keeping: what the store keeps, as far as this node knows
 
 	flights  sync.WaitGroup // requests under way
 	settling sync.WaitGroup // outcomes not durable yet

@@ -337,6 +337,10 @@ func (s *fakeStore) PutAccount(_ context.Context, id string, a store.Account) er
 	if err := s.fails("PutAccount"); err != nil {
 		return err
 	}
+	if a.Version != s.accounts[id].Version {
+		return store.ErrChanged
+	}
+	a.Version++
 	s.accounts[id] = a
 	return nil
 }

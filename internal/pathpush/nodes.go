@@ -2,6 +2,7 @@ package pathpush
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -21,7 +22,7 @@ func (p *Pusher) shared(s *store.Shared) {
 		if s.Sweep {
 			a.sweepAgain()
 		}
-		if s.Account == a.id {
+		if s.Sweep || s.Account == a.id {
 			notify(a.wakeKept)
 		}
 		if s.Breaker != nil && s.Breaker.DeliveryID == a.id {
@@ -111,47 +112,44 @@ func (a *account) shareRate(now time.Time) {
 	}
 }
 
-// reread takes over what another node kept of the account. What changed here is kept first: the store puts the two
-// together.
+// reread takes over what another node kept of the account.
 func (a *account) reread(ctx context.Context) error {
 	if err := a.restore(ctx); err != nil {
-		return err
-	}
-	if err := a.keepQuota(ctx, false); err != nil {
 		return err
 	}
 	if err := a.beginKeeping(ctx); err != nil {
 		return err
 	}
 	defer a.endKeeping()
-	kept, err := a.store.Account(ctx, a.id)
+	return a.merge(ctx)
+}
+
+// merge reads what is kept of the account and puts it together with what this node changed since it last did, which is
+// not kept yet. The caller keeps.
+func (a *account) merge(ctx context.Context) error {
+	theirs, err := a.store.Account(ctx, a.id)
 	if err != nil {
 		return err
 	}
-	a.adopt(kept)
-	return nil
-}
-
-// adopt takes over what is kept of the account, unless it changed here in the meantime: then it is read again when that
-// is kept, too.
-func (a *account) adopt(kept store.Account) {
 	now := time.Now()
 	a.mu.Lock()
-	if a.gate.changes != a.kept {
-		a.mu.Unlock()
-		notify(a.wakeKept)
-		return
-	}
 	before := a.gate.pause
-	a.quota.adopt(&kept.Quota, now)
-	changed := a.gate.adopt(kept, now)
+	changed := a.gate.merge(&a.base, theirs, now)
+	a.quota.merge(&a.base.Quota, &theirs.Quota, now)
+	a.noteQuota(true) // What of it is this node's is kept next.
 	if changed && before.Guarded {
 		a.guard.begin(now, 0)
 	}
+	a.base = theirs
 	a.mu.Unlock()
-	if !changed {
-		return
+	if changed {
+		a.tellMerged(&theirs)
 	}
+	return nil
+}
+
+// tellMerged goes on as another node decided.
+func (a *account) tellMerged(kept *store.Account) {
 	if kept.Paused {
 		a.log.Warn("account paused, on another node", "reason", kept.Reason, "until", kept.Until)
 	} else {
@@ -161,22 +159,29 @@ func (a *account) adopt(kept store.Account) {
 	a.poke()
 }
 
-// adopt takes over what another node kept of the account. changed says that its pause is another one now.
-func (g *gate) adopt(kept store.Account, now time.Time) (changed bool) {
-	if samePause(&g.pause, &kept) {
-		g.pause.ForcedAt, g.pause.Quota = kept.ForcedAt, kept.Quota
-		return false
-	}
+// merge takes over a pause, or its end, that another node kept; what this node changed since base stays. changed says
+// that the pause is another one now.
+func (g *gate) merge(base *store.Account, theirs store.Account, now time.Time) (changed bool) {
+	forced := lastDay(slices.Concat(theirs.ForcedAt, g.pause.ForcedAt), now)
+	own := !samePause(&g.pause, base)
+	changed = !own && !samePause(&g.pause, &theirs)
 	changes := g.changes
-	if kept.Paused {
-		g.pause.ForcedAt, g.pause.Quota = kept.ForcedAt, kept.Quota
-		g.set(kept, now)
-	} else {
+	switch {
+	case changed && theirs.Paused:
+		g.set(theirs, now)
+	case changed:
 		g.open()
-		g.pause = kept
 	}
-	g.changes = changes // It is kept already.
-	return true
+	g.changes = changes // What was taken over is kept already.
+	g.pause.ForcedAt, g.pause.Quota = forced, theirs.Quota
+	return changed
+}
+
+// lastDay are the times of the last day, each once and in order.
+func lastDay(all []time.Time, now time.Time) []time.Time {
+	all = slices.DeleteFunc(all, func(at time.Time) bool { return now.Sub(at) >= 24*time.Hour })
+	slices.SortFunc(all, time.Time.Compare)
+	return slices.CompactFunc(all, time.Time.Equal)
 }
 
 // samePause tells whether two say the same of the account's pause.
@@ -188,17 +193,25 @@ func samePause(a, b *store.Account) bool {
 		a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
 }
 
-// adopt takes over what the nodes counted together. What was counted here since the last time is in no store yet.
-func (q *quota) adopt(kept *store.Quota, now time.Time) {
+// merge takes over what other nodes counted, beside what this one did since base. Of two answers of upstream the later
+// one counts.
+func (q *quota) merge(base, theirs *store.Quota, now time.Time) {
 	q.roll(now)
-	if kept.AskedAt.After(q.askedAt) {
-		q.limit, q.askedAt, q.askError = kept.Limit, kept.AskedAt, ""
+	asked := q.askedAt.After(theirs.AskedAt)
+	if theirs.AskedAt.After(q.askedAt) {
+		q.limit, q.askedAt, q.askError = theirs.Limit, theirs.AskedAt, ""
 	}
-	if !kept.Day.Equal(q.day) {
+	if !theirs.Day.Equal(q.day) || asked {
 		return
 	}
-	q.used, q.usedKept = max(0, kept.Used+q.used-q.usedKept), kept.Used
-	q.waived = kept.Waived
+	since := q.used
+	if base.Day.Equal(q.day) {
+		since -= base.Used
+	}
+	q.used = max(0, theirs.Used+since)
+	if q.waived == base.Waived || !base.Day.Equal(q.day) && !q.waived {
+		q.waived = theirs.Waived
+	}
 }
 
 // hear takes in that a breaker opened or closed on another node: what it found out holds for this one.
