@@ -276,6 +276,9 @@ func (l *leases) tellGained(gained int) {
 
 // start registers the node and takes what is free.
 func (l *leases) start(ctx context.Context) error {
+	feed := l.o.Feed
+	l.o.Feed = func([]store.Change) {} // Nothing is loaded yet that could change.
+	defer func() { l.o.Feed = feed }()
 	if _, err := l.round(ctx); err != nil {
 		return fmt.Errorf("register node %s: %w", l.o.Name, err)
 	}

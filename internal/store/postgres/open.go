@@ -48,7 +48,7 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
 	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
 		return err
 	}
-	configure(config, s.opts.Committers)
+	configure(config, &s.opts)
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return err
 	}
@@ -66,19 +66,22 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
+	if err := s.join(ctx, config); err != nil {
+		return err
+	}
 	s.startCommitters()
 	s.startBackground()
 	return nil
 }
 
 // configure sets what every connection of the store has.
-func configure(config *pgxpool.Config, committers int) {
-	config.MaxConns = max(config.MaxConns, int32(committers)+6)
+func configure(config *pgxpool.Config, o *Options) {
+	config.MaxConns = max(config.MaxConns, int32(o.Committers)+6)
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "carrier"
 	for name, d := range map[string]time.Duration{
-		"lock_timeout": lockTimeout, "statement_timeout": statementTimeout, "idle_in_transaction_session_timeout": idleTimeout,
+		"lock_timeout": lockTimeout, "statement_timeout": statementTimeout, "idle_in_transaction_session_timeout": o.LeaseTime / 2,
 	} {
 		params[name] = strconv.FormatInt(d.Milliseconds(), 10)
 	}

@@ -297,7 +297,7 @@ func (l *leases) plan(v *view, me int32) plan {
 	var p plan
 	var lost []int16
 	mine, free := 0, 0
-	for slot, owner := range v.owners {
+	for _, owner := range v.owners {
 		switch owner {
 		case me:
 			mine++
