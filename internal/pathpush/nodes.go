@@ -184,13 +184,13 @@ func lastDay(all []time.Time, now time.Time) []time.Time {
 	return slices.CompactFunc(all, time.Time.Equal)
 }
 
-// samePause tells whether two say the same of the account's pause.
+// samePause tells whether two say the same of the account's pause. A store keeps milliseconds.
 func samePause(a, b *store.Account) bool {
 	if !a.Paused || !b.Paused {
 		return a.Paused == b.Paused
 	}
 	return a.ByHand == b.ByHand && a.Guarded == b.Guarded && a.Reason == b.Reason && a.Errcode == b.Errcode &&
-		a.Since.Equal(b.Since) && a.Until.Equal(b.Until)
+		a.Since.UnixMilli() == b.Since.UnixMilli() && a.Until.UnixMilli() == b.Until.UnixMilli()
 }
 
 // merge takes over what other nodes counted, beside what this one did since base. Of two answers of upstream the later

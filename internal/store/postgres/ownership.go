@@ -80,10 +80,10 @@ func (s *Store) Tell(b store.BreakerNews) { s.leases.Tell(b) }
 // queueOwnership reads whether waybills are this node's by the word of the database. That holds until the transaction
 // ends: whoever takes them over waits for it.
 func (x *tx) queueOwnership(batch *pgx.Batch, all []state.Waybill) {
+	x.node = x.s.leases.me()
 	if len(all) == 0 {
 		return
 	}
-	x.node = x.s.leases.me()
 	wanted := map[int16]bool{}
 	of := make([]int16, 0, min(len(all), slots))
 	for _, w := range all {
@@ -112,6 +112,9 @@ func (x *tx) queueNews(batch *pgx.Batch) {
 		}
 	}
 	queueWaybillNotes(batch, x.node, theirs)
+	for _, account := range x.accounts {
+		queueNote(batch, &note{Node: x.node, Account: account})
+	}
 	if len(x.notices) > 0 {
 		queueNote(batch, &note{Node: x.node, Notices: true})
 	}

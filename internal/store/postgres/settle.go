@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,17 +13,28 @@ import (
 //
 // An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
 // an attempt is ErrState then, but for one: a failed push may be discarded.
+//
+// While PostgreSQL does not answer, an outcome is kept in memory, as long as the waybill is this node's; then it is
+// ErrNotOwner.
 func (s *Store) Settle(o store.Outcome, done func(error)) {
 	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
 		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
 		return
 	}
-	if err := s.enqueue(context.Background(), slotOf(o.Waybill), &settleOp{outcome: o, done: done}); err != nil {
-		done(err)
+	s.enqueueSettle(&settleOp{s: s, outcome: o, done: done})
+}
+
+func (s *Store) enqueueSettle(o *settleOp) {
+	if err := s.enqueue(context.Background(), slotOf(o.outcome.Waybill), o); err != nil {
+		o.done(err)
 	}
 }
 
+// settleAgain is how long an outcome waits that could not be recorded.
+const settleAgain = 500 * time.Millisecond
+
 type settleOp struct {
+	s       *Store
 	outcome store.Outcome
 	done    func(error)
 	err     error
@@ -35,14 +47,31 @@ func (o *settleOp) needs(n *needs) {
 }
 
 func (o *settleOp) finish(err error) {
-	if err == nil {
-		err = o.err
+	switch {
+	case err == nil:
+		o.done(o.err)
+	case !mayTryAgain(err):
+		o.done(err)
+	case o.s.leases.owns(o.outcome.Waybill):
+		time.AfterFunc(settleAgain, func() { o.s.enqueueSettle(o) })
+	default:
+		o.done(fmt.Errorf("push %d of %s was not recorded before this node's lease ended: %w: %w",
+			o.outcome.Seq, o.outcome.Waybill, store.ErrNotOwner, err))
 	}
-	o.done(err)
+}
+
+// mayTryAgain tells whether the same outcome may be recorded yet. If it was already, and only the answer was lost, then
+// the attempt is listed twice.
+func mayTryAgain(err error) bool {
+	_, unknown := errors.AsType[*unknownError](err)
+	return unknown || errors.Is(err, store.ErrUnavailable)
 }
 
 func (o *settleOp) run(x *tx) {
-	if o.err = x.settle(o.outcome); o.err != nil {
+	if o.err = x.checkOwner(o.outcome.Waybill); o.err == nil {
+		o.err = x.settle(o.outcome)
+	}
+	if o.err != nil {
 		o.err = fmt.Errorf("push %d of %s: %w", o.outcome.Seq, o.outcome.Waybill, o.err)
 	}
 }

@@ -46,6 +46,7 @@ type tx struct {
 
 	node     int32          // This node's number.
 	mine     map[int16]bool // Slots that it owns, of those that were asked for.
+	accounts []string       // Of which what is kept changed: other nodes are told.
 	changes  []store.Change
 	touched  map[state.Waybill]bool // Whose open pushes changed: other nodes are told.
 	deadline int64                  // The earliest deadline that was set (Unix ms); 0: none.
@@ -125,7 +126,7 @@ func (x *tx) change(r *row) {
 
 // isNothing tells whether the transaction has nothing to write.
 func (x *tx) isNothing() bool {
-	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.extra) == 0 && len(x.notices) == 0 && !x.wrote &&
+	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.accounts) == 0 && len(x.extra) == 0 && len(x.notices) == 0 && !x.wrote &&
 		len(x.replays) == 0 && !slices.ContainsFunc(x.dirtyWaybills(), func(*waybill) bool { return true })
 }
 
