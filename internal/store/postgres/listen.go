@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -73,60 +74,66 @@ type listener struct {
 	config *pgx.ConnConfig
 	leases *leases
 	feed   store.Feed
-	notify func() // Of notices; may be nil.
+	notify func() // Of notices.
 	log    *slog.Logger
 }
 
 // listenAgain is how long a connection that broke is left alone.
 const listenAgain = 500 * time.Millisecond
 
-// run listens until ctx ends. Whenever it begins anew, things may have been told that nobody heard: all is read again.
-func (h *listener) run(ctx context.Context) {
-	failing := ""
-	for first := true; ctx.Err() == nil; first = false {
-		err := h.listen(ctx, first)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil && err.Error() != failing {
-			failing = err.Error()
-			h.log.Warn("news of other nodes can't be heard for now; what is open is read every few seconds", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(listenAgain):
-		}
-	}
-}
-
 // errDeaf: nothing comes through, such as when there is a pooler in between that keeps no sessions.
 var errDeaf = errors.New("notifications don't arrive; if there is a pooler between carrier and PostgreSQL, " +
 	"it must keep sessions, or store.url name PostgreSQL itself")
 
-// listen hears until the connection breaks or turns out to be deaf.
-func (h *listener) listen(ctx context.Context, first bool) (err error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// open makes a connection that listens.
+func (h *listener) open(ctx context.Context) (*pgx.Conn, error) {
 	conn, err := pgx.ConnectConfig(ctx, h.config)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
 	if _, err := conn.Exec(ctx, "LISTEN "+channel); err != nil {
-		return err
+		return nil, errors.Join(err, conn.Close(ctx))
 	}
-	h.leases.listening(func() { cancel(errDeaf) })
-	defer h.leases.listening(nil)
-	if !first {
+	return conn, nil
+}
+
+// run listens until ctx ends, at first on a connection that does already. Whenever it begins anew, things may have been
+// told that nobody heard: all is read again.
+func (h *listener) run(ctx context.Context, conn *pgx.Conn) {
+	failing := "" // What it fails for, so that it is told once.
+	for {
+		err := h.listen(ctx, conn)
+		for ctx.Err() == nil {
+			if err != nil && err.Error() != failing {
+				failing = err.Error()
+				h.log.Warn("news of other nodes can't be heard for now; what is open is read every few seconds", "err", err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(listenAgain):
+			}
+			if conn, err = h.open(ctx); err == nil {
+				break
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
 		h.feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
 	}
+}
+
+// listen hears until the connection breaks or turns out to be deaf, and closes it.
+func (h *listener) listen(ctx context.Context, conn *pgx.Conn) error {
+	hearing, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	h.leases.listening(func() { cancel(errDeaf) })
+	defer h.leases.listening(nil)
 	for {
-		got, err := conn.WaitForNotification(ctx)
+		got, err := conn.WaitForNotification(hearing)
 		if err != nil {
-			if cause := context.Cause(ctx); cause != nil {
-				return cause
-			}
-			return err
+			return cmp.Or(context.Cause(hearing), err)
 		}
 		h.hear(got.Payload)
 	}
@@ -139,17 +146,15 @@ func (h *listener) hear(text string) {
 		h.log.Warn("a notification that no node of carrier sent was passed over", "channel", channel, "err", err)
 		return
 	}
-	me := h.leases.me()
-	if n.Node == me {
-		if n.Ping {
-			h.leases.heard()
-		}
-		return
-	}
-	if n.Leases {
+	switch own := n.Node == h.leases.me(); {
+	case own && n.Ping:
+		h.leases.heard()
+	case own:
+		// Of what it tells, only waybills are news to itself: they were not its own when it told of them.
+		n = note{Waybills: n.Waybills}
+	case n.Leases:
 		h.leases.poke()
-	}
-	if n.Notices && h.notify != nil {
+	case n.Notices:
 		h.notify()
 	}
 	if changes := h.changes(&n); len(changes) > 0 {

@@ -23,13 +23,20 @@ func (s *Store) join(ctx context.Context, config *pgxpool.Config) error {
 	s.leases = newLeases(leaseOptions{
 		Pool: pool, Name: s.opts.Node, Lease: s.opts.LeaseTime, Log: s.opts.Logger.With("node", s.opts.Node), Feed: s.feed,
 	})
-	if err := s.leases.start(ctx); err != nil {
+	hearing := &listener{config: own.ConnConfig, leases: s.leases, feed: s.feed, notify: s.notify, log: s.leases.o.Log}
+	// Before anything is this node's: what is told of that must be heard.
+	conn, err := hearing.open(ctx)
+	if err == nil {
+		if err = s.leases.start(ctx); err != nil {
+			_ = conn.Close(ctx) // err says more.
+		}
+	}
+	if err != nil {
 		pool.Close()
 		return err
 	}
-	hearing := &listener{config: own.ConnConfig, leases: s.leases, feed: s.feed, notify: s.notify, log: s.leases.o.Log}
 	s.background.Go(func() { s.leases.run(s.stop) })
-	s.background.Go(func() { hearing.run(s.stop) })
+	s.background.Go(func() { hearing.run(s.stop, conn) })
 	return nil
 }
 
