@@ -142,3 +142,5 @@ func (x *tx) ownChanges() (own []store.Change) {
 	}
 	return own
 }
+
+var _ store.Store = (*Store)(nil)
