@@ -50,6 +50,8 @@ type account struct {
 	sweep    sweep
 	failed   error // the store's: everything ends
 
+	toldUnrecorded time.Time // when it was last logged that an outcome can't be recorded
+
 	unread unread // only the loader's
 
 	// keeping holds a value while what is kept of the account is read or written; mu is not held while waiting for it.

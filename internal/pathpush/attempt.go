@@ -55,7 +55,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	if o.Status != store.Pending {
 		a.logEnd(push, &o)
 	}
-	a.settle(f, o)
+	a.settle(run, f, o)
 }
 
 // send makes one request.
@@ -199,8 +199,8 @@ func (a *account) holdUntil(until time.Time, err error) {
 	}
 }
 
-// settle has an outcome made durable and then lets the lane go on.
-func (a *account) settle(f *flight, o store.Outcome) {
+// settle has an outcome made durable and then lets the lane go on. run is as in fly.
+func (a *account) settle(run context.Context, f *flight, o store.Outcome) {
 	a.mu.Lock()
 	a.arrive(f)
 	if a.gate.holdReason != "" && !time.Now().Before(a.gate.holdUntil) {
@@ -209,7 +209,18 @@ func (a *account) settle(f *flight, o store.Outcome) {
 	a.mu.Unlock()
 	a.poke()
 	a.settling.Add(1)
+	a.record(run, f, o)
+}
+
+func (a *account) record(run context.Context, f *flight, o store.Outcome) {
 	a.store.Settle(o, func(err error) {
+		if err != nil && f.lease.Err() != nil {
+			err = store.ErrNotOwner
+		}
+		if a.recordsAgain(run, f, err) {
+			time.AfterFunc(recordAgain, func() { a.record(run, f, o) })
+			return
+		}
 		defer a.settling.Done()
 		defer f.end()
 		a.settled(f.lane, o, err)

@@ -2,6 +2,7 @@ package pathpush
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -89,6 +90,28 @@ func (a *account) lostAway(f *flight) {
 	a.arrive(f)
 	a.requeue(f.lane, time.Now())
 	a.poke()
+}
+
+// recordAgain is how long an outcome waits that a shared store could not record.
+const recordAgain = 500 * time.Millisecond
+
+// recordsAgain tells whether an outcome is to be recorded once more. A store that is shared stands elsewhere and may be
+// away for a while: the push waits for it in memory, but no longer than the waybill is this node's, or this node runs.
+func (a *account) recordsAgain(run context.Context, f *flight, err error) bool {
+	leased := f.lease.Done() != nil
+	if err == nil || !leased || errors.Is(err, store.ErrNotOwner) || run.Err() != nil {
+		return false
+	}
+	a.mu.Lock()
+	tell := time.Since(a.toldUnrecorded) > time.Minute
+	if tell {
+		a.toldUnrecorded = time.Now()
+	}
+	a.mu.Unlock()
+	if tell {
+		a.log.Error("what became of a push can't be recorded; trying again", "seq", f.push.Seq, "err", err)
+	}
+	return true
 }
 
 func (a *account) stale(f *flight) {

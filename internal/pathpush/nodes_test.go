@@ -413,16 +413,40 @@ func TestBreakersOfNodes(t *testing.T) {
 	})
 }
 
-// An error of the store that is no loss of a lease ends everything, as ever.
-func TestOtherSettleErrors(t *testing.T) {
-	owner := newFakeOwner()
-	bubble(t, func(o *Options) { o.Ownership = owner }, func(t *testing.T, r *rig) {
-		r.store.settleIs = errors.New("the disk is gone")
-		r.store.accept(waybill(1), 1, false)
-		time.Sleep(time.Second)
-		r.stop()
-		if r.err == nil || owner.underWay() != 0 {
-			t.Errorf("Run: %v, %d under way; want an error and none", r.err, owner.underWay())
-		}
-	})
+// A shared store that is away for a while ends nothing: the outcome waits for it, and nothing is sent twice.
+func TestStoreComesBack(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		err    error
+		lose   bool // The lease, while the store is away.
+		status store.Status
+	}{
+		{"nothing was kept", store.ErrUnavailable, false, store.Delivered},
+		{"the outcome is unknown", errors.New("the connection broke during a commit"), false, store.Delivered},
+		{"the lease ends", store.ErrUnavailable, true, store.Pending},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			nodeBubble(t, nil, func(t *testing.T, r *rig, owner *fakeOwner) {
+				w := waybill(1)
+				r.store.fail(tt.err)
+				r.store.accept(w, 1, false)
+				time.Sleep(5 * time.Second)
+				if tt.lose {
+					owner.lose(w)
+				}
+				r.store.fail(nil)
+				time.Sleep(time.Second)
+				if p := r.store.push(1); p.Status != tt.status || len(r.upstream.seen()) != 1 {
+					t.Errorf("the push is %s after %d calls; want %s after 1", p.Status, len(r.upstream.seen()), tt.status)
+				}
+			})
+		})
+	}
+}
+
+// fail sets what Settle fails for; nil: nothing.
+func (s *fakeStore) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settleIs = err
 }

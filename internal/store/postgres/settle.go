@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -13,28 +12,18 @@ import (
 //
 // An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
 // an attempt is ErrState then, but for one: a failed push may be discarded.
-//
-// While PostgreSQL does not answer, an outcome is kept in memory, as long as the waybill is this node's; then it is
-// ErrNotOwner.
+// An outcome of a waybill that another node pushes for by now is ErrNotOwner.
 func (s *Store) Settle(o store.Outcome, done func(error)) {
 	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
 		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
 		return
 	}
-	s.enqueueSettle(&settleOp{s: s, outcome: o, done: done})
-}
-
-func (s *Store) enqueueSettle(o *settleOp) {
-	if err := s.enqueue(context.Background(), slotOf(o.outcome.Waybill), o); err != nil {
-		o.done(err)
+	if err := s.enqueue(context.Background(), slotOf(o.Waybill), &settleOp{outcome: o, done: done}); err != nil {
+		done(err)
 	}
 }
 
-// settleAgain is how long an outcome waits that could not be recorded.
-const settleAgain = 500 * time.Millisecond
-
 type settleOp struct {
-	s       *Store
 	outcome store.Outcome
 	done    func(error)
 	err     error
@@ -47,24 +36,10 @@ func (o *settleOp) needs(n *needs) {
 }
 
 func (o *settleOp) finish(err error) {
-	switch {
-	case err == nil:
-		o.done(o.err)
-	case !mayTryAgain(err):
-		o.done(err)
-	case o.s.leases.owns(o.outcome.Waybill):
-		time.AfterFunc(settleAgain, func() { o.s.enqueueSettle(o) })
-	default:
-		o.done(fmt.Errorf("push %d of %s was not recorded before this node's lease ended: %w: %w",
-			o.outcome.Seq, o.outcome.Waybill, store.ErrNotOwner, err))
+	if err == nil {
+		err = o.err
 	}
-}
-
-// mayTryAgain tells whether the same outcome may be recorded yet. If it was already, and only the answer was lost, then
-// the attempt is listed twice.
-func mayTryAgain(err error) bool {
-	_, unknown := errors.AsType[*unknownError](err)
-	return unknown || errors.Is(err, store.ErrUnavailable)
+	o.done(err)
 }
 
 func (o *settleOp) run(x *tx) {
