@@ -46,8 +46,10 @@ type Options struct {
 	PerDay    int           // Calls of one merchant in a day (Asia/Shanghai); 0: 10,000.
 	After     time.Duration // How long after a waybill's last delivery; 0: 5 minutes.
 	Delay     time.Duration // As of Upstream.
-	Observe   func(Result)  // Hears of each result. It must not block. May be nil.
-	Logger    *slog.Logger
+	// Owns tells whether a waybill is this node's to look at, where several share the store; nil: all are.
+	Owns    func(state.Waybill) bool
+	Observe func(Result) // Hears of each result. It must not block. May be nil.
+	Logger  *slog.Logger
 }
 
 const (
@@ -213,6 +215,9 @@ func (r *Runner) reconsider(ctx context.Context) {
 	r.differs = differs
 	r.mu.Unlock()
 	for w := range differs {
+		if r.o.Owns != nil && !r.o.Owns(w) {
+			continue
+		}
 		r.follow(w, time.Now().Add(r.o.After))
 	}
 }
