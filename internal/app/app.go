@@ -85,9 +85,11 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	folder, _ := a.cfg.Store.Folder()
-	if err := admin.RemoveLeftovers(folder); err != nil {
-		a.log.Warn("removing what an interrupted backup left", "err", err)
+	folder, ok := a.cfg.Store.Folder()
+	if ok {
+		if err := admin.RemoveLeftovers(folder); err != nil {
+			a.log.Warn("removing what an interrupted backup left", "err", err)
+		}
 	}
 	if err := a.newReplays(); err != nil {
 		return err

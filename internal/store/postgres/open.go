@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"carrier/internal/store"
 	"carrier/internal/store/seal"
 )
 
@@ -45,11 +46,7 @@ func newStore(o Options, config *pgx.ConnConfig) *Store {
 }
 
 func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
-	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
-		return err
-	}
-	configure(config, &s.opts)
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	if err := s.connect(ctx, config); err != nil {
 		return err
 	}
 	defer func() {
@@ -72,6 +69,33 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
 	s.startCommitters()
 	s.startBackground()
 	return nil
+}
+
+func (s *Store) connect(ctx context.Context, config *pgxpool.Config) (err error) {
+	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
+		return err
+	}
+	configure(config, &s.opts)
+	s.pool, err = pgxpool.NewWithConfig(ctx, config)
+	return err
+}
+
+// CheckDatabase compares everything in a database that is kept twice, as Store.Check does, and is no node meanwhile: it
+// may run beside those that use it. TokenKeys is the only option that matters.
+func CheckDatabase(ctx context.Context, url string, o Options) (store.Report, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return store.Report{}, fmt.Errorf("this is no PostgreSQL address (postgres://USER:PASSWORD@HOST:PORT/DATABASE): %w", err)
+	}
+	s := newStore(o.withDefaults(), config.ConnConfig)
+	if err := s.connect(ctx, config); err != nil {
+		return store.Report{}, err
+	}
+	defer s.pool.Close()
+	if err := checkSchema(ctx, config.ConnConfig); err != nil {
+		return store.Report{}, fmt.Errorf("store %s: %w", s.where, err)
+	}
+	return s.Check(ctx)
 }
 
 // configure sets what every connection of the store has.
