@@ -23,7 +23,7 @@ func (f *configFlag) folder(w *world) (string, error) {
 	}
 	folder, ok := c.Store.Folder()
 	if !ok {
-		return "", usageError{fmt.Errorf("store.url: %s names no folder; this command is for file:FOLDER", c.Store.URL)}
+		return "", usageError{fmt.Errorf("store.url: %s names no folder; of a database, make copies with pg_dump or pg_basebackup", c.Store.URL)}
 	}
 	if _, err := os.Stat(folder); err != nil {
 		return "", usageError{fmt.Errorf("there is no store at %s: %w; give the service's own configuration with -c", folder, err)}
