@@ -18,6 +18,7 @@ const (
 	transactionTimeout = 25 * time.Second
 	lookUpPause        = 100 * time.Millisecond
 	connectTimeout     = 5 * time.Second
+	leaveTimeout       = 2 * time.Second // Longer than that, and the others take over by themselves.
 )
 
 var errTimeout = errors.New("PostgreSQL did not answer in time")

@@ -127,7 +127,11 @@ func (h *listener) run(ctx context.Context, conn *pgx.Conn) {
 func (h *listener) listen(ctx context.Context, conn *pgx.Conn) error {
 	hearing, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	defer func() {
+		last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_ = conn.Close(last) // It is of no more use, whatever its end.
+	}()
 	h.leases.listening(func() { cancel(errDeaf) })
 	defer h.leases.listening(nil)
 	for {

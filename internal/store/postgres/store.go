@@ -144,7 +144,7 @@ func (s *Store) Close() error {
 		close(c.ops)
 	}
 	s.committersDone.Wait()
-	ctx, cancel := context.WithTimeoutCause(context.Background(), statementTimeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), leaveTimeout, errTimeout)
 	defer cancel()
 	if err := s.leave(ctx); err != nil {
 		s.opts.Logger.Warn("leaving the other nodes", "err", err)
