@@ -427,6 +427,13 @@ func (u *fakeUpstream) UpdatePath(_ context.Context, accessToken string, p wecha
 	return answer(n, c)
 }
 
+// answers sets the script.
+func (u *fakeUpstream) answers(script func(n int, c call) (wechat.Answer, error)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = script
+}
+
 // takes sets the latency.
 func (u *fakeUpstream) takes(latency time.Duration) {
 	u.mu.Lock()

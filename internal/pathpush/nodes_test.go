@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +59,13 @@ func (o *fakeOwner) Tell(b store.BreakerNews) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.told = append(o.told, b)
+}
+
+// news is what the other nodes were told.
+func (o *fakeOwner) news() []store.BreakerNews {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.told)
 }
 
 // lose ends the lease of a waybill, and what is under way of it.
@@ -152,12 +161,12 @@ func TestLostWaybills(t *testing.T) {
 	nodeBubble(t, nil, func(t *testing.T, r *rig, owner *fakeOwner) {
 		r.upstream.takes(time.Second)
 		ready, waits, kept := waybill(1), waybill(2), waybill(3)
-		r.upstream.answer = func(_ int, c call) (wechat.Answer, error) {
+		r.upstream.answers(func(_ int, c call) (wechat.Answer, error) {
 			if c.update.WaybillID == waits.WaybillID {
 				return code(-1) // It waits for its retry.
 			}
 			return code(0)
-		}
+		})
 		for _, w := range []state.Waybill{ready, waits, kept} {
 			r.store.accept(w, 3, false)
 		}
@@ -178,7 +187,7 @@ func TestLostWaybills(t *testing.T) {
 			t.Errorf("%d pushes are in memory and %d in flight, want none", s.Loaded, s.InFlight)
 		}
 
-		r.upstream.answer = nil
+		r.upstream.answers(nil)
 		owner.gain(ready)
 		owner.gain(waits)
 		r.pusher.Feed(sweepChange())
@@ -191,18 +200,19 @@ func TestLostWaybills(t *testing.T) {
 
 // A request under way is cut off when the lease ends, says nothing of upstream's health, and is recorded by nobody.
 func TestCutOff(t *testing.T) {
-	nodeBubble(t, func(o *Options) { o.Breaker.MinRequests = 1 }, func(t *testing.T, r *rig, owner *fakeOwner) {
+	hanging := &hangingUpstream{}
+	nodeBubble(t, func(o *Options) {
+		o.Breaker.MinRequests, o.Accounts[0].Hosts[0].Upstream = 1, hanging
+	}, func(t *testing.T, r *rig, owner *fakeOwner) {
 		w := waybill(1)
-		hanging := &hangingUpstream{}
-		r.pusher.order[0].breakers[0].host.Upstream = hanging
 		r.store.accept(w, 2, false)
 		time.Sleep(time.Second)
 		owner.lose(w)
 		r.pusher.Feed(lostOf(w))
 		time.Sleep(time.Second)
 		p := r.store.push(1)
-		if hanging.calls != 1 || len(p.Attempts) != 0 || p.Status != store.Pending {
-			t.Errorf("%d calls, push %+v; want one call, and a pending push without attempts", hanging.calls, p)
+		if hanging.calls.Load() != 1 || len(p.Attempts) != 0 || p.Status != store.Pending {
+			t.Errorf("%d calls, push %+v; want one call, and a pending push without attempts", hanging.calls.Load(), p)
 		}
 		if s := r.pusher.Snapshots()[0]; s.Breakers[0].State != "closed" || s.InFlight != 0 || s.Loaded != 0 {
 			t.Errorf("afterwards: %+v", s)
@@ -211,10 +221,10 @@ func TestCutOff(t *testing.T) {
 }
 
 // hangingUpstream answers nothing.
-type hangingUpstream struct{ calls int }
+type hangingUpstream struct{ calls atomic.Int32 }
 
 func (u *hangingUpstream) UpdatePath(ctx context.Context, _ string, _ wechat.PathUpdate) (wechat.Answer, error) {
-	u.calls++
+	u.calls.Add(1)
 	<-ctx.Done()
 	return wechat.Answer{}, &wechat.CallError{Op: "updatePath", Sent: true, Kind: "cancelled", Err: ctx.Err()}
 }
@@ -223,7 +233,7 @@ func (u *hangingUpstream) UpdatePath(ctx context.Context, _ string, _ wechat.Pat
 func TestRefusedOutcome(t *testing.T) {
 	nodeBubble(t, nil, func(t *testing.T, r *rig, owner *fakeOwner) {
 		w := waybill(1)
-		r.upstream.sending = func(call) {
+		r.upstream.sending = func(call) { // Before anything is accepted.
 			owner.mu.Lock()
 			owner.lost[w] = true
 			owner.mu.Unlock()
@@ -398,17 +408,17 @@ func TestBreakersOfNodes(t *testing.T) {
 		if got := r.store.count(store.Delivered); got != 1 {
 			t.Errorf("%d delivered after the breaker closed elsewhere, want 1", got)
 		}
-		if len(owner.told) != 0 {
-			t.Errorf("news of others was told again: %+v", owner.told)
+		if told := owner.news(); len(told) != 0 {
+			t.Errorf("news of others was told again: %+v", told)
 		}
 
-		r.upstream.answer = func(int, call) (wechat.Answer, error) { return wechat.Answer{}, errTimeout }
+		r.upstream.answers(func(int, call) (wechat.Answer, error) { return wechat.Answer{}, errTimeout })
 		for i := range 40 {
 			r.store.accept(waybill(100+i), 1, false)
 		}
 		time.Sleep(time.Second)
-		if len(owner.told) != 1 || !owner.told[0].Open || owner.told[0].Host != "main" || owner.told[0].OpenedBy == "" {
-			t.Errorf("told %+v, want that main opened", owner.told)
+		if told := owner.news(); len(told) != 1 || !told[0].Open || told[0].Host != "main" || told[0].OpenedBy == "" {
+			t.Errorf("told %+v, want that main opened", told)
 		}
 	})
 }
