@@ -32,18 +32,26 @@ type load struct {
 	done   sync.WaitGroup
 }
 
-// startLoad sends plans to whatever c is at the moment, until the test ends; rate is in events a second.
+// startLoad sends plans to whatever l.client is at the moment, c at first, until the test ends; rate is in events a
+// second.
 func startLoad(t *testing.T, seed uint64, up *apptest.Upstream, c *apptest.Client, rate float64) *load {
 	t.Helper()
 	l := &load{up: up}
 	l.client.Store(c)
+	l.start(t, seed, l.client.Load, rate)
+	return l
+}
+
+// start sends plans to whatever client gives, until the test ends; rate is in events a second.
+func (l *load) start(t *testing.T, seed uint64, client func() *apptest.Client, rate float64) {
+	t.Helper()
 	base := time.Now().Add(-24 * time.Hour).Unix()
 	l.Generator = &apptest.Generator{
 		Workers: 12, Rate: rate,
 		Plan:   func(n int) apptest.Plan { return apptest.NewPlan(seed, n, "SF", base) },
-		Client: l.client.Load,
+		Client: client,
 		Before: func(p *apptest.Plan) {
-			if _, err := up.AddOrder(sandbox.Order{WaybillID: p.WaybillID, Token: p.Token}); err != nil {
+			if _, err := l.up.AddOrder(sandbox.Order{WaybillID: p.WaybillID, Token: p.Token}); err != nil {
 				t.Error(err)
 			}
 		},
@@ -51,7 +59,6 @@ func startLoad(t *testing.T, seed uint64, up *apptest.Upstream, c *apptest.Clien
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	l.done.Go(func() { l.Run(ctx) })
 	t.Cleanup(func() { cancel(); l.done.Wait() })
-	return l
 }
 
 // finish lets the generator finish what it began, heals upstream, waits until everything is through, and has the

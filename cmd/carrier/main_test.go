@@ -4,6 +4,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"carrier/internal/store/postgres/pgtest"
 )
 
 // runEnv makes the test binary act as carrier itself, so that tests can start, signal and kill real processes
@@ -18,5 +20,5 @@ func TestMain(m *testing.M) {
 		_ = os.Unsetenv(runEnv) // carrier takes CARRIER_... for configuration, and refuses what it does not know.
 		main()                  // It ends the process.
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.Main(m))
 }

@@ -7,10 +7,11 @@ import (
 
 	"carrier/internal/store"
 	"carrier/internal/store/pebble"
+	"carrier/internal/store/postgres"
 )
 
 type storeCommand struct {
-	Check  storeCheck  `cmd:"" help:"Verify a store that no service uses: checksums, indexes, counters. 校验存储"`
+	Check  storeCheck  `cmd:"" help:"Verify a store: checksums, indexes, counters. A folder only while no service uses it. 校验存储"`
 	Backup storeBackup `cmd:"" help:"Copy a store: of a running service with its admin token, else of the folder itself. 备份存储"`
 }
 
@@ -22,7 +23,7 @@ func (f *configFlag) folder(w *world) (string, error) {
 	}
 	folder, ok := c.Store.Folder()
 	if !ok {
-		return "", usageError{fmt.Errorf("store.url: %s names no folder; this command is for file:FOLDER", c.Store.URL)}
+		return "", usageError{fmt.Errorf("store.url: %s names no folder; of a database, make copies with pg_dump or pg_basebackup", c.Store.URL)}
 	}
 	if _, err := os.Stat(folder); err != nil {
 		return "", usageError{fmt.Errorf("there is no store at %s: %w; give the service's own configuration with -c", folder, err)}
@@ -47,24 +48,40 @@ type storeCheck struct {
 }
 
 func (s *storeCheck) Run(ctx context.Context, w *world) error {
-	folder, err := s.folder(w)
+	o, err := s.reading(w)
 	if err != nil {
 		return err
 	}
-	o, err := s.reading(w)
+	c, err := s.load(w)
+	if err != nil {
+		return err
+	}
+	if address, ok := c.Store.Postgres(); ok {
+		report, err := postgres.CheckDatabase(ctx, address, postgres.Options{TokenKeys: o.TokenKeys})
+		if err != nil {
+			return err
+		}
+		return tellReport(w, c.Store.URL.String(), &report, "the database")
+	}
+	folder, err := s.folder(w)
 	if err != nil {
 		return err
 	}
 	return checkFolder(ctx, w, folder, o)
 }
 
-// checkFolder verifies a store and says what it holds.
+// checkFolder verifies a folder and says what it holds.
 func checkFolder(ctx context.Context, w *world, folder string, o pebble.Options) error {
 	report, err := pebble.CheckDir(ctx, folder, o)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w.stdout, "%s: %d events", folder, report.Events)
+	return tellReport(w, folder, &report, "the folder")
+}
+
+// tellReport says what a store holds and what does not fit together; kind is what is to be kept then.
+func tellReport(w *world, where string, report *store.Report, kind string) error {
+	fmt.Fprintf(w.stdout, "%s: %d events", where, report.Events)
 	for _, status := range store.Statuses() {
 		fmt.Fprintf(w.stdout, ", %d pushes %s", report.Pushes[status], status)
 	}
@@ -73,7 +90,7 @@ func checkFolder(ctx context.Context, w *world, folder string, o pebble.Options)
 		fmt.Fprintln(w.stdout, "problem:", p)
 	}
 	if n := len(report.Problems); n > 0 {
-		return fmt.Errorf("%d things do not fit together; keep the folder as it is and restore a backup beside it", n)
+		return fmt.Errorf("%d things do not fit together; keep %s as it is and restore a backup beside it", n, kind)
 	}
 	fmt.Fprintln(w.stdout, "everything fits together")
 	return nil

@@ -166,6 +166,10 @@ func storeProblem(err error) error {
 		return problem.New(problem.NotFound).Because(err)
 	case errors.Is(err, store.ErrState):
 		return problem.New(problem.ConflictState).Because(err)
+	case errors.Is(err, errors.ErrUnsupported):
+		return problem.New(problem.ConflictState).Because(err).Say(
+			"The store is a PostgreSQL database: copy it with pg_dump, or the whole server with pg_basebackup.",
+			"存储为 PostgreSQL 数据库：请使用 pg_dump 备份，或用 pg_basebackup 备份整个服务器。")
 	case errors.Is(err, store.ErrUnavailable):
 		return problem.New(problem.StoreUnavailable).After(time.Second).Because(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

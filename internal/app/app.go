@@ -24,9 +24,7 @@ import (
 	"carrier/internal/pathpush"
 	"carrier/internal/replay"
 	"carrier/internal/server"
-	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/store/pebble"
 	"carrier/internal/telemetry"
 	"carrier/internal/verify"
 )
@@ -43,7 +41,7 @@ type Options struct {
 type App struct {
 	cfg       *config.Config
 	log       *slog.Logger
-	store     *pebble.Store
+	store     Engine
 	pusher    *pathpush.Pusher
 	replays   *replay.Runner
 	orders    *orders.Service
@@ -83,7 +81,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context, o Options) error {
-	if err := a.openStore(); err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return err
 	}
 	if err := a.newPusher(ctx, o.Version); err != nil {
@@ -93,9 +91,11 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	folder, _ := a.cfg.Store.Folder()
-	if err := admin.RemoveLeftovers(folder); err != nil {
-		a.log.Warn("removing what an interrupted backup left", "err", err)
+	folder, ok := a.cfg.Store.Folder()
+	if ok {
+		if err := admin.RemoveLeftovers(folder); err != nil {
+			a.log.Warn("removing what an interrupted backup left", "err", err)
+		}
 	}
 	if err := a.newReplays(); err != nil {
 		return err
@@ -128,40 +128,6 @@ func (a *App) build(ctx context.Context, o Options) error {
 		a.onStop(func() { _ = a.server.Close() }) // Of no use, and no harm, once they were served.
 	}
 	return err
-}
-
-func (a *App) openStore() (err error) {
-	folder, ok := a.cfg.Store.Folder()
-	if !ok {
-		return fmt.Errorf("store.url: %s names no folder; write file:FOLDER", a.cfg.Store.URL)
-	}
-	keys, err := a.cfg.Store.TokenKeys()
-	if err != nil {
-		return fmt.Errorf("store.key_file: %w", err)
-	}
-	options := pebble.Options{
-		Machine:        state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)},
-		NoTokenWait:    time.Duration(a.cfg.Push.NoTokenWait),
-		DiscardUnknown: a.cfg.Push.UnknownWaybills == config.UnknownDiscard,
-		TokenKeys:      keys,
-		Retention:      time.Duration(a.cfg.Store.Retention),
-		MinFreeBytes:   uint64(a.cfg.Store.MinFree),
-		Feed:           a.feed,
-		Logger:         a.log.With("part", "store"),
-	}
-	if a.cfg.NATS.On() {
-		options.Notify = a.notify
-	}
-	a.store, err = pebble.Open(folder, options)
-	return err
-}
-
-// feed passes what the store tells on to the pusher. Changes from before the pusher was made are not missed: it
-// begins by sweeping the store.
-func (a *App) feed(changes []store.Change) {
-	if p := a.feedTo.Load(); p != nil {
-		p.Feed(changes)
-	}
 }
 
 func (a *App) newWebhook() (*ingest.Webhook, error) {
@@ -207,7 +173,7 @@ func (a *App) Addr() string      { return a.server.Addr() }
 func (a *App) AdminAddr() string { return a.server.AdminAddr() }
 
 // Store is the service's store, for the demo and the benchmark, which check it from inside.
-func (a *App) Store() *pebble.Store { return a.store }
+func (a *App) Store() Engine { return a.store }
 
 // Run serves until ctx ends, or a part fails. Then it stops in this order, so that nothing acknowledged is lost and
 // nothing in flight is cut off: refuse events, answer the requests under way, let pushes in flight end and be
@@ -236,19 +202,20 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
-	pushes.Go(func() error { return failing(a.replays.Run(pushing)) })
+	pushes.Go(func() error { return failing(a.store.While(pushing, store.DutyReplays, a.replays.Run)) })
 	if a.verifier != nil {
 		pushes.Go(func() error { return failing(a.verifier.Run(pushing)) })
 	}
 	if a.bus != nil {
 		taking.Go(func() error { return failing(a.bus.Run(ctx)) })
-		outcomes.Go(func() error { return failing(a.bus.RunOutcomes(telling)) })
+		outcomes.Go(func() error { return failing(a.store.While(telling, store.DutyOutcomes, a.bus.RunOutcomes)) })
 	}
 	watch.Go(func() error { return failing(a.server.ServeAdmin(watching, time.Second)) })
 	watch.Go(func() error { return failing(a.console.Run(watching)) })
 
 	<-ctx.Done()
 	a.stopping.Store(true)
+	a.store.HandOver() // Other nodes, if there are any, need not wait until this one has stopped.
 	a.log.Info("stopping: no more events are taken; pushes in flight are let through")
 	intakeErr := intake.Wait()
 	stopPushing()

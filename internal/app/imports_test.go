@@ -60,14 +60,14 @@ var allowed = map[string][]string{
 
 	// The one package that knows all parts, and what runs the whole of it.
 	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/console", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
-		"internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/verify", "internal/wechat"},
+		"internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/verify", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
 		"internal/store", "internal/store/pebble", "internal/telemetry"},
 
 	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/bus", "internal/config", "internal/demo", "internal/doctor",
-		"internal/ingest", "internal/merchant", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/telemetry", "internal/wechat"},
+		"internal/ingest", "internal/merchant", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/wechat"},
 }
 
 // TestImportDirections reads the imports of every package and fails on any that is not in the table.

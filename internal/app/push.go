@@ -18,7 +18,7 @@ import (
 func (a *App) newPusher(ctx context.Context, version string) error {
 	p := a.cfg.Push
 	o := pathpush.Options{
-		Store: settling{a.store, a.settled}, TokenRetries: p.TokenRetries, Errcodes: map[int]wechat.Scope{},
+		Store: settling{a.store, a.settled}, Ownership: a.store, TokenRetries: p.TokenRetries, Errcodes: map[int]wechat.Scope{},
 		Retry: pathpush.Retry{
 			Initial: time.Duration(p.Retry.Initial), Max: time.Duration(p.Retry.Max),
 			Multiplier: p.Retry.Multiplier, MaxAge: time.Duration(p.Retry.MaxAge),

@@ -79,6 +79,7 @@ func (t *teller) run(ctx context.Context) error {
 	working, cancel := outlast(ctx, lastWords)
 	defer cancel()
 	gap := tellFirstGap
+	t.last, t.batch = 0, 1 // Another node may have told since the last run.
 	for ctx.Err() == nil {
 		n, err := t.round(ctx, working)
 		switch {

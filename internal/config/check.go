@@ -16,7 +16,6 @@ func (c *Config) Check() error {
 	}
 	k.file = k.loaded.file
 	walk(c, k.limits)
-	walk(c, k.available)
 	k.server()
 	k.store()
 	k.nats()

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -66,11 +67,18 @@ func isLoopback(host string) bool {
 	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
-// store checks where events are kept. Postgres is checked in form only; it has a line in unavailable.
+// nodeName is what a node may be called.
+var nodeName = regexp.MustCompile(`^[A-Za-z0-9._-]{0,63}$`)
+
+// store checks where events are kept. Of PostgreSQL only the address is checked.
 func (k *checker) store() {
 	s := k.c.Store
-	if _, ok := s.Folder(); !ok && !validPostgres(s.URL.Reveal()) {
+	_, folder := s.Folder()
+	if _, postgres := s.Postgres(); !folder && !postgres {
 		k.bad("store.url", "must be file:FOLDER or postgres://user:password@host:5432/database")
+	}
+	if !nodeName.MatchString(s.Node) {
+		k.bad("store.node", "%q must be at most 63 letters, digits and any of . _ -", s.Node)
 	}
 	if _, err := s.TokenKeys(); err != nil {
 		k.bad("store.key_file", "%v", err)
@@ -91,9 +99,11 @@ func (s Store) Folder() (folder string, ok bool) {
 	return folder, ok && folder != ""
 }
 
-func validPostgres(raw string) bool {
-	u, err := url.Parse(raw)
-	return err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && u.Host != "" && len(u.Path) > 1
+// Postgres is the address of a database, with its password; ok is false if the store is none.
+func (s Store) Postgres() (address string, ok bool) {
+	address = s.URL.Reveal()
+	u, err := url.Parse(address)
+	return address, err == nil && (u.Scheme == "postgres" || u.Scheme == "postgresql") && u.Host != "" && len(u.Path) > 1
 }
 
 // readable checks that a file which the service opens later can be opened now, and tells whether it can.

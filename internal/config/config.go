@@ -70,10 +70,12 @@ func (s Server) AdminURL() string {
 
 // Store is where events are kept.
 type Store struct {
-	URL       DSN      `yaml:"url"`       // file:FOLDER or postgres://...; see Folder.
+	URL       DSN      `yaml:"url"`       // file:FOLDER or postgres://...; see Folder and Postgres.
 	Retention Duration `yaml:"retention"` // Of delivered events; 0 keeps all.
 	MinFree   Size     `yaml:"min_free"`  // Free disk space below which intake answers 503; 0: no limit.
 	KeyFile   string   `yaml:"key_file"`  // AES keys for Tokens at rest; empty: not encrypted. A path ready to open.
+	Node      string   `yaml:"node"`      // Of PostgreSQL: this node's name; empty: the host's with random letters.
+	Lease     Duration `yaml:"lease"`     // Of PostgreSQL: how long waybills stay a node's that gives no sign of life.
 }
 
 // NATS is the connection to NATS, or the server inside this process.

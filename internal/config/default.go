@@ -9,7 +9,7 @@ import (
 func Default() *Config {
 	return &Config{
 		Server:   Server{Listen: "127.0.0.1:8080", AdminListen: "127.0.0.1:8081", MaxBody: MiB},
-		Store:    Store{URL: "file:carrier-data", Retention: Duration(720 * time.Hour), MinFree: 256 * MiB},
+		Store:    Store{URL: "file:carrier-data", Retention: Duration(720 * time.Hour), MinFree: 256 * MiB, Lease: Duration(10 * time.Second)},
 		NATS:     NATS{Replicas: 1, Embedded: NATSEmbedded{Listen: "127.0.0.1:4222", StoreDir: "nats"}},
 		Platform: Platform{BaseURL: DefaultBaseURL},
 		State: State{

@@ -132,8 +132,8 @@ var keys = map[string]about{
 		zh: "可信反向代理网段（CIDR），只信任它们给出的 X-Forwarded-For。留空则以对端地址为准。",
 	},
 	"store.url": {
-		en: "file:FOLDER for the embedded engine, relative to the working directory; or postgres://user:password@host:5432/carrier.",
-		zh: "file:目录 表示内置引擎（相对于工作目录）；或 postgres://user:password@host:5432/carrier。",
+		en: "file:FOLDER for the embedded engine, relative to the working directory; or postgres://user:password@host:5432/carrier, which any number of nodes may share.",
+		zh: "file:目录 表示内置引擎（相对于工作目录）；或 postgres://user:password@host:5432/carrier，可由任意多个节点共用。",
 	},
 	"store.retention": {
 		en:    "Delivered events and dead letters older than this are pruned; failed events stay, and with NATS those whose outcome was not told yet. 0 keeps all.",
@@ -148,6 +148,15 @@ var keys = map[string]about{
 	"store.key_file": {
 		en: "File with the AES key(s) that encrypt waybill Tokens at rest: 32 bytes in base64 or hex a line, newest first, older ones only to read. Relative to this file. Empty: not encrypted.",
 		zh: "运单 Token 落盘加密用的 AES 密钥文件：每行一个 32 字节密钥（base64 或十六进制），新密钥在前，旧密钥只用于读取；相对于本配置文件。留空则不加密。",
+	},
+	"store.node": {
+		en: "With postgres://: this node's name among those that share the database, for logs. Empty: the host's name with random letters.",
+		zh: "使用 postgres:// 时：本节点在共享该数据库的各节点中的名称，用于日志。留空则为主机名加随机字母。",
+	},
+	"store.lease": {
+		en:    "With postgres://: how long waybills stay with a node that gives no sign of life before the others push for them. Shorter takes over sooner after a crash, and cuts pushes off sooner when PostgreSQL does not answer.",
+		zh:    "使用 postgres:// 时：节点失联多久之后，其运单由其他节点接手推送。越短则故障接管越快，但 PostgreSQL 无响应时推送也越早被中断。",
+		limit: between(float64(2*time.Second), float64(5*time.Minute)),
 	},
 	"nats.url": {
 		en: "Empty: off. embedded: a server inside this process. Or nats://host:4222 (tls:// for TLS), several of one cluster separated by commas.",

@@ -68,22 +68,6 @@ func TestEverySectionIsDescribed(t *testing.T) {
 	}
 }
 
-// What isn't available must be off by default, or nothing would start.
-func TestUnavailableKeysExist(t *testing.T) {
-	for _, u := range unavailable {
-		if _, ok := keys[u.pattern]; !ok {
-			t.Errorf("%s is no key", u.pattern)
-		}
-	}
-	c := Default()
-	c.Accounts, c.Merchants = []Account{DefaultAccount()}, []Merchant{}
-	k := &checker{c: c, loaded: &loaded{}}
-	walk(c, k.available)
-	if err := k.err(); err != nil {
-		t.Error(err)
-	}
-}
-
 // The example shows every key once and no other, and nothing but defaults where there is one.
 func TestExampleHasEveryKey(t *testing.T) {
 	text, err := os.ReadFile(example)

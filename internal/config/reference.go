@@ -25,11 +25,10 @@ func Reference(zh bool) string {
 }
 
 func meaningOf(pattern string, zh bool) string {
-	notEN, notZH := notYet(pattern)
 	if zh {
-		return keys[pattern].zh + notZH
+		return keys[pattern].zh
 	}
-	return keys[pattern].en + notEN
+	return keys[pattern].en
 }
 
 // defaultText is a default as it is written in the file.

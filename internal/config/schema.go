@@ -87,9 +87,8 @@ func described(s object, path string) object {
 	if !ok {
 		a = sections[path]
 	}
-	en, zh := notYet(path)
 	if a.en != "" {
-		s["description"] = a.en + en + "\n\n" + a.zh + zh
+		s["description"] = a.en + "\n\n" + a.zh
 	}
 	for _, l := range leaves() {
 		if l.pattern == path && !a.required {

@@ -22,10 +22,12 @@ type account struct {
 	maxLoaded   int
 
 	store    Store
+	owner    Ownership
 	creds    Credentials
 	quotas   QuotaReader // May be nil.
 	breakers []*breaker  // one per host, the main one first
 	limiter  *rate.Limiter
+	rate     float64 // Of all nodes together; limiter has this node's share. 0: no limit.
 	policy   policy
 	log      *slog.Logger
 	observer Observer
@@ -33,6 +35,7 @@ type account struct {
 	wake     chan struct{} // tells the scheduler that something changed
 	wakeLoad chan struct{} // tells the loader
 	wakeAsk  chan struct{} // has upstream asked for the quota
+	wakeKept chan struct{} // has what is kept of the account read again
 
 	mu       sync.Mutex
 	lanes    lanes
@@ -47,12 +50,15 @@ type account struct {
 	sweep    sweep
 	failed   error // the store's: everything ends
 
+	toldUnrecorded time.Time // when it was last logged that an outcome can't be recorded
+
 	unread unread // only the loader's
 
 	// keeping holds a value while what is kept of the account is read or written; mu is not held while waiting for it.
 	keeping  chan struct{}
-	restored bool   // guarded by keeping: the gate is as it was kept
-	kept     uint64 // guarded by keeping: the gate's changes that are in the store
+	restored bool          // guarded by keeping: the gate is as it was kept
+	kept     uint64        // guarded by keeping: the gate's changes that are in the store
+	base     store.Account // guarded by keeping: what the store keeps, as far as this node knows
 
 	flights  sync.WaitGroup // requests under way
 	settling sync.WaitGroup // outcomes not durable yet
@@ -61,12 +67,13 @@ type account struct {
 func newAccount(o *Options, ao AccountOptions) *account {
 	a := &account{
 		id: ao.DeliveryID, concurrency: ao.Concurrency, maxLoaded: o.MaxLoaded,
-		store: o.Store, creds: ao.Credentials, quotas: ao.Quota, observer: o.Observer,
+		store: o.Store, owner: o.Ownership, creds: ao.Credentials, quotas: ao.Quota, observer: o.Observer, rate: ao.Rate,
 		policy:   policy{retry: o.Retry, tokenRetries: o.TokenRetries, errcodes: o.Errcodes, random: o.Random},
 		log:      o.Logger.With("delivery_id", ao.DeliveryID),
 		wake:     make(chan struct{}, 1),
 		wakeLoad: make(chan struct{}, 1),
 		wakeAsk:  make(chan struct{}, 1),
+		wakeKept: make(chan struct{}, 1),
 		keeping:  make(chan struct{}, 1),
 		lanes:    lanes{all: map[state.Waybill]*lane{}},
 		ramp:     newRamp(ao.Concurrency),
@@ -77,7 +84,7 @@ func newAccount(o *Options, ao AccountOptions) *account {
 		a.breakers = append(a.breakers, newBreaker(h, o.Breaker, a.poke))
 	}
 	if ao.Rate > 0 {
-		a.limiter = rate.NewLimiter(rate.Limit(ao.Rate), max(spareTokens, int(ao.Rate/100)))
+		a.limiter = rate.NewLimiter(rate.Limit(ao.Rate), burst(ao.Rate))
 	}
 	return a
 }

@@ -14,7 +14,7 @@ import (
 
 // fly sends the head of a lane, tells breaker, gate and credentials what the answer says of them, and has the outcome
 // made durable. The lane goes on when that is done. The end of run ends the wait for an access_token; what is sent by
-// then goes its whole way with work, which does not end.
+// then goes its whole way with work, which does not end, unless the waybill becomes another node's meanwhile.
 func (a *account) fly(run, work context.Context, f *flight) {
 	push, token := f.push, f.token
 	accessToken, err := a.creds.Get(run)
@@ -23,7 +23,15 @@ func (a *account) fly(run, work context.Context, f *flight) {
 		a.noAccessToken(run, f, err)
 		return
 	}
-	ans := a.send(work, f.host.host.Upstream, push, token, accessToken)
+	if f.lease.Err() != nil {
+		a.lostBefore(f)
+		return
+	}
+	ans := a.send(f.lease, f.host.host.Upstream, push, token, accessToken)
+	if ans.attempt.Errcode == nil && f.lease.Err() != nil {
+		a.lostAway(f)
+		return
+	}
 
 	f.done(ans.health())
 	a.observer.Attempt(a.id, string(ans.scope), ans.attempt.Duration)
@@ -47,7 +55,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	if o.Status != store.Pending {
 		a.logEnd(push, &o)
 	}
-	a.settle(f, o)
+	a.settle(run, f, o)
 }
 
 // send makes one request.
@@ -143,6 +151,12 @@ func (a *account) noAccessToken(ctx context.Context, f *flight, err error) {
 	if ctx.Err() == nil {
 		a.holdFor(ctx, f, err)
 	}
+	a.notSent(f)
+}
+
+// notSent puts back the lane of a flight that came to nothing.
+func (a *account) notSent(f *flight) {
+	defer f.end()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.arrive(f)
@@ -185,8 +199,8 @@ func (a *account) holdUntil(until time.Time, err error) {
 	}
 }
 
-// settle has an outcome made durable and then lets the lane go on.
-func (a *account) settle(f *flight, o store.Outcome) {
+// settle has an outcome made durable and then lets the lane go on. run is as in fly.
+func (a *account) settle(run context.Context, f *flight, o store.Outcome) {
 	a.mu.Lock()
 	a.arrive(f)
 	if a.gate.holdReason != "" && !time.Now().Before(a.gate.holdUntil) {
@@ -195,8 +209,20 @@ func (a *account) settle(f *flight, o store.Outcome) {
 	a.mu.Unlock()
 	a.poke()
 	a.settling.Add(1)
+	a.record(run, f, o)
+}
+
+func (a *account) record(run context.Context, f *flight, o store.Outcome) {
 	a.store.Settle(o, func(err error) {
+		if err != nil && f.lease.Err() != nil {
+			err = store.ErrNotOwner
+		}
+		if a.recordsAgain(run, f, err) {
+			time.AfterFunc(recordAgain, func() { a.record(run, f, o) })
+			return
+		}
 		defer a.settling.Done()
+		defer f.end()
 		a.settled(f.lane, o, err)
 	})
 }
@@ -206,6 +232,11 @@ func (a *account) settled(l *lane, o store.Outcome, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer a.poke()
+	if errors.Is(err, store.ErrNotOwner) {
+		l.stale = true // What is open of it by now is in the store, for whoever owns it.
+		a.requeue(l, time.Now())
+		return
+	}
 	if err != nil {
 		// What is not recorded must not be passed over, so the lane stays where it is and everything ends.
 		if a.failed == nil {

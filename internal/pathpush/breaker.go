@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"carrier/internal/store"
 )
 
 // errExcluded tells a breaker that a request says nothing about upstream's health.
@@ -33,9 +35,10 @@ type breaker struct {
 	state    gobreaker.State
 	opened   uint64 // how often it opened
 	since    time.Time
-	asked    bool          // An operator wants the next push to go through while it is open.
-	probing  bool          // That push is on its way.
-	failures []seenFailure // the latest, oldest first
+	asked    bool               // An operator wants the next push to go through while it is open.
+	probing  bool               // That push is on its way.
+	heard    *store.BreakerNews // Of another node, while it is being followed.
+	failures []seenFailure      // the latest, oldest first
 	openedBy string
 	changes  []breakerChange
 }
@@ -47,6 +50,7 @@ type seenFailure struct {
 
 type breakerChange struct {
 	host, from, to, openedBy string
+	heard                    bool // From another node.
 }
 
 const rememberedFailures = 64
@@ -135,6 +139,40 @@ func (b *breaker) probed(opened uint64, err error) {
 	}
 }
 
+// follow opens or closes the breaker as another node's did, unless it is so already.
+func (b *breaker) follow(news *store.BreakerNews) {
+	b.current().State() // lets it notice that its time is over
+	b.mu.Lock()
+	if news.Open == (b.state != gobreaker.StateClosed) {
+		b.mu.Unlock()
+		return
+	}
+	b.heard = news
+	b.round++
+	b.cb = b.closed(b.round)
+	cb := b.cb
+	if !news.Open {
+		b.note(b.state, gobreaker.StateClosed)
+	}
+	b.mu.Unlock()
+	if news.Open {
+		b.trip(cb)
+	}
+	b.mu.Lock()
+	b.heard = nil
+	b.mu.Unlock()
+	b.wake()
+}
+
+// trip opens a breaker that has seen nothing yet. gobreaker can't be told to; as many failures as open it can.
+func (b *breaker) trip(cb *gobreaker.TwoStepCircuitBreaker[struct{}]) {
+	for range b.o.MinRequests {
+		if report, err := cb.Allow(); err == nil {
+			report(errors.New("it opened on another node"))
+		}
+	}
+}
+
 // remember notes a request that failed, for the story of how the breaker opened.
 func (b *breaker) remember(err error) {
 	f, bad := errors.AsType[*failure](err)
@@ -169,10 +207,15 @@ func (b *breaker) note(from, to gobreaker.State) {
 	case gobreaker.StateOpen:
 		b.opened++
 		b.openedBy = sumUp(b.failures, b.since.Add(-b.o.Interval-time.Second))
+		if b.heard != nil {
+			b.openedBy = b.heard.OpenedBy
+		}
 	case gobreaker.StateClosed:
 		b.openedBy, b.failures = "", nil
 	}
-	b.changes = append(b.changes, breakerChange{b.host.Name, stateName(from), stateName(to), b.openedBy})
+	b.changes = append(b.changes, breakerChange{
+		host: b.host.Name, from: stateName(from), to: stateName(to), openedBy: b.openedBy, heard: b.heard != nil,
+	})
 }
 
 // sumUp counts the failures since a time by kind: "12 × errcode -1, 3 × timeout".

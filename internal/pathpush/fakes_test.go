@@ -337,6 +337,10 @@ func (s *fakeStore) PutAccount(_ context.Context, id string, a store.Account) er
 	if err := s.fails("PutAccount"); err != nil {
 		return err
 	}
+	if a.Version != s.accounts[id].Version {
+		return store.ErrChanged
+	}
+	a.Version++
 	s.accounts[id] = a
 	return nil
 }
@@ -421,6 +425,13 @@ func (u *fakeUpstream) UpdatePath(_ context.Context, accessToken string, p wecha
 		return wechat.Answer{Errmsg: "ok"}, nil
 	}
 	return answer(n, c)
+}
+
+// answers sets the script.
+func (u *fakeUpstream) answers(script func(n int, c call) (wechat.Answer, error)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = script
 }
 
 // takes sets the latency.

@@ -23,6 +23,13 @@ type Store interface {
 	PutAccount(ctx context.Context, deliveryID string, a store.Account) error
 }
 
+// Ownership says whose pushes are this node's to send (see store.Ownership).
+type Ownership interface {
+	Begin(w state.Waybill) (lease context.Context, end func(), ok bool)
+	Nodes() int
+	Tell(b store.BreakerNews)
+}
+
 // Upstream sends one push. An error is one of *wechat.CallError, or ctx's.
 type Upstream interface {
 	UpdatePath(ctx context.Context, accessToken string, u wechat.PathUpdate) (wechat.Answer, error)
@@ -54,8 +61,8 @@ type AccountOptions struct {
 	Hosts       []Host // The main one, then those tried while the breakers before them are open.
 	Credentials Credentials
 	Quota       QuotaReader // Asks upstream for the day's quota; nil: calls are only counted.
-	Concurrency int         // Pushes in flight at once.
-	Rate        float64     // Pushes a second; 0 is no limit.
+	Concurrency int         // Pushes in flight at once, on this node.
+	Rate        float64     // Pushes a second, of all nodes together; 0 is no limit.
 }
 
 // Retry is the schedule of retries: the n-th waits a random part of Initial*Multiplier^n, at most Max ("full jitter").
@@ -86,6 +93,7 @@ type Observer interface {
 // Options sets up a Pusher.
 type Options struct {
 	Store        Store
+	Ownership    Ownership // Where nodes share the store; nil: this node is alone.
 	Accounts     []AccountOptions
 	Retry        Retry
 	TokenRetries int // Answers of the waybill scope before a waybill is parked.
@@ -115,6 +123,9 @@ func (o *Options) complete() error {
 	o.Breaker.HalfOpen = cmp.Or(o.Breaker.HalfOpen, 5)
 	if o.Random == nil {
 		o.Random = rand.Float64
+	}
+	if o.Ownership == nil {
+		o.Ownership = store.Alone{}
 	}
 	if o.Observer == nil {
 		o.Observer = silent{}

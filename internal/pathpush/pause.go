@@ -2,6 +2,7 @@ package pathpush
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,7 @@ func (a *account) restore(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reading what was kept of account %s: %w", a.id, err)
 	}
-	a.restored = true
+	a.restored, a.base = true, kept
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
@@ -32,23 +33,34 @@ func (a *account) restore(ctx context.Context) error {
 }
 
 // keep makes durable what the gate is now, unless it is. There is one write at a time, and each takes the newest, so
-// that an older one never comes last. What could not be kept is kept with the next call.
+// that an older one never comes last. What could not be kept is kept with the next call. If another node kept something
+// meanwhile, the two are put together first.
 func (a *account) keep(ctx context.Context) error {
 	if err := a.beginKeeping(ctx); err != nil {
 		return err
 	}
 	defer a.endKeeping()
-	a.mu.Lock()
-	now, changes := a.gate.pause, a.gate.changes
-	a.mu.Unlock()
-	if changes == a.kept {
-		return nil
+	for {
+		a.mu.Lock()
+		now, changes := a.gate.pause, a.gate.changes
+		a.mu.Unlock()
+		if changes == a.kept {
+			return nil
+		}
+		now.Version = a.base.Version
+		err := a.store.PutAccount(ctx, a.id, now)
+		if err == nil {
+			a.kept, a.base = changes, now
+			a.base.Version++
+			return nil
+		}
+		if !errors.Is(err, store.ErrChanged) {
+			return err
+		}
+		if err := a.merge(ctx); err != nil {
+			return err
+		}
 	}
-	if err := a.store.PutAccount(ctx, a.id, now); err != nil {
-		return err
-	}
-	a.kept = changes
-	return nil
 }
 
 // beginKeeping waits until nobody else reads or writes what is kept of the account.

@@ -58,7 +58,9 @@ func (p *Pusher) Run(ctx context.Context) error {
 // Feed takes what the store tells of newly open pushes. It never blocks.
 func (p *Pusher) Feed(changes []store.Change) {
 	for i := range changes {
-		if a := p.accounts[changes[i].Waybill.DeliveryID]; a != nil {
+		if s := changes[i].Shared; s != nil {
+			p.shared(s)
+		} else if a := p.accounts[changes[i].Waybill.DeliveryID]; a != nil {
 			a.changed(&changes[i])
 		}
 	}

@@ -87,14 +87,25 @@ func (a *account) askSoon() {
 	notify(a.wakeAsk)
 }
 
-// keepQuotas makes what is counted durable every few seconds, until ctx ends.
+// keepQuotas makes what is counted durable every few seconds, and takes in what other nodes keep of the account, until
+// ctx ends.
 func (a *account) keepQuotas(ctx context.Context) error {
-	for pause(ctx, keepQuotaEvery) {
-		if err := a.keepQuota(ctx, false); err != nil && ctx.Err() == nil {
-			a.log.Error("keeping what is used of the quota", "err", err)
+	every := time.NewTicker(keepQuotaEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-every.C:
+			if err := a.keepQuota(ctx, false); err != nil && ctx.Err() == nil {
+				a.log.Error("keeping what is used of the quota", "err", err)
+			}
+		case <-a.wakeKept:
+			if err := a.reread(ctx); err != nil && ctx.Err() == nil {
+				a.log.Error("reading what another node kept of the account", "err", err)
+			}
 		}
 	}
-	return nil
 }
 
 // keepQuota makes durable what is counted now, unless it is.
@@ -107,7 +118,8 @@ func (a *account) keepQuota(ctx context.Context, exact bool) error {
 
 // noteQuota puts what is counted where keep takes it from.
 func (a *account) noteQuota(exact bool) {
-	if now := a.quota.kept(exact); now != a.gate.pause.Quota {
+	// Where nodes add up what they count, what may be counted by the next time would be added again and again.
+	if now := a.quota.kept(exact || a.owner.Nodes() > 1); now != a.gate.pause.Quota {
 		a.gate.pause.Quota = now
 		a.gate.changes++
 	}

@@ -50,6 +50,8 @@ type flight struct {
 	// push and token are the lane's, as they were when it was taken: the lane may grow meanwhile.
 	push  *store.Push
 	token string
+	lease context.Context // Ends when the waybill may be another node's: the request is cut off.
+	end   func()          // Tells the owner that all is done.
 	host  *breaker
 	done  func(error) // tells the breaker
 	probe bool        // of a paused account
@@ -71,6 +73,7 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 	if a.failed != nil {
 		return nil, time.Time{}, a.failed
 	}
+	a.shareRate(now)
 	dueAt := a.lanes.due(now)
 	if a.reserve.holds {
 		dueAt = earlier(dueAt, dayEnd(a.quota.day))
@@ -100,35 +103,40 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 	if wait := a.rateWait(now, turn); wait > 0 {
 		return nil, earlier(dueAt, now.Add(wait)), nil
 	}
+	lease, end, ok := a.begin(turn)
+	if !ok {
+		return nil, now, nil
+	}
 	host, done, again := a.pickHost()
 	if host == nil {
+		end()
 		return nil, again, nil
 	}
-	return a.depart(turn, host, done, probe, now), time.Time{}, nil
+	f := &flight{lease: lease, end: end, host: host, done: done, probe: probe, at: now}
+	a.depart(f, turn)
+	return f, time.Time{}, nil
 }
 
-// depart takes the lane whose turn it is.
-func (a *account) depart(t turn, host *breaker, done func(error), probe bool, now time.Time) *flight {
+// depart has f take the lane whose turn it is.
+func (a *account) depart(f *flight, t turn) {
+	now := f.at
 	if a.limiter != nil {
 		a.limiter.AllowN(now, 1)
 	}
 	l := a.lanes.pop(t.class)
-	f := &flight{
-		lane: l, push: &l.pushes[0], token: l.token, host: host, done: done,
-		probe: probe, bulk: t.class == bulk, opens: a.gate.opens, at: now,
-	}
+	f.lane, f.push, f.token = l, &l.pushes[0], l.token
+	f.bulk, f.opens = t.class == bulk, a.gate.opens
 	a.quota.count(now)
 	if a.quota.askDue(now) {
 		notify(a.wakeAsk)
 	}
-	if probe {
+	if f.probe {
 		f.asked = a.gate.beginProbe()
 	}
 	a.inFlight++
 	if f.bulk {
 		a.bulkAway++
 	}
-	return f
 }
 
 // arrive ends what depart began. The lane is not free before its outcome is durable.
@@ -197,6 +205,7 @@ func (a *account) logBreakers(now time.Time) {
 				log = a.log.Warn
 			}
 			log("breaker "+c.to, "host", c.host, "from", c.from, "opened_by", c.openedBy)
+			a.tell(c)
 		}
 	}
 }

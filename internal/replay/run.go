@@ -11,8 +11,11 @@ import (
 // retryAfter is how long anything waits that the store failed.
 const retryAfter = time.Second
 
-// Run carries out running replays until ctx ends, and returns when its goroutines have. It is called once. Its error
-// is always nil: what the store can't do is tried again.
+// lookEvery is how soon Run notices what other nodes did to replays.
+const lookEvery = 2 * time.Second
+
+// Run carries out running replays until ctx ends, and returns when its goroutines have. It may be called again after
+// that. Its error is always nil: what the store can't do is tried again.
 func (r *Runner) Run(ctx context.Context) error {
 	var jobs sync.WaitGroup
 	defer jobs.Wait()
@@ -23,9 +26,14 @@ func (r *Runner) Run(ctx context.Context) error {
 			_ = pause(ctx, retryAfter)
 			continue
 		}
+		var look <-chan time.Time
+		if r.look > 0 {
+			look = time.After(r.look)
+		}
 		select {
 		case <-ctx.Done():
 		case <-r.wake:
+		case <-look:
 		}
 	}
 	return nil

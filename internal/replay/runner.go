@@ -45,6 +45,8 @@ type Options struct {
 	Pusher   Pusher
 	Accounts []string // Those configured, by delivery_id. Pushes of others are left alone.
 	Logger   *slog.Logger
+	// Shared says that other nodes start replays and change them, too: Run looks for that every few seconds.
+	Shared bool
 }
 
 // Runner starts bulk replays and carries them out. It is safe for concurrent use.
@@ -52,6 +54,7 @@ type Runner struct {
 	store  Store
 	pusher Pusher
 	log    *slog.Logger
+	look   time.Duration // How often Run looks for what other nodes did; 0: there are none.
 	// turns are held, one per account, while a leg takes a step or waits for room; the others queue up in the order in
 	// which they came, so that replays share an account fairly. The map is not changed after New.
 	turns map[string]lock
@@ -77,6 +80,9 @@ func New(o Options) (*Runner, error) {
 		store: o.Store, pusher: o.Pusher, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
 		turns: make(map[string]lock, len(o.Accounts)), wake: make(chan struct{}, 1), listing: newLock(),
 		jobs: map[uint64]*job{}, left: map[uint64]int{},
+	}
+	if o.Shared {
+		r.look = lookEvery
 	}
 	for _, id := range o.Accounts {
 		r.turns[id] = newLock()

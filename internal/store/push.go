@@ -172,6 +172,8 @@ type Change struct {
 	Blocked bool
 	// Reload says that more than the end of the lane changed (a Token came, a replay, a thaw): read the lane again.
 	Reload bool
+	// Shared, if not nil, is all that the change says; it speaks of no waybill or of many.
+	Shared *Shared
 }
 
 // Feed hears of changes, in the order of their commits. It is called by the engine's own goroutine, one call at a

@@ -21,6 +21,8 @@ var (
 	ErrDamaged = errors.New("the store is damaged")
 	// ErrNotFound: there is no such event, push or waybill.
 	ErrNotFound = errors.New("not found")
+	// ErrChanged: another node changed it since it was read.
+	ErrChanged = errors.New("another node changed it meanwhile")
 	// ErrState: the push is not in a state that allows it (e.g. a replay of one that is pending).
 	ErrState = errors.New("its status does not allow that")
 )
@@ -68,6 +70,7 @@ type Store interface {
 	Notices
 	Secrets
 	Verified
+	Ownership
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.
 	Lane(ctx context.Context, w state.Waybill) (Lane, error)
@@ -80,7 +83,7 @@ type Store interface {
 
 	// Account reads what must outlive a restart of an account; the zero value if nothing was kept.
 	Account(ctx context.Context, deliveryID string) (Account, error)
-	// PutAccount keeps it.
+	// PutAccount keeps it, if Version is still that of what is kept; ErrChanged if not. The next Version is one higher.
 	PutAccount(ctx context.Context, deliveryID string, a Account) error
 
 	// Push reads one push with its attempts. ErrNotFound if there is no such event; an event without a push has
@@ -123,6 +126,9 @@ type Account struct {
 	Errcode  int         // What upstream answered; 0 if ByHand or Guarded.
 	ForcedAt []time.Time // When access_tokens were forced within the last day (20 a day are allowed).
 	Quota    Quota
+	// Version counts the changes where several nodes may make some. An engine for one node keeps none, and does not
+	// look at it.
+	Version uint64
 }
 
 // Quota is what an account has used of updatePath's quota on one day in Beijing.

@@ -47,8 +47,10 @@ type Options struct {
 	PerDay    int           // Calls of one merchant in a day (Asia/Shanghai); 0: 10,000.
 	After     time.Duration // How long after a waybill's last delivery; 0: 5 minutes.
 	Delay     time.Duration // As of Upstream.
-	Observe   func(Result)  // Hears of each result. It must not block. May be nil.
-	Logger    *slog.Logger
+	// Owns tells whether a waybill is this node's to look at, where several share the store; nil: all are.
+	Owns    func(state.Waybill) bool
+	Observe func(Result) // Hears of each result. It must not block. May be nil.
+	Logger  *slog.Logger
 }
 
 const (
@@ -249,6 +251,9 @@ func (r *Runner) reconsider(ctx context.Context) {
 	tried := make(map[state.Waybill]time.Time, len(all))
 	for i := range all {
 		d, now := &all[i], time.Now()
+		if r.o.Owns != nil && !r.o.Owns(d.Waybill) {
+			continue // Its owner looks.
+		}
 		last := later(d.CheckedAt, r.tried[d.Waybill])
 		// One that is to be looked at already would lose its place in the queue.
 		if dueAgain(d.FoundAt, last, now) && !r.follows(d.Waybill) {

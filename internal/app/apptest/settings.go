@@ -14,9 +14,11 @@ import (
 
 // Settings is a configuration, as far as tests choose it. NewSettings fills in the credentials.
 type Settings struct {
-	Listen, AdminListen string // Default: a free port of this machine.
-	Store               string // The store's folder.
-	KeyFile             string // store.key_file; default none.
+	Listen, AdminListen string        // Default: a free port of this machine.
+	Store               string        // The store's folder.
+	StoreURL            string        // A database, instead of the folder.
+	Lease               time.Duration // store.lease; default 10s.
+	KeyFile             string        // store.key_file; default none.
 	Accounts            []Account
 	ReorderWindow       time.Duration // Default 2m.
 	Push                string        // The section push in YAML's flow form; default QuickPush.
@@ -81,7 +83,8 @@ func (s *Settings) YAML() string {
 		proxies = fmt.Sprintf(", trusted_proxies: [%q]", s.TrustedProxies)
 	}
 	line("server: {listen: %q, admin_listen: %q%s}", cmp.Or(s.Listen, "127.0.0.1:0"), cmp.Or(s.AdminListen, "127.0.0.1:0"), proxies)
-	line("store: {url: %q, min_free: %s, key_file: %q}", "file:"+s.Store, cmp.Or(s.MinFree, "0"), s.KeyFile)
+	line("store: {url: %q, min_free: %s, key_file: %q, lease: %v}", cmp.Or(s.StoreURL, "file:"+s.Store), cmp.Or(s.MinFree, "0"),
+		s.KeyFile, cmp.Or(s.Lease, 10*time.Second))
 	line("state: {reorder_window: %v}", cmp.Or(s.ReorderWindow, 2*time.Minute))
 	line("push: %s", cmp.Or(s.Push, QuickPush))
 	line("merchants: %s", cmp.Or(s.Merchants, "[]"))

@@ -15,6 +15,8 @@ import (
 
 // Store is the embedded engine. Its methods are safe for concurrent use.
 type Store struct {
+	store.Alone // The folder is one process's: its lock sees to that.
+
 	opts     Options
 	dir      string
 	db       *cdb.DB

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"carrier/internal/store"
 )
@@ -39,7 +40,9 @@ func (s *Store) Account(ctx context.Context, deliveryID string) (a store.Account
 		return a, err
 	}
 	var state []byte
-	err = s.pool.QueryRow(ctx, "SELECT state::text FROM accounts WHERE delivery_id = $1", deliveryID).Scan(&state)
+	var version uint64
+	err = s.pool.QueryRow(ctx, "SELECT state::text, version FROM accounts WHERE delivery_id = $1", deliveryID).
+		Scan(&state, (*numberDest)(&version))
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return a, nil
@@ -49,12 +52,13 @@ func (s *Store) Account(ctx context.Context, deliveryID string) (a store.Account
 	if a, err = decodeAccount(state); err != nil {
 		err = damaged("account "+deliveryID, err)
 	}
+	a.Version = version
 	return a, err
 }
 
-// PutAccount keeps it.
+// PutAccount keeps it, and lets the other nodes know.
 func (s *Store) PutAccount(ctx context.Context, deliveryID string, a store.Account) error {
-	op := &accountOp{delivery: deliveryID, state: encodeAccount(&a)}
+	op := &accountOp{delivery: deliveryID, state: encodeAccount(&a), version: int64(a.Version)}
 	if err := s.write(ctx, 0, op, &op.waiter); err != nil {
 		return fmt.Errorf("keep the state of account %s: %w", deliveryID, err)
 	}
@@ -64,14 +68,30 @@ func (s *Store) PutAccount(ctx context.Context, deliveryID string, a store.Accou
 type accountOp struct {
 	waiter
 	delivery, state string
+	version         int64
 }
 
 func (o *accountOp) rows() int    { return 1 }
 func (o *accountOp) needs(*needs) {}
 
 func (o *accountOp) run(x *tx) {
-	x.write(`INSERT INTO accounts (delivery_id, state) VALUES ($1, $2)
-		ON CONFLICT (delivery_id) DO UPDATE SET state = excluded.state`, o.delivery, o.state)
+	var batch pgx.Batch
+	if o.version == 0 {
+		batch.Queue("INSERT INTO accounts (delivery_id, version, state) VALUES ($1, 1, $2) ON CONFLICT DO NOTHING", o.delivery, o.state)
+	} else {
+		batch.Queue("UPDATE accounts SET version = version + 1, state = $2 WHERE delivery_id = $1 AND version = $3",
+			o.delivery, o.state, o.version)
+	}
+	o.err = nil
+	batch.QueuedQueries[0].Exec(func(tag pgconn.CommandTag) error {
+		if tag.RowsAffected() == 0 {
+			o.err = store.ErrChanged
+		}
+		return nil
+	})
+	if x.run(&batch) == nil && o.err == nil {
+		x.accounts = append(x.accounts, o.delivery)
+	}
 }
 
 func encodeAccount(a *store.Account) string {

@@ -14,26 +14,29 @@ const (
 
 // startBackground starts what goes on until the store closes.
 func (s *Store) startBackground() {
-	s.background.Go(func() { s.every(refreshEvery, "figures can't be read", s.refresh) })
-	s.background.Go(func() { s.every(foldEvery, "figures can't be added up", s.fold) })
-	s.background.Go(func() { s.every(foldEvery, "partitions can't be made ahead", s.partitionAhead) })
-	s.background.Go(func() { s.every(time.Second, "PostgreSQL can't be asked how it is", s.ask) })
-	s.background.Go(func() { s.every(housekeepEvery, "housekeeping failed", s.housekeep) })
+	s.background.Go(func() { s.every(s.stop, refreshEvery, "figures can't be read", s.refresh) })
+	s.background.Go(func() { s.every(s.stop, foldEvery, "figures can't be added up", s.fold) })
+	s.background.Go(func() { s.every(s.stop, foldEvery, "partitions can't be made ahead", s.partitionAhead) })
+	s.background.Go(func() { s.every(s.stop, time.Second, "PostgreSQL can't be asked how it is", s.ask) })
+	s.background.Go(func() { s.every(s.stop, housekeepEvery, "", s.noteExcess) })
+	s.background.Go(func() { _ = s.While(s.stop, dutyHousekeeping, s.housekeeping) }) // It never fails.
 	s.background.Go(s.watchDeadlines)
 }
 
-// every does something again and again until the store closes. A failure is logged when it begins.
-func (s *Store) every(d time.Duration, failed string, do func(context.Context) error) {
+// every does something again and again until ctx ends. A failure is logged when it begins.
+func (s *Store) every(ctx context.Context, d time.Duration, failed string, do func(context.Context) error) {
 	tick := time.NewTicker(d)
 	defer tick.Stop()
 	var trouble trouble
 	for {
 		select {
-		case <-s.stop.Done():
+		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		trouble.note(s, failed, do(s.stop))
+		if err := do(ctx); ctx.Err() == nil {
+			trouble.note(s, failed, err)
+		}
 	}
 }
 

@@ -69,8 +69,8 @@ func oneOfEach(t *testing.T, s *Store) {
 	if err != nil {
 		t.Fatalf("Apply: %v", err)
 	}
-	deliver(t, s, w, 1)
-	deliver(t, s, w, 2)
+	deliver(t, []*Store{s}, w, 1)
+	deliver(t, []*Store{s}, w, 2)
 	_, replay := s.Replay(ctx, 2, true, store.Act{})
 	_, shown := s.PutShown(ctx, w, store.Shown{Version: 1})
 	if err := errors.Join(replay, shown, s.PutSecret(ctx, "a", []byte("b")), s.PutDeadLetter(ctx, store.DeadLetter{Body: []byte("{")})); err != nil {

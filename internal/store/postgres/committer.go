@@ -192,8 +192,8 @@ func (s *Store) committed(x *tx, took time.Duration) {
 	s.count(x, took)
 	s.feeding.Lock()
 	defer s.feeding.Unlock()
-	if len(x.changes) > 0 && s.opts.Feed != nil {
-		s.opts.Feed(x.changes)
+	if own := x.ownChanges(); len(own) > 0 {
+		s.opts.Feed(own)
 	}
 	if len(x.notices) > 0 {
 		s.opts.Notify()

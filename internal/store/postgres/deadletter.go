@@ -142,13 +142,15 @@ type letterLog struct {
 	said    time.Time // When it last told; of the background.
 }
 
-// noteExcess tells how many letters were dropped to make room: at once when it begins, and then every lettersSay.
-func (s *Store) noteExcess() {
+// noteExcess tells how many letters this node dropped to make room: at once when it begins, and then every lettersSay. It
+// never fails.
+func (s *Store) noteExcess(context.Context) error {
 	now := s.opts.Now()
 	if s.letters.dropped.Load() > 0 && now.Sub(s.letters.said) >= lettersSay {
 		s.letters.said = now
 		s.logExcess()
 	}
+	return nil
 }
 
 // logExcess tells it now.

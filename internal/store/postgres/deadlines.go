@@ -97,17 +97,18 @@ func joinErrors(failed map[due]error) error {
 	return errors.Join(list...)
 }
 
-// dueSQL lists deadlines of both kinds, and one more of each kind that has not passed.
-const dueSQL = `(SELECT false, held_until, seq, delivery_id, waybill_id FROM events WHERE verdict = 2 ORDER BY held_until LIMIT $1)
+// dueSQL lists deadlines of both kinds in some slots, and one more of each kind that has not passed.
+const dueSQL = `(SELECT false, held_until, seq, delivery_id, waybill_id FROM events WHERE verdict = 2
+	AND slot = ANY($2::smallint[]) ORDER BY held_until LIMIT $1)
 	UNION ALL (SELECT true, token_until, seq, delivery_id, waybill_id FROM events WHERE token_until IS NOT NULL
-	ORDER BY token_until LIMIT $1)`
+	AND slot = ANY($2::smallint[]) ORDER BY token_until LIMIT $1)`
 
 // dueNow lists deadlines that have passed, and the earliest that has not passed (Unix ms; MaxInt64: there is none).
 // failed is how many it is to look past.
 func (s *Store) dueNow(ctx context.Context, failed int) (list []due, next int64, err error) {
 	now := s.opts.Now().UnixMilli()
 	next = math.MaxInt64
-	rows, err := s.pool.Query(ctx, dueSQL, dueRows+failed)
+	rows, err := s.pool.Query(ctx, dueSQL, dueRows+failed, s.leases.owned())
 	if err != nil {
 		return nil, 0, err
 	}

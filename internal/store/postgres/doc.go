@@ -30,6 +30,18 @@
 // (search). Within a window PostgreSQL picks the way: along the numbers, or by an index of the few that are open, ended
 // without being delivered, or not accepted. What pushes wait for is worked out from their waybills' rows.
 //
+// # Nodes
+//
+// A waybill belongs to one of 256 slots, and a slot to one node, which alone pushes its waybills (leases). Events, Tokens
+// and what people do are taken on any node; the owner hears of it by NOTIFY (listen). A transaction reads what its node
+// owns by the word of the database and keeps that so until it ends (ownedBy): an outcome of a push whose waybill was
+// taken over is store.ErrNotOwner, and nothing is told to lanes or left untold by mistake. Where nothing comes through
+// to a node for a while, all that is open is read again.
+//
+// A lease can't be checked by upstream. A node that stands still between its last look at the lease and the sending, for
+// longer than the lease lasts, and then goes on, may send one push a waybill after its successor has: it is cut off as
+// soon as the node runs again, and recorded by nobody.
+//
 // # What is forgotten
 //
 // Retention deletes waybills as a whole, with all that was kept of them, once nothing will come of them any more, and

@@ -15,10 +15,10 @@ import (
 const (
 	lockTimeout        = 5 * time.Second
 	statementTimeout   = 10 * time.Second
-	idleTimeout        = 30 * time.Second // Within a transaction: of a node that hangs.
 	transactionTimeout = 25 * time.Second
 	lookUpPause        = 100 * time.Millisecond
 	connectTimeout     = 5 * time.Second
+	leaveTimeout       = 2 * time.Second // Longer than that, and the others take over by themselves.
 )
 
 var errTimeout = errors.New("PostgreSQL did not answer in time")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"carrier/internal/store"
 )
 
 // housekeepEvery is the time between two rounds of what is to be done now and then.
@@ -15,9 +17,17 @@ func (s *Store) Tick(ctx context.Context) error {
 	return errors.Join(s.carryOutDeadlines(ctx), s.prune(ctx), s.forgetUses(ctx), s.refresh(ctx))
 }
 
-// housekeep is a round of the background.
+// dutyHousekeeping is forgetting what is old, for all nodes.
+const dutyHousekeeping store.Duty = "housekeeping"
+
+// housekeeping goes on as long as it is this node's.
+func (s *Store) housekeeping(ctx context.Context) error {
+	s.every(ctx, housekeepEvery, "housekeeping failed", s.housekeep)
+	return nil
+}
+
+// housekeep is a round of it.
 func (s *Store) housekeep(ctx context.Context) error {
-	s.noteExcess()
 	err := s.forgetUses(ctx)
 	if every := s.pruneEvery(); every > 0 && time.Since(s.pruning.done) >= every {
 		s.pruning.done = time.Now()

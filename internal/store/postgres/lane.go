@@ -13,9 +13,12 @@ import (
 	"carrier/internal/store"
 )
 
-// Lane reads a waybill's open pushes.
+// Lane reads a waybill's open pushes. Of a waybill that another node pushes for there are none.
 func (s *Store) Lane(ctx context.Context, name state.Waybill) (store.Lane, error) {
 	lane := store.Lane{Waybill: name}
+	if !s.leases.owns(name) {
+		return lane, s.isOpen()
+	}
 	err := s.view(ctx, func(tx pgx.Tx) error {
 		w, err := s.readWaybill(ctx, tx, name)
 		if err != nil {

@@ -49,7 +49,9 @@ const (
 func (x *tx) load(n *needs) error {
 	var batch pgx.Batch
 	batch.Queue("BEGIN")
-	x.queueWaybills(&batch, slices.SortedFunc(maps.Keys(n.waybills), compareWaybills))
+	waybills := slices.SortedFunc(maps.Keys(n.waybills), compareWaybills)
+	x.queueOwnership(&batch, waybills)
+	x.queueWaybills(&batch, waybills)
 	x.queueIDs(&batch, slices.SortedFunc(maps.Keys(n.ids), compareIDs))
 	x.queueRows(&batch, slices.Sorted(maps.Keys(n.seqs)))
 	x.queueNumbers(&batch, n.numbers)

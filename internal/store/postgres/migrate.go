@@ -19,7 +19,31 @@ var migrations embed.FS
 // migrate brings the database to the newest schema that this binary knows, under an advisory lock, so that nodes that
 // start together don't meet. A schema that is newer still is refused: what it holds can't be kept in order by this
 // binary.
-func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
+func migrate(ctx context.Context, config *pgx.ConnConfig) error {
+	return withSchema(ctx, config, func(p *goose.Provider, current, newest int64) error {
+		if _, err := p.Up(ctx); err != nil {
+			return fmt.Errorf("bring the schema from version %d to %d: %w", current, newest, err)
+		}
+		return nil
+	})
+}
+
+// checkSchema says why the database's schema is not the one that this binary knows; nil if it is.
+func checkSchema(ctx context.Context, config *pgx.ConnConfig) error {
+	return withSchema(ctx, config, func(_ *goose.Provider, current, newest int64) error {
+		switch {
+		case current == 0:
+			return errors.New("there is no store in this database; the service makes it when it first starts")
+		case current < newest:
+			return fmt.Errorf("its schema is of an older carrier (version %d, not %d): start the service once, which brings it up",
+				current, newest)
+		}
+		return nil
+	})
+}
+
+// withSchema calls do with the version of the database's schema and the newest that this binary knows.
+func withSchema(ctx context.Context, config *pgx.ConnConfig, do func(p *goose.Provider, current, newest int64) error) (err error) {
 	db := stdlib.OpenDB(*config)
 	defer func() { err = errors.Join(err, db.Close()) }()
 	files, err := fs.Sub(migrations, "migrations")
@@ -43,8 +67,5 @@ func migrate(ctx context.Context, config *pgx.ConnConfig) (err error) {
 		return fmt.Errorf("its schema is of a newer carrier (version %d; this one knows up to %d): run that version, "+
 			"or use another database", current, newest)
 	}
-	if _, err := p.Up(ctx); err != nil {
-		return fmt.Errorf("bring the schema from version %d to %d: %w", current, newest, err)
-	}
-	return nil
+	return do(p, current, newest)
 }

@@ -23,7 +23,7 @@ func TestNoticesWaitForTransactions(t *testing.T) {
 			t.Fatalf("%s: %v", sql, err)
 		}
 	}
-	deliver(t, s, state.Waybill{DeliveryID: "SF", WaybillID: "1"}, r[0].Seq)
+	deliver(t, []*Store{s}, state.Waybill{DeliveryID: "SF", WaybillID: "1"}, r[0].Seq)
 	if list, err := s.Notices(t.Context(), 0, 10); err != nil || len(list) != 0 {
 		t.Errorf("Notices: %+v, %v; want none before the lower number's transaction has ended", list, err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"carrier/internal/store"
 	"carrier/internal/store/seal"
 )
 
@@ -45,11 +46,7 @@ func newStore(o Options, config *pgx.ConnConfig) *Store {
 }
 
 func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
-	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
-		return err
-	}
-	configure(config, s.opts.Committers)
-	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+	if err := s.connect(ctx, config); err != nil {
 		return err
 	}
 	defer func() {
@@ -66,19 +63,49 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
+	if err := s.join(ctx, config); err != nil {
+		return err
+	}
 	s.startCommitters()
 	s.startBackground()
 	return nil
 }
 
+func (s *Store) connect(ctx context.Context, config *pgxpool.Config) (err error) {
+	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
+		return err
+	}
+	configure(config, &s.opts)
+	s.pool, err = pgxpool.NewWithConfig(ctx, config)
+	return err
+}
+
+// CheckDatabase compares everything in a database that is kept twice, as Store.Check does, and is no node meanwhile: it
+// may run beside those that use it. TokenKeys is the only option that matters.
+func CheckDatabase(ctx context.Context, url string, o Options) (store.Report, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		return store.Report{}, fmt.Errorf("this is no PostgreSQL address (postgres://USER:PASSWORD@HOST:PORT/DATABASE): %w", err)
+	}
+	s := newStore(o.withDefaults(), config.ConnConfig)
+	if err := s.connect(ctx, config); err != nil {
+		return store.Report{}, err
+	}
+	defer s.pool.Close()
+	if err := checkSchema(ctx, config.ConnConfig); err != nil {
+		return store.Report{}, fmt.Errorf("store %s: %w", s.where, err)
+	}
+	return s.Check(ctx)
+}
+
 // configure sets what every connection of the store has.
-func configure(config *pgxpool.Config, committers int) {
-	config.MaxConns = max(config.MaxConns, int32(committers)+6)
+func configure(config *pgxpool.Config, o *Options) {
+	config.MaxConns = max(config.MaxConns, int32(o.Committers)+6)
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	params := config.ConnConfig.RuntimeParams
 	params["application_name"] = "carrier"
 	for name, d := range map[string]time.Duration{
-		"lock_timeout": lockTimeout, "statement_timeout": statementTimeout, "idle_in_transaction_session_timeout": idleTimeout,
+		"lock_timeout": lockTimeout, "statement_timeout": statementTimeout, "idle_in_transaction_session_timeout": o.LeaseTime / 2,
 	} {
 		params[name] = strconv.FormatInt(d.Milliseconds(), 10)
 	}

@@ -31,7 +31,7 @@ func TestPartitionsAreDropped(t *testing.T) {
 			t.Fatalf("Apply: %v", err)
 		}
 		if n != kept { // That one stays open.
-			deliver(t, s, e.Waybill(), r[0].Seq)
+			deliver(t, []*Store{s}, e.Waybill(), r[0].Seq)
 		}
 	}
 	before := partitionBounds(t, s)
@@ -106,7 +106,7 @@ func TestRetentionAmongScans(t *testing.T) {
 		if err != nil {
 			t.Fatalf("Apply: %v", err)
 		}
-		deliver(t, nodes[0], e.Waybill(), r[0].Seq)
+		deliver(t, nodes, e.Waybill(), r[0].Seq)
 	}
 	mu.Lock()
 	now = now.Add(2 * time.Hour)

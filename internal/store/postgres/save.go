@@ -82,6 +82,7 @@ func (x *tx) save() (committed bool, err error) {
 		batch.Queue(st.sql, st.args...)
 	}
 	x.queueAudits(&batch) // It takes numbers from a row that all such transactions lock: as late as can be.
+	x.queueNews(&batch)
 	x.queueCommit(&batch)
 	batch.Queue("COMMIT").Exec(func(pgconn.CommandTag) error {
 		// A crash up to here leaves nothing of the transaction; from here on, all of it.

@@ -12,6 +12,7 @@ import (
 //
 // An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
 // an attempt is ErrState then, but for one: a failed push may be discarded.
+// An outcome of a waybill that another node pushes for by now is ErrNotOwner.
 func (s *Store) Settle(o store.Outcome, done func(error)) {
 	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
 		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
@@ -42,7 +43,10 @@ func (o *settleOp) finish(err error) {
 }
 
 func (o *settleOp) run(x *tx) {
-	if o.err = x.settle(o.outcome); o.err != nil {
+	if o.err = x.checkOwner(o.outcome.Waybill); o.err == nil {
+		o.err = x.settle(o.outcome)
+	}
+	if o.err != nil {
 		o.err = fmt.Errorf("push %d of %s: %w", o.outcome.Seq, o.outcome.Waybill, o.err)
 	}
 }

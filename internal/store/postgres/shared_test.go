@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -40,13 +42,20 @@ func checkStore(t *testing.T, s *Store) {
 	}
 }
 
-func deliver(t *testing.T, s *Store, w state.Waybill, seq uint64) {
+// deliver ends a push on the node that owns its waybill.
+func deliver(t *testing.T, nodes []*Store, w state.Waybill, seq uint64) {
 	t.Helper()
-	done := make(chan error, 1)
-	s.Settle(store.Outcome{Seq: seq, Waybill: w, Status: store.Delivered}, func(err error) { done <- err })
-	if err := <-done; err != nil {
-		t.Fatalf("Settle(%d): %v", seq, err)
-	}
+	eventually(t, soon, "a node owns the waybill", func() bool {
+		return slices.ContainsFunc(nodes, func(s *Store) bool {
+			done := make(chan error, 1)
+			s.Settle(store.Outcome{Seq: seq, Waybill: w, Status: store.Delivered}, func(err error) { done <- err })
+			err := <-done
+			if err != nil && !errors.Is(err, store.ErrNotOwner) {
+				t.Fatalf("Settle(%d): %v", seq, err)
+			}
+			return err == nil
+		})
+	})
 }
 
 // TestNodesTakeOneOrder repeats an order on two nodes at once, each time with another waybill: one answer.

@@ -29,6 +29,7 @@ type Store struct {
 	stop   context.Context // Ends with Close: background work ends.
 	end    context.CancelCauseFunc
 
+	leases         *leases
 	committers     []*committer
 	committersDone sync.WaitGroup
 	background     sync.WaitGroup
@@ -143,6 +144,11 @@ func (s *Store) Close() error {
 		close(c.ops)
 	}
 	s.committersDone.Wait()
+	ctx, cancel := context.WithTimeoutCause(context.Background(), leaveTimeout, errTimeout)
+	defer cancel()
+	if err := s.leave(ctx); err != nil {
+		s.opts.Logger.Warn("leaving the other nodes", "err", err)
+	}
 	s.pool.Close()
 	return nil
 }

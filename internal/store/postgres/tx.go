@@ -44,6 +44,9 @@ type tx struct {
 	told    *told       // Notices were forgotten.
 	delta   counters
 
+	node     int32          // This node's number.
+	mine     map[int16]bool // Slots that it owns, of those that were asked for.
+	accounts []string       // Of which what is kept changed: other nodes are told.
 	changes  []store.Change
 	touched  map[state.Waybill]bool // Whose open pushes changed: other nodes are told.
 	deadline int64                  // The earliest deadline that was set (Unix ms); 0: none.
@@ -79,7 +82,7 @@ func (s *Store) newTx(ctx context.Context, conn *pgx.Conn) *tx {
 	return &tx{
 		s: s, ctx: ctx, conn: conn, id: newID(), now: s.clock(),
 		waybills: map[state.Waybill]*waybill{}, rows: map[uint64]*row{}, ids: map[eventID]first{}, asked: map[eventID]bool{},
-		replays: map[uint64]*replayRecord{}, changed: map[uint64]*row{}, delta: counters{}, touched: map[state.Waybill]bool{},
+		replays: map[uint64]*replayRecord{}, changed: map[uint64]*row{}, delta: counters{}, touched: map[state.Waybill]bool{}, mine: map[int16]bool{},
 	}
 }
 
@@ -123,7 +126,7 @@ func (x *tx) change(r *row) {
 
 // isNothing tells whether the transaction has nothing to write.
 func (x *tx) isNothing() bool {
-	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.extra) == 0 && len(x.notices) == 0 && !x.wrote &&
+	return len(x.made) == 0 && len(x.changed) == 0 && len(x.audits) == 0 && len(x.accounts) == 0 && len(x.extra) == 0 && len(x.notices) == 0 && !x.wrote &&
 		len(x.replays) == 0 && len(x.dirtyWaybills()) == 0
 }
 

@@ -117,6 +117,11 @@ func accounts(f *fixture) {
 		f.Fatalf("PutAccount: %v", err)
 	}
 	for _, a := range []store.Account{want, {Paused: true}, want} {
+		kept, err := f.store.Account(f.Context(), account)
+		if err != nil {
+			f.Fatalf("Account: %v", err)
+		}
+		a.Version = kept.Version
 		if err := f.store.PutAccount(f.Context(), account, a); err != nil {
 			f.Fatalf("PutAccount: %v", err)
 		}

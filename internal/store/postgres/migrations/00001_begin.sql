@@ -129,6 +129,7 @@ INSERT INTO serials VALUES ('audit', 0), ('replays', 0);
 
 CREATE TABLE accounts (
     delivery_id text COLLATE "C" PRIMARY KEY,
+    version     bigint NOT NULL CHECK (version > 0), -- Counts the changes.
     state       jsonb NOT NULL
 );
 
@@ -169,22 +170,24 @@ CREATE TABLE notices (
     CHECK ((difference IS NULL) = (seq > 0))
 );
 
--- Who pushes what: a row a slot, and a row a duty that only one node does at a time. Written once here, so that nodes
--- lock rows and never insert any.
+-- The nodes that are alive. A node that was taken for dead comes back under another number, and owns nothing then.
+CREATE TABLE nodes (
+    number     integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name       text NOT NULL,
+    leaving    boolean NOT NULL DEFAULT false, -- It takes nothing more.
+    expires_at timestamptz NOT NULL
+) WITH (fillfactor = 50);
+
+-- Who pushes what: a row a slot, and a row a duty that only one node does at a time. The owner is a node's number; 0:
+-- nobody. The rows of slots are written once here, so that nodes lock rows and never insert any. epoch counts the owners.
 CREATE TABLE leases (
-    slot       smallint PRIMARY KEY CHECK (slot BETWEEN 0 AND 255),
-    owner      text COLLATE "C" NOT NULL DEFAULT '',
-    epoch      bigint NOT NULL DEFAULT 0,
-    expires_at timestamptz NOT NULL DEFAULT '-infinity'
+    slot  smallint PRIMARY KEY CHECK (slot BETWEEN 0 AND 255),
+    owner integer NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
 INSERT INTO leases (slot) SELECT generate_series(0, 255);
 CREATE TABLE duties (
-    name       text COLLATE "C" PRIMARY KEY,
-    owner      text COLLATE "C" NOT NULL DEFAULT '',
-    epoch      bigint NOT NULL DEFAULT 0,
-    expires_at timestamptz NOT NULL DEFAULT '-infinity'
-) WITH (fillfactor = 50);
-CREATE TABLE nodes (
-    name    text COLLATE "C" PRIMARY KEY,
-    seen_at timestamptz NOT NULL
+    name  text COLLATE "C" PRIMARY KEY,
+    owner integer NOT NULL DEFAULT 0,
+    epoch bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);
