@@ -40,7 +40,7 @@ func (a *App) openEngine(ctx context.Context, keys [][]byte) (Engine, error) {
 	if folder, ok := a.cfg.Store.Folder(); ok {
 		return a.openPebble(folder, keys)
 	}
-	return nil, fmt.Errorf("store.url: %s is neither file:FOLDER nor postgres://...", a.cfg.Store.URL)
+	return nil, fmt.Errorf("store.url: %s is neither file:FOLDER nor a postgres:// address", a.cfg.Store.URL)
 }
 
 func (a *App) openPebble(folder string, keys [][]byte) (Engine, error) {

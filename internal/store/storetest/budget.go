@@ -7,7 +7,7 @@ import (
 
 // runTime is how long random runs of one property may take together. With the race detector they take twenty times as
 // long as without.
-const runTime = 30 * time.Second
+const runTime = 15 * time.Second
 
 // budget bounds the runs of a property by time. Once one has failed there is no bound: rapid repeats it to find the
 // smallest that fails.
