@@ -13,6 +13,6 @@
 //
 // A test that stops or kills the server takes one of its own with StartServer.
 //
-// Where PostgreSQL is missing these tests are skipped, and fail instead where CARRIER_REQUIRE_POSTGRES=1 is set,
+// Where PostgreSQL is missing these tests are skipped, and fail instead where REQUIRE_POSTGRES=1 is set,
 // as the gate does.
 package pgtest

@@ -11,7 +11,7 @@ import (
 )
 
 // RequireEnv is the variable which, set to 1, makes a missing PostgreSQL a failure rather than a skipped test.
-const RequireEnv = "CARRIER_REQUIRE_POSTGRES"
+const RequireEnv = "REQUIRE_POSTGRES"
 
 var errMissing = errors.New("initdb and postgres are neither on PATH nor under /usr/lib/postgresql: " +
 	"install PostgreSQL 13 or later (Debian: apt-get install postgresql)")
