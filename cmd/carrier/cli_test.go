@@ -112,7 +112,7 @@ func TestConfigurationMistakes(t *testing.T) {
 		{"an account without an appid", "accounts:\n  - delivery_id: SF\n    secret: x\n", []string{`carrier\.yaml:\d: accounts\[0\]\.appid: `}},
 		{"a variable that is not set", "log: {level: \"${CARRIER_NO_SUCH_VARIABLE_HERE}\"}\n", []string{`carrier\.yaml:1: .*CARRIER_NO_SUCH_VARIABLE_HERE`}},
 		{"the same key twice", "log: {level: info}\nlog: {level: warn}\n", []string{`carrier\.yaml:2(:\d+)?: .*log`}},
-		{"postgres", "store: {url: \"postgres://u:p@h/db\"}\n", []string{`carrier\.yaml:1: store\.url: `}},
+		{"another database", "store: {url: \"mysql://u:p@h/db\"}\n", []string{`carrier\.yaml:1: store\.url: .*postgres://`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -134,6 +134,29 @@ func TestConfigurationMistakes(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPostgresIsAway: one line says which database, and not under which password.
+func TestPostgresIsAway(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "carrier.yaml")
+	if err := os.WriteFile(file, []byte("store: {url: \"postgres://u:S3CRET-PASSWORD@127.0.0.1:1/carrier\"}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve", "-c", file}, {"store", "check", "-c", file}} {
+		status, _, errs := command(t, nil, "", args...)
+		lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")
+		if status != 1 || !strings.Contains(lines[len(lines)-1], "127.0.0.1:1/carrier: it can't be reached; see that it runs") {
+			t.Errorf("carrier %s: status %d, errors:\n%s", args[0], status, errs)
+		}
+		for _, line := range lines {
+			if !strings.HasPrefix(line, "carrier: ") || line != strings.TrimSpace(line) || strings.HasPrefix(line, "carrier: \t") {
+				t.Errorf("carrier %s: an error is not one line: %q", args[0], line)
+			}
+		}
+		if strings.Contains(errs, "S3CRET") {
+			t.Errorf("carrier %s shows the password: %s", args[0], errs)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -45,6 +47,19 @@ func (x *tx) lost(err error) error {
 	}
 	return err
 }
+
+// oneLineError says in one line what the driver says in several, one for each try to connect.
+type oneLineError struct{ err error }
+
+func (e *oneLineError) Error() string {
+	lines := strings.Split(e.err.Error(), "\n")
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(slices.Compact(lines), " ")
+}
+
+func (e *oneLineError) Unwrap() error { return e.err }
 
 // SQLSTATE codes; the first two characters are a class (PostgreSQL documentation, appendix A).
 const (

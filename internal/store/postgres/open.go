@@ -29,7 +29,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	}
 	s := newStore(o.withDefaults(), config.ConnConfig)
 	if err := s.start(ctx, config); err != nil {
-		return nil, fmt.Errorf("store %s: %w", s.where, err)
+		return nil, fmt.Errorf("store %s: %w", s.where, &oneLineError{err})
 	}
 	return s, nil
 }
@@ -92,10 +92,22 @@ func CheckDatabase(ctx context.Context, url string, o Options) (store.Report, er
 		return store.Report{}, err
 	}
 	defer s.pool.Close()
-	if err := checkSchema(ctx, config.ConnConfig); err != nil {
-		return store.Report{}, fmt.Errorf("store %s: %w", s.where, err)
+	err = unreachable(s.pool.Ping(ctx))
+	if err == nil {
+		err = checkSchema(ctx, config.ConnConfig)
+	}
+	if err != nil {
+		return store.Report{}, fmt.Errorf("store %s: %w", s.where, &oneLineError{err})
 	}
 	return s.Check(ctx)
+}
+
+// unreachable adds to the error of a first connection what to look at; nil stays nil.
+func unreachable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("it can't be reached; see that it runs and that store.url is right: %w", err)
 }
 
 // configure sets what every connection of the store has.
@@ -125,7 +137,7 @@ func (s *Store) checkServer(ctx context.Context) error {
 	).Scan(&version, &words, &commit, &fsync, &encoding)
 	switch {
 	case err != nil:
-		return fmt.Errorf("it can't be reached; see that it runs and that store.url is right: %w", err)
+		return unreachable(err)
 	case version < minVersion:
 		return fmt.Errorf("its version is %s; 14 or newer is needed", words)
 	case commit == "off":
