@@ -28,11 +28,16 @@ type planView struct {
 	Action    string     // The path that the form is sent to.
 	Hidden    url.Values // What was asked for.
 	Filter    []Fact     // The same in words; none if pushes were chosen one by one.
+	Because   string     // Why it is done; for the audit log.
 	Rate      string
 	Skip      bool
 	Bulk      bool // A filter says which: the rate can be set, and later stages left out.
 	Back      string
 }
+
+// becauseField says why a replay is made, for the audit log. It is not called reason, as in other forms: that is a filter
+// here, the reason for which pushes failed.
+const becauseField = "because"
 
 // planTotal is how many pushes meet one fate.
 type planTotal struct {
@@ -41,7 +46,7 @@ type planTotal struct {
 }
 
 func newPlanView(v *Visit, plan admin.PlanItem) planView {
-	view := planView{PlanItem: plan, Action: v.R.URL.Path, Hidden: url.Values{}, Back: v.backTo("/pushes")}
+	view := planView{PlanItem: plan, Action: v.R.URL.Path, Hidden: url.Values{}, Because: v.Field(becauseField), Back: v.backTo("/pushes")}
 	for _, verdict := range replay.Verdicts() {
 		if n := plan.Totals[verdict]; n > 0 {
 			view.ByVerdict = append(view.ByVerdict, planTotal{verdict, n})
@@ -70,7 +75,7 @@ func (c *Console) ReplayChosen(v *Visit) error {
 		return err
 	}
 	if v.Confirmed("") {
-		done, err := c.admin.ReplayChosen(v.Context(), v.By, seqs, v.Field("reason"))
+		done, err := c.admin.ReplayChosen(v.Context(), v.By, seqs, v.Field(becauseField))
 		if err != nil {
 			return err
 		}
@@ -162,7 +167,7 @@ func replayRequest(v *Visit, asked url.Values) (r replay.Request, err error) {
 			asked.Set(name, at.In(beijing).Format(time.RFC3339Nano))
 		}
 	}
-	r.Reason, r.SkipSuperseded = v.Field("reason"), v.Field("skip_superseded") == "yes"
+	r.Reason, r.SkipSuperseded = v.Field(becauseField), v.Field("skip_superseded") == "yes"
 	if rate := v.Field("rate"); rate != "" {
 		if r.Rate, err = strconv.ParseFloat(rate, 64); err != nil {
 			return r, problem.New(problem.InvalidRequest).Because(err).Say("The rate must be a number of pushes a second, such as 50.",

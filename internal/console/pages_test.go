@@ -262,9 +262,10 @@ func TestReplayOfAFilter(t *testing.T) {
 	r.post("/pushes/replay", Operator, r.console.ReplayAll, url.Values{"rate": {"-1"}}).says(400, "rate")
 	r.post("/pushes/replay", Operator, r.console.ReplayAll, url.Values{"status": {"lost"}}).says(400, "filter.status")
 	form.Set("confirmed", "yes")
+	form.Set("because", "they mended it") // And not reason, which is a filter.
 	r.post("/pushes/replay", Operator, r.console.ReplayAll, form).leadsTo("/replays/1")
 	kept, err := r.store.ReadReplay(t.Context(), 1)
-	if err != nil || kept.Matched != 5 || kept.Rate != 20 || !kept.SkipSuperseded || kept.Filter.Status != store.Failed || kept.By != "ops" {
+	if err != nil || kept.Matched != 5 || kept.Rate != 20 || !kept.SkipSuperseded || kept.Filter.Status != store.Failed || kept.By != "ops" || kept.Reason != "they mended it" {
 		t.Errorf("%+v, %v", kept, err)
 	}
 	r.post("/pushes/replay", Operator, r.console.ReplayAll, nil).says(200, "none: every failed push")
