@@ -43,7 +43,7 @@ func TestTroubles(t *testing.T) {
 			a.Quota.EndsAt = new(time.Date(2026, 1, 2, 9, 40, 0, 0, time.UTC))
 		}, class: "warn", text: "quota ends at 17:40", href: "/accounts#account-SF"},
 		{name: "a quota that is short", change: func(a *admin.AccountItem) { a.Quota.TransitHeldSince = new(time.Now()) }, class: "bad", text: "transit scans are held back", href: "/accounts#account-SF"},
-		{name: "differences", fake: func(f *fakeAdmin) { f.differences = make([]admin.DifferenceItem, 3) }, class: "bad", text: "Of 3 waybills WeChat does not show", href: "/differences"},
+		{name: "differences", fake: func(f *fakeAdmin) { f.differences = make([]admin.DifferenceItem, 3) }, class: "bad", text: "does not show what was delivered: 3", href: "/differences"},
 		{name: "failed pushes", fake: func(f *fakeAdmin) { f.stats.Pushes = map[store.Status]int64{store.Failed: 4321} }, class: "warn", text: "4,321 pushes have failed", href: "/pushes?status=failed"},
 		{name: "a dead letter", fake: func(f *fakeAdmin) { f.letters = []admin.DeadLetterItem{{ReceivedAt: time.Now().Add(-2 * time.Minute)}} }, class: "warn", text: "A dead letter came 2 min ago", href: "/dead-letters"},
 		{name: "rejections", meter: func(m *Meter) { m.Events("app", "rejected", 2) }, class: "warn", text: "2 events were rejected", href: "/events/rejected?since=1h"},

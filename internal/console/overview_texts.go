@@ -43,7 +43,7 @@ var overviewTexts = texts{
 	"trouble.token":       {En: "%s has no valid access_token.", Zh: "%s 没有有效的 access_token。"},
 	"trouble.quota_held":  {En: "%s: the day's quota is short, transit scans are held back.", Zh: "%s：当日配额不足，运输轨迹暂缓推送。"},
 	"trouble.quota_ends":  {En: "%s: at this rate the day's quota ends at %s.", Zh: "%s：按当前速率，当日配额将于 %s 用尽。"},
-	"trouble.differences": {En: "Of %d waybills WeChat does not show what was delivered.", Zh: "%d 个运单在微信侧与送达内容不一致。"},
+	"trouble.differences": {En: "Waybills of which WeChat does not show what was delivered: %d.", Zh: "%d 个运单在微信侧与送达内容不一致。"},
 	"trouble.failed":      {En: "%s pushes have failed.", Zh: "%s 个推送失败。"},
 	"trouble.rejected":    {En: "%s events were rejected in the last hour.", Zh: "最近一小时有 %s 个事件被拒绝。"},
 	"trouble.letters":     {En: "A dead letter came %s ago.", Zh: "%s前收到死信。"},

@@ -8,7 +8,7 @@ export function chooseAll() {
     if (!head || boxes.length === 0) continue;
     const all = document.createElement("input");
     all.type = "checkbox";
-    all.ariaLabel = form.dataset.choose;
+    all.ariaLabel = head.dataset.label;
     head.append(all);
     all.addEventListener("change", () => {
       for (const box of boxes) box.checked = all.checked;

@@ -2,9 +2,11 @@
 import { chooseAll } from "./choose.js";
 import { watchKeys } from "./keys.js";
 import { watchLive } from "./live.js";
+import { showPlace } from "./nav.js";
 import { showLocalTimes } from "./time.js";
 
 showLocalTimes(document);
+showPlace();
 watchKeys();
 watchLive();
 chooseAll();
