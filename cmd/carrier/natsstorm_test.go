@@ -181,9 +181,12 @@ func TestNATSStorm(t *testing.T) {
 		case "restart":
 			srv.Restart()
 		case "delete":
-			if err := js.DeleteConsumer(t.Context(), "CARRIER_EVENTS", "carrier-ingest"); err != nil {
-				t.Error(err)
-			}
+			// Just after a restart the client is not connected yet, and the service may not have made the consumer anew.
+			var err error
+			apptest.Eventually(t, later, func() bool {
+				err = js.DeleteConsumer(t.Context(), "CARRIER_EVENTS", "carrier-ingest")
+				return err == nil
+			}, func() string { return fmt.Sprintf("the consumer can't be deleted: %v", err) })
 		case "kill":
 			out := apptest.Outage{Killed: time.Now()}
 			p.kill()
