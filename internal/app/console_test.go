@@ -76,7 +76,7 @@ func TestConsole(t *testing.T) {
 	s.Settled(t, soon)
 	live.until(t, `<dt>Events in</dt>`, `taken 2`, `delivered 2`)
 	page := v.get(t, "/sources")
-	for _, want := range []string{apptest.Scanner, `<td class="num">2</td>`} {
+	for _, want := range []string{apptest.Scanner, `data-label="accepted">2</td>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page about sources has no %q: %s", want, page)
 		}

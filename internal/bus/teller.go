@@ -225,7 +225,7 @@ func (t *teller) isThere(ctx context.Context, ack *jetstream.PubAck, msg *nats.M
 // restored from a backup, ends have the numbers of others. Here a duplicate is the same end.
 func (t *teller) tellAsOurs(ctx context.Context, msg *nats.Msg) error {
 	header := maps.Clone(msg.Header)
-	header.Set(headMsgID, t.instance+"-"+msg.Header.Get(headMsgID)+"-"+msg.Header.Get(headTime))
+	header.Set(headMsgID, t.instance+"-"+msg.Header.Get(headTime)+"-"+msg.Header.Get(headMsgID))
 	header.Del(jetstream.ExpectedLastSeqHeader)
 	ack, err := t.js.PublishMsg(ctx, &nats.Msg{Subject: msg.Subject, Data: msg.Data, Header: header})
 	if err != nil {

@@ -90,37 +90,43 @@ func startTeller(t *testing.T, js jetstream.JetStream, o *Options) (tell *teller
 }
 
 // stored are the messages of the stream, oldest first.
-func stored(t *testing.T, js jetstream.JetStream) []jetstream.Msg {
+func stored(t *testing.T, js jetstream.JetStream) (msgs []jetstream.Msg) {
 	t.Helper()
+	var err error
+	until(t, func() string { return fmt.Sprint("reading the stream: ", err) }, func() bool { // A cluster that has lost a member does not answer at once.
+		msgs, err = readStored(t, js)
+		return err == nil
+	})
+	return msgs
+}
+
+func readStored(t *testing.T, js jetstream.JetStream) ([]jetstream.Msg, error) {
 	stream, err := js.Stream(within(t), "CARRIER_OUTCOMES")
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	info, err := stream.Info(within(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if info.State.Msgs == 0 {
-		return nil
+	if err != nil || info.State.Msgs == 0 {
+		return nil, err
 	}
 	all, err := js.OrderedConsumer(within(t), "CARRIER_OUTCOMES", jetstream.OrderedConsumerConfig{})
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var msgs []jetstream.Msg
 	for uint64(len(msgs)) < info.State.Msgs {
 		some, err := all.Fetch(int(info.State.Msgs)-len(msgs), jetstream.FetchMaxWait(patience))
 		if err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 		for m := range some.Messages() {
 			msgs = append(msgs, m)
 		}
 		if some.Error() != nil {
-			t.Fatal(some.Error())
+			return nil, some.Error()
 		}
 	}
-	return msgs
+	return msgs, nil
 }
 
 // wantInOrder fails unless the stream has each notice, in order, under its own id: the first time that it is there comes
@@ -310,7 +316,7 @@ func TestDuplicateThatIsGone(t *testing.T) {
 	until(t, func() string { return fmt.Sprint(kept.toldUpTo()) }, func() bool { return kept.toldUpTo() == 3 })
 	msgs := stored(t, js)
 	wantInOrder(t, msgs, kept.notices, 0)
-	if got, want := msgs[0].Headers().Get("Nats-Msg-Id"), instanceName+"-1000"; got != want {
+	if got, want := msgs[0].Headers().Get("Nats-Msg-Id"), instanceName+"-"+msgs[0].Headers().Get("ce-time")+"-1000"; got != want {
 		t.Errorf("the first is %s, want %s", got, want)
 	}
 }
