@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -212,9 +213,10 @@ func (b breaking) Import(ctx context.Context, records []*store.Record, gone []st
 func TestMigrationFollows(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		fs := vfs.NewMem()
-		now := time.UnixMilli(1_800_000_000_000)
+		var now atomic.Int64
+		now.Store(1_800_000_000_000)
 		o := options(t, fs)
-		o.Now, o.Retention = func() time.Time { return now }, time.Hour
+		o.Now, o.Retention = func() time.Time { return time.UnixMilli(now.Load()) }, time.Hour
 		for range rapid.IntRange(1, 4).Draw(rt, "rounds") {
 			s, err := Open("from", o)
 			if err != nil {
@@ -233,7 +235,7 @@ func TestMigrationFollows(t *testing.T) {
 					}
 				}
 			}
-			now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(rt, "minutes")) * time.Minute)
+			now.Add(int64(rapid.IntRange(0, 90).Draw(rt, "minutes")) * time.Minute.Milliseconds())
 			if err := errors.Join(s.Tick(t.Context()), s.Close()); err != nil {
 				rt.Fatal(err)
 			}

@@ -23,21 +23,22 @@ func TestSuite(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		fs := disks[t]
-		if fs == nil {
+		first := fs == nil
+		if first {
 			fs = vfs.NewMem()
 			disks[t] = fs
 		}
-		_, err := fs.Stat(home)
-		fresh := err != nil
 		options := Options{
 			Machine: o.Machine, NoTokenWait: o.NoTokenWait, Retention: o.Retention, Feed: o.Feed, Now: o.Now, FS: fs,
 			DiscardUnknown: o.DiscardUnknown, TokenKeys: o.TokenKeys, Notify: o.Notify,
 			Logger: slog.New(slog.NewTextHandler(t.Output(), nil)), Waybills: 64,
 			CacheBytes: 1 << 20, MemtableBytes: 1 << 20, maxNatural: 500, spanRows: 64,
 		}
-		if fresh { // It runs when the store is closed for good.
+		if first && (!underRace || len(t.Name())%8 == 3) { // It runs when the store is closed for good; under race, for some.
 			t.Cleanup(func() {
+				mu.Lock()
 				options.TokenKeys = keys[t]
+				mu.Unlock()
 				wantMigrates(t, home, options)
 			})
 		}
