@@ -34,7 +34,7 @@ func (r Report) Same() bool { return r.Carried == 0 && r.Removed == 0 }
 // nobody does.
 func Copy(ctx context.Context, from store.Exporter, to store.Importer, progress func(Report)) (Report, error) {
 	c := &copier{ctx: ctx, to: to, progress: progress}
-	err := c.walk(from, c.carry, c.remove)
+	err := c.walk(from, to, c.carry, c.remove)
 	if err == nil {
 		err = c.flush()
 	}
@@ -43,24 +43,15 @@ func Copy(ctx context.Context, from store.Exporter, to store.Importer, progress 
 
 // Compare counts what Copy would do, and does nothing.
 func Compare(ctx context.Context, from, to store.Exporter) (Report, error) {
-	c := &copier{ctx: ctx, to: exportOnly{to}}
+	c := &copier{ctx: ctx}
 	none := func(*store.Record) error { return nil }
-	err := c.walk(from, none, none)
+	err := c.walk(from, to, none, none)
 	return c.report, err
 }
 
-// exportOnly is a target that nothing is carried to.
-type exportOnly struct{ store.Exporter }
-
-func (exportOnly) Import(context.Context, []*store.Record, []string) error {
-	return errors.ErrUnsupported
-}
-func (exportOnly) Finish(context.Context) error { return errors.ErrUnsupported }
-func (exportOnly) Close() error                 { return nil }
-
 type copier struct {
 	ctx      context.Context
-	to       store.Importer
+	to       store.Importer // Only where something is carried.
 	progress func(Report)
 	report   Report
 
@@ -71,10 +62,10 @@ type copier struct {
 
 // walk goes through both sides at once, in the order of the keys. carry is called with what the target lacks or has
 // otherwise, remove with what only the target has.
-func (c *copier) walk(from store.Exporter, carry, remove func(*store.Record) error) error {
+func (c *copier) walk(from, to store.Exporter, carry, remove func(*store.Record) error) error {
 	source, stopSource := pull(c.ctx, from)
 	defer stopSource()
-	target, stopTarget := pull(c.ctx, c.to)
+	target, stopTarget := pull(c.ctx, to)
 	defer stopTarget()
 	a, aerr := source()
 	b, berr := target()
