@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -106,52 +105,6 @@ func TestGeneratedSections(t *testing.T) {
 			}
 		})
 	}
-}
-
-// TestReadmesAreInStep holds the two languages together: the same headings by level, and the same code blocks.
-func TestReadmesAreInStep(t *testing.T) {
-	en, zh := read(t, readmes[0].file), read(t, readmes[1].file)
-	if a, b := outline(en), outline(zh); a != b {
-		t.Errorf("the outlines differ:\n%s\n%s", a, b)
-	}
-	a, b := codeBlocks(en), codeBlocks(zh)
-	if len(a) != len(b) {
-		t.Fatalf("%d code blocks in English, %d in Chinese", len(a), len(b))
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			t.Errorf("code block %d differs:\n%s\n%s", i+1, a[i], b[i])
-		}
-	}
-}
-
-// outline is the levels of the headings: "# ## ## ###".
-func outline(text string) string {
-	var levels []string
-	for _, part := range strings.Split(text, "```") {
-		for line := range strings.Lines(part) {
-			if m := heading.FindString(line); m != "" {
-				levels = append(levels, strings.TrimSpace(m))
-			}
-		}
-	}
-	return strings.Join(levels, " ")
-}
-
-var (
-	heading = regexp.MustCompile(`^#+ `)
-	// comment is what may differ in a code block: it is in the reader's language.
-	comment = regexp.MustCompile(`(?m)\s*#.*$`)
-)
-
-func codeBlocks(text string) []string {
-	var blocks []string
-	for i, part := range strings.Split(text, "```") {
-		if i%2 == 1 {
-			blocks = append(blocks, comment.ReplaceAllString(part, ""))
-		}
-	}
-	return blocks
 }
 
 // TestEveryRouteIsDocumented looks for each route, with who may call it, in both READMEs.
