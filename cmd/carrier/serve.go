@@ -50,15 +50,23 @@ func (s *serveCommand) Run(ctx context.Context, w *world) error {
 		return err
 	}
 	log := telemetry.NewLogger(w.stderr, c.Log.Level, c.Log.Format)
-	return serve(ctx, c, log)
+	return serve(ctx, w, c, log)
 }
 
-func serve(ctx context.Context, c *config.Config, log *slog.Logger) error {
+func serve(ctx context.Context, w *world, c *config.Config, log *slog.Logger) error {
 	b := version()
 	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: b.Version, Revision: b.Commit})
 	if err != nil {
 		return err
 	}
+	// From here on requests are queued at the listeners, if not answered yet.
+	tell := func(state string) {
+		if err := w.notify(state); err != nil {
+			log.Warn("telling the service manager", "state", state, "err", err)
+		}
+	}
+	tell(notifyReady)
+	defer context.AfterFunc(ctx, func() { tell(notifyStopping) })()
 	if err := a.Run(ctx); err != nil {
 		return err
 	}
