@@ -1,11 +1,14 @@
 package postgres
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -14,10 +17,19 @@ import (
 
 func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 
+// schema is a database with the newest schema, which most tests begin with: to migrate one takes longer than they do.
+var schema = pgtest.Template{Fill: func(ctx context.Context, url string) error {
+	config, err := pgx.ParseConfig(url)
+	if err != nil {
+		return err
+	}
+	return migrate(ctx, config)
+}}
+
 // openStore opens a store in an empty database.
 func openStore(t testing.TB, o Options) *Store {
 	t.Helper()
-	s, err := Open(t.Context(), pgtest.Start(t).URL(), o)
+	s, err := Open(t.Context(), schema.Start(t).URL(), o)
 	if err != nil {
 		t.Fatalf("Open: %v", err)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/store/postgres/pgtest"
 )
 
 // outcomeWait is for how long it is tried to find out what became of a commit.
@@ -95,10 +94,12 @@ func storyOf(t *testing.T, s *Store, w state.Waybill) store.Waybill {
 // truth: what it says it kept is kept, once; where it says that nothing was kept, nothing is; and repeating it always
 // leads to having it once.
 func TestBrokenConnections(t *testing.T) {
+	t.Parallel()
 	for _, fault := range faults {
 		for _, w := range slices.Concat(writes, keptWrites) {
 			t.Run(w.name+" "+fault.name, func(t *testing.T) {
-				p, address := newProxy(t, pgtest.Start(t).URL())
+				t.Parallel() // It mostly waits.
+				p, address := newProxy(t, schema.Start(t).URL())
 				o := Options{Logger: slog.New(slog.DiscardHandler), OutcomeWait: outcomeWait}
 				s, err := Open(t.Context(), address, o)
 				if err != nil {

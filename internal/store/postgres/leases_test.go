@@ -13,7 +13,6 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/store/postgres/pgtest"
 )
 
 // testLease is long enough for a busy machine, and short enough for a test.
@@ -122,7 +121,7 @@ func (n *node) ownedWaybill(t *testing.T) state.Waybill {
 }
 
 func TestSlotsAreBalanced(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a := openNode(t, db.URL(), "a")
 	if !shares(t, []*node{a}, slots) {
 		t.Errorf("the only node owns %d slots, want all at once", len(a.leases.owned()))
@@ -149,7 +148,7 @@ func TestSlotsAreBalanced(t *testing.T) {
 
 // A slot is not handed over while one of its pushes is under way, and no other begins.
 func TestHandOverWaitsForPushes(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a := openNode(t, db.URL(), "a")
 	flights := map[state.Waybill]func(){}
 	for i := range 600 { // Some of nearly every slot.
@@ -188,7 +187,7 @@ func TestHandOverWaitsForPushes(t *testing.T) {
 
 // A node that the database does not hear gives up before another takes over, and what it has under way is cut off.
 func TestTakeover(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	proxy := db.Proxy(t)
 	a := openNode(t, db.URL(), "a")
 	b := openNode(t, proxy.URL(db), "b")
@@ -234,7 +233,7 @@ func TestTakeover(t *testing.T) {
 
 // HandOver leaves nothing to a node that stops, and the others have it at once.
 func TestHandOver(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a, b := openNode(t, db.URL(), "a"), openNode(t, db.URL(), "b")
 	eventually(t, soon, "two nodes share", func() bool { return shares(t, []*node{a, b}, 128, 128) })
 	w := b.ownedWaybill(t)
@@ -249,7 +248,7 @@ func TestHandOver(t *testing.T) {
 }
 
 func TestDuties(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a, b := openNode(t, db.URL(), "a"), openNode(t, db.URL(), "b")
 	var doing, most, begun atomic.Int32
 	work := func(ctx context.Context) error {
@@ -293,7 +292,7 @@ func (l *leases) working(name store.Duty) bool {
 
 // An error of what is done under a duty ends it, and the duty goes to another.
 func TestDutyFails(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a, b := openNode(t, db.URL(), "a"), openNode(t, db.URL(), "b")
 	broken := errors.New("broken")
 	if err := a.While(t.Context(), store.DutyOutcomes, func(context.Context) error { return broken }); !errors.Is(err, broken) {
@@ -311,7 +310,7 @@ func TestDutyFails(t *testing.T) {
 
 // An event that comes in on one node is heard of by the owner, whose lanes are read again.
 func TestNewsReachTheOwner(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	proxy := db.Proxy(t)
 	a := openNode(t, proxy.URL(db), "a")
 	b := openNode(t, db.URL(), "b")
@@ -349,7 +348,7 @@ func TestNewsReachTheOwner(t *testing.T) {
 
 // Many waybills are told of in notes that PostgreSQL takes.
 func TestManyNews(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a, b := openNode(t, db.URL(), "a"), openNode(t, db.URL(), "b")
 	eventually(t, soon, "two nodes share", func() bool { return shares(t, []*node{a, b}, 128, 128) })
 	var events []state.Event
@@ -371,7 +370,7 @@ func TestManyNews(t *testing.T) {
 
 // News of breakers goes to the others.
 func TestBreakerNews(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	a, b := openNode(t, db.URL(), "a"), openNode(t, db.URL(), "b")
 	want := store.BreakerNews{DeliveryID: "SF", Host: "api.weixin.qq.com", Open: true, OpenedBy: "20 × timeout"}
 	a.Tell(want)

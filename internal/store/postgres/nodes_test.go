@@ -15,7 +15,6 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/store/postgres/pgtest"
 )
 
 // sharers are nodes on one database, and what their callers were told.
@@ -31,7 +30,7 @@ type sharers struct {
 // TestNodesShareWaybills lets two nodes do everything at once to the same few waybills, and sees that it comes out as if
 // one had done one thing after the other.
 func TestNodesShareWaybills(t *testing.T) {
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	f := &sharers{T: t, first: map[string]store.Result{}, dups: map[string][]store.Result{}}
 	for _, name := range []string{"a", "b"} {
 		o := testOptions(t)

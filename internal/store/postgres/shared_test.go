@@ -10,13 +10,12 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
-	"carrier/internal/store/postgres/pgtest"
 )
 
 // openNodes opens one database as several nodes.
 func openNodes(t *testing.T, n int, o Options) (nodes []*Store) {
 	t.Helper()
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	for i := range n {
 		o.Node = fmt.Sprintf("node-%d", i)
 		s, err := Open(t.Context(), db.URL(), o)

@@ -22,7 +22,7 @@ func TestSuite(t *testing.T) {
 		db := databases[t][home]
 		mu.Unlock()
 		if db == nil {
-			db = pgtest.Start(t)
+			db = schema.Start(t)
 			mu.Lock()
 			databases[t][home] = db
 			mu.Unlock()

@@ -3,6 +3,7 @@ package storetest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -292,39 +293,64 @@ func cancelSurvives(f *fixture) {
 
 // cancelRace lets a pickup and a cancellation meet 1,000 times: one of them wins, and never both.
 func cancelRace(f *fixture) {
-	const races = 1000
+	const races, atOnce = 1000, 20
 	won := map[state.Stage]int{}
-	var keys []string
-	for i := range races {
-		id := fmt.Sprint(i)
-		f.order(orderOf(id, id), "T", true)
-		keys = append(keys, id)
-	}
-	for i, id := range keys {
-		pickup, cancel := f.scan(id, state.PickupDone, 100), cancelOf("c"+id, 100)
+	for from := 0; from < races; from += atOnce {
+		r := make([]race, atOnce)
 		var wg sync.WaitGroup
-		var p []store.Result
-		var c store.Cancellation
-		var perr, cerr error
-		racers := []func(){
-			func() { p, perr = f.store.Apply(f.Context(), []state.Event{pickup}) },
-			func() { c, cerr = f.store.CancelOrder(f.Context(), orderKeyOf(id), cancel) },
+		for i := range r {
+			r[i].id = fmt.Sprint(from + i)
+			wg.Go(func() { r[i].run(f, i%2 == 0) })
 		}
-		wg.Go(racers[i%2]) // The one that is started last is most often the first.
-		wg.Go(racers[1-i%2])
 		wg.Wait()
-		if perr != nil || cerr != nil {
-			f.Fatalf("race %s: %v, %v", id, perr, cerr)
+		for i := range r {
+			won[r[i].check(f)]++
 		}
-		picked, cancelled := p[0].Verdict == state.Accepted, c.Verdict == state.Accepted
-		if picked == cancelled {
-			f.Fatalf("race %s: the pickup is %s, and the cancellation %s", id, p[0].Verdict, c.Verdict)
-		}
-		story, order := f.waybill(waybill(id)), c.Order
-		if order.CancelledAt.IsZero() == cancelled || story.Stage != map[bool]state.Stage{true: state.Void, false: state.PickedUp}[cancelled] {
-			f.Fatalf("race %s: cancelled %v, the stage is %s, the order %+v", id, cancelled, story.Stage, order)
-		}
-		won[story.Stage]++
 	}
 	f.Logf("of %d races, %d were picked up and %d cancelled", races, won[state.PickedUp], won[state.Void])
+}
+
+// race is a pickup and a cancellation of one order, at the same time.
+type race struct {
+	id                string
+	pickup            []store.Result
+	cancel            store.Cancellation
+	order, perr, cerr error
+}
+
+// run makes the order and lets the two run. The one that is started last is most often the first.
+func (r *race) run(f *fixture, cancelLast bool) {
+	if _, _, r.order = f.store.PutOrder(f.Context(), orderOf(r.id, r.id), "T"); r.order != nil {
+		return
+	}
+	pickup, cancel := f.scan(r.id, state.PickupDone, 100), cancelOf("c"+r.id, 100)
+	racers := []func(){
+		func() { r.pickup, r.perr = f.store.Apply(f.Context(), []state.Event{pickup}) },
+		func() { r.cancel, r.cerr = f.store.CancelOrder(f.Context(), orderKeyOf(r.id), cancel) },
+	}
+	if !cancelLast {
+		slices.Reverse(racers)
+	}
+	var wg sync.WaitGroup
+	for _, racer := range racers {
+		wg.Go(racer)
+	}
+	wg.Wait()
+}
+
+// check sees that one of them won, by all that is known of it, and gives the stage that this led to.
+func (r *race) check(f *fixture) state.Stage {
+	f.Helper()
+	if err := errors.Join(r.order, r.perr, r.cerr); err != nil {
+		f.Fatalf("race %s: %v", r.id, err)
+	}
+	picked, cancelled := r.pickup[0].Verdict == state.Accepted, r.cancel.Verdict == state.Accepted
+	if picked == cancelled {
+		f.Fatalf("race %s: the pickup is %s, and the cancellation %s", r.id, r.pickup[0].Verdict, r.cancel.Verdict)
+	}
+	story, order := f.waybill(waybill(r.id)), r.cancel.Order
+	if order.CancelledAt.IsZero() == cancelled || story.Stage != map[bool]state.Stage{true: state.Void, false: state.PickedUp}[cancelled] {
+		f.Fatalf("race %s: cancelled %v, the stage is %s, the order %+v", r.id, cancelled, story.Stage, order)
+	}
+	return story.Stage
 }

@@ -179,6 +179,20 @@ func (f *fixture) settle(o store.Outcome) {
 	}
 }
 
+// settleAll settles pushes as a service does that has many under way: without waiting for each.
+func (f *fixture) settleAll(outcomes []store.Outcome) {
+	f.Helper()
+	done := make(chan error, len(outcomes))
+	for _, o := range outcomes {
+		f.store.Settle(o, func(err error) { done <- err })
+	}
+	for range outcomes {
+		if err := <-done; err != nil {
+			f.Fatalf("Settle: %v", err)
+		}
+	}
+}
+
 // deliver settles a push as delivered.
 func (f *fixture) deliver(w state.Waybill, seq uint64) {
 	f.Helper()

@@ -88,10 +88,12 @@ func sweepMoves(f *fixture) {
 			seqs[events[k].WaybillID] = r.Seq
 		}
 	}
+	var ends []store.Outcome
 	for i := 0; i < n; i += 2 {
 		id := fmt.Sprintf("%05d", i)
-		f.deliver(waybill(id), seqs[id])
+		ends = append(ends, store.Outcome{Seq: seqs[id], Waybill: waybill(id), Status: store.Delivered})
 	}
+	f.settleAll(ends)
 	seen := map[string]bool{}
 	var place store.Place
 	for step := 0; ; step++ {

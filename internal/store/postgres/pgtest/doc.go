@@ -2,7 +2,8 @@
 //
 // The programs come from PATH or /usr/lib/postgresql/*/bin. A server gets a folder of its own, a free port on
 // loopback, a random password and fsync as in production; as root it runs as user postgres or nobody, because
-// PostgreSQL refuses to run as root. A test binary has one server, started by the first test that asks:
+// PostgreSQL refuses to run as root. A test binary has one server, whose files are in memory where the system has a
+// folder for that, started by the first test that asks:
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 //
@@ -11,7 +12,8 @@
 //		pool, err := pgxpool.New(t.Context(), db.URL())
 //	}
 //
-// A test that stops or kills the server takes one of its own with StartServer.
+// Tests that begin with the same tables share a [Template]. A test that stops or kills the server takes one of its own
+// with StartServer, whose files are on disk.
 //
 // Where PostgreSQL is missing these tests are skipped, and fail instead where REQUIRE_POSTGRES=1 is set,
 // as the gate does.

@@ -1,6 +1,8 @@
 package pgtest_test
 
 import (
+	"context"
+	"errors"
 	"os"
 	"testing"
 
@@ -19,6 +21,25 @@ func TestStart(t *testing.T) {
 	query(t, a, "CREATE TABLE only_in_a (n int)")
 	if got := value(t, b, "SELECT count(*) FROM pg_tables WHERE tablename = 'only_in_a'"); got != 0 {
 		t.Errorf("a table of one test's database shows in another's")
+	}
+}
+
+// Copies have what the template was filled with, once, and are apart from each other.
+func TestTemplate(t *testing.T) {
+	filled := 0
+	tables := pgtest.Template{Fill: func(ctx context.Context, url string) error {
+		filled++
+		conn, err := pgx.Connect(ctx, url)
+		if err != nil {
+			return err
+		}
+		_, err = conn.Exec(ctx, "CREATE TABLE filled AS SELECT 7::bigint AS n")
+		return errors.Join(err, conn.Close(ctx))
+	}}
+	a, b := tables.Start(t), tables.Start(t)
+	query(t, a, "UPDATE filled SET n = 8")
+	if gotA, gotB := value(t, a, "SELECT n FROM filled"), value(t, b, "SELECT n FROM filled"); gotA != 8 || gotB != 7 || filled != 1 {
+		t.Errorf("the copies have %d and %d, filled %d times; want 8 and 7, once", gotA, gotB, filled)
 	}
 }
 

@@ -33,8 +33,8 @@ type instance struct {
 	exited  chan struct{} // closed when running has ended
 }
 
-// newInstance runs initdb in a folder of its own.
-func newInstance(password string) (*instance, error) {
+// newInstance runs initdb in a folder of its own within parent; "": the system's folder for temporary files.
+func newInstance(parent, password string) (*instance, error) {
 	p, err := findPrograms()
 	if err != nil {
 		return nil, err
@@ -43,7 +43,7 @@ func newInstance(password string) (*instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder, err := os.MkdirTemp("", "pgtest-")
+	folder, err := os.MkdirTemp(parent, "pgtest-")
 	if err != nil {
 		return nil, err
 	}
@@ -91,6 +91,15 @@ func onOwnThread[T any](f func() (T, error)) (T, error) {
 
 func (in *instance) data() string { return filepath.Join(in.folder, "data") }
 func (in *instance) log() string  { return filepath.Join(in.folder, "log") }
+
+// version is the major version of the database's folder.
+func (in *instance) version() (int, error) {
+	b, err := os.ReadFile(filepath.Join(in.data(), "PG_VERSION"))
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(b)))
+}
 
 // environment is this process's without PG* variables, which would change what the programs do, and in English,
 // as tests read messages.
