@@ -70,6 +70,7 @@ type Store interface {
 	Notices
 	Secrets
 	Verified
+	Overview
 	Ownership
 
 	// Lane reads a waybill's open pushes. A waybill without any is an empty Lane.

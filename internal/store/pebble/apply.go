@@ -176,6 +176,7 @@ func (x *tx) keep(w *waybill, p *prepared, v verdict) store.Result {
 
 // keepQuietly is keep without telling the lanes of the pushes that became open.
 func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []store.Push) {
+	x.listName(w)
 	seq := x.take()
 	e := v.Entry
 	rec := eventRecord{event: p.event, receivedAt: x.now, first: e.Verdict, reason: e.Reason, flags: entryFlags(&e)}
@@ -208,6 +209,7 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []st
 	if v.after == nil {
 		w.head = v.head
 		x.putEntry(w, &e)
+		x.moveFront(w, front{seq, v.Stage, !w.lacksToken()})
 	} else {
 		v.after = overlay(v.after, e)
 		opened = append(opened, x.settleTimeline(w, v.before, v.after, v.Changed, v.released)...)

@@ -10,10 +10,19 @@ import (
 	"carrier/internal/store"
 )
 
-// buildIndex fills the index from the state of the store at the start. Until it is through, lists wait.
-func (s *Store) buildIndex(snapshot *cdb.Snapshot) {
-	b := indexBuild{s: s, db: snapshot}
-	err := errors.Join(b.run(), snapshot.Close())
+// buildFrom fills what is in memory only from the state of the store at the start.
+func (s *Store) buildFrom(snapshot *cdb.Snapshot) {
+	s.buildIndex(snapshot)
+	s.buildFronts(snapshot)
+	if err := snapshot.Close(); err != nil {
+		s.opts.Logger.Error("closing the snapshot of the start", "err", err)
+	}
+}
+
+// buildIndex fills the index. Until it is through, lists wait.
+func (s *Store) buildIndex(db cdb.Reader) {
+	b := indexBuild{s: s, db: db}
+	err := b.run()
 	if err != nil && !s.stopping() {
 		s.opts.Logger.Error("the index of open pushes can't be built; lists don't work until a restart", "err", err)
 	}

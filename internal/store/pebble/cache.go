@@ -14,6 +14,8 @@ type waybill struct {
 	block    *block // Parked or frozen; nil while neither.
 	open     int    // Its pushes that are pending, wherever they are listed.
 	newest   uint64 // Of those, the one accepted last; it may have ended since. 0: not known.
+	front    front  // Where it stands, as the index of silent waybills has it or is about to.
+	named    bool   // It has a row in N.
 }
 
 // lacksToken tells whether the waybill has no Token at all. One that can't be opened is one.

@@ -11,6 +11,7 @@ type changes struct {
 	arrivals []arrival
 	terms    []termChange
 	open     []openChange
+	fronts   []frontChange
 	// known are the terms under which pushes that this commit read or wrote are listed; absent: none.
 	known map[uint64]pushTerms
 	// crowded are waybills of which more than the newest push may have come to wait for an earlier one.
@@ -73,7 +74,9 @@ func (c *changes) reset() {
 	clear(c.terms)
 	clear(c.crowded)
 	clear(c.known)
+	clear(c.fronts)
 	c.arrivals, c.terms, c.open = c.arrivals[:0], c.terms[:0], c.open[:0]
+	c.fronts = c.fronts[:0]
 }
 
 // indexEvent notes a new event.

@@ -73,11 +73,17 @@ func check(ctx context.Context, db cdb.Reader, rows uint64, keys seals) (store.R
 	}
 	c.orders()
 	c.tokens()
+	if version >= 6 {
+		c.names()
+	}
 	c.shown()
 	c.secrets()
 	tables := []byte{tableIDs, tableTimeline, tablePushes, tableHeld, tableNoToken, tableQueued, tableOrdered}
 	if c.index != nil {
 		tables = append(tables, tableIndex)
+	}
+	if version >= 6 {
+		tables = append(tables, tableNames)
 	}
 	for _, table := range tables {
 		if err := c.number(ctx, table); err != nil {

@@ -38,6 +38,8 @@
 //	                          then), and what became of rows of z
 //	z delivery 0 waybill      what upstream was seen not to show as it was delivered, as JSON
 //	g number                  messages that can't be read, with their bytes, as JSON; the oldest go (maxLetters)
+//	N number 0 delivery 0 waybill  waybills of which an event or a Token is kept, by their number from its last character
+//	                          on, in lower case ([store.Reversed]): nothing in the value
 //	c name                    counters, written in the batch that changes them
 //	m name                    format, instance, next number, when anything last ended, low-water mark, first span that is
 //	                          not in b, notice up to which all are told, dead letter up to which all were dropped
@@ -93,4 +95,9 @@
 // for their first 64 bytes.
 //
 // Retention deletes the rows of i with their events, and afterwards writes the spans of b anew that are old as a whole.
+//
+// # Finding waybills
+//
+// The end of a number is found by N, which costs a waybill one row for its life. Silent waybills are found by the numbers
+// of their newest accepted events, which are in memory (fronts): lower numbers came earlier. Both see all that is kept.
 package pebble

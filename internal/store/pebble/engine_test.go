@@ -98,6 +98,12 @@ func TestCheckNotices(t *testing.T) {
 			return b.DeleteRange([]byte{tableNoToken}, []byte{tableNoToken + 1}, nil)
 		}, "push 5"},
 		{"a mark above an open push", func(b *cdb.Batch) error { return b.Set(metaLow, []byte{0, 0, 0, 0, 0, 0, 0, 9}, nil) }, "below the low-water mark"},
+		{"a waybill is not found by its number", func(b *cdb.Batch) error {
+			return b.Delete(nameKey(nil, state.Waybill{DeliveryID: "SF", WaybillID: "a"}), nil)
+		}, "waybill SF/a is not found by the end of its number"},
+		{"a number of no waybill", func(b *cdb.Batch) error {
+			return b.Set(nameKey(nil, state.Waybill{DeliveryID: "SF", WaybillID: "zz"}), nil, nil)
+		}, "table N"},
 		{"a counter of pushes", func(b *cdb.Batch) error {
 			return b.Set(counterKey(nil, "p/pending/SF"), []byte{0, 0, 0, 0, 0, 0, 0, 9}, nil)
 		}, "counters by status"},

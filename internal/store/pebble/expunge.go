@@ -84,6 +84,11 @@ func (x *tx) expunge(name state.Waybill, act store.Act) (done store.Expunged, er
 	done.Shown = x.expungeShown(name, &shown)
 	w.token, w.sealed = "", false
 	x.del(waybillKey(nil, tableTokens, name))
+	x.moveFront(w, w.front.with(false))
+	if len(t) == 0 {
+		x.unlistName(name)
+		w.named = false
+	}
 	x.set(waybillKey(nil, tableUnwashed, name), nil)
 	x.audit(act, store.AuditEntry{DeliveryID: name.DeliveryID, WaybillID: name.WaybillID})
 	x.feedReload(w)

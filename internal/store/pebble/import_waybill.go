@@ -11,6 +11,9 @@ func (w *importing) waybill(r *store.WaybillRecord) {
 	if k := importBlock(r); k.flags != 0 {
 		w.set(waybillKey(nil, tableFlags, name), encodeBlock(nil, k))
 	}
+	if len(r.Tokens)+len(r.Events) > 0 {
+		w.set(nameKey(nil, name), nil)
+	}
 	if len(r.Tokens) > 0 {
 		tokens := make([]token, len(r.Tokens))
 		for i, t := range r.Tokens {
@@ -115,6 +118,7 @@ func (w *importing) forgetWaybill(name string) {
 		w.must(err)
 		return
 	}
+	w.del(nameKey(nil, waybill))
 	for _, table := range waybillTables {
 		w.del(waybillKey(nil, table, waybill))
 	}

@@ -2,6 +2,7 @@ package pebble
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -217,9 +218,11 @@ func TestUpgrade(t *testing.T) {
 	}
 	want := allLists(t, s)
 	b := s.db.NewBatch()
-	err := b.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil)
+	err := errors.Join(
+		b.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil), b.DeleteRange([]byte{tableNames}, []byte{tableNames + 1}, nil),
+	)
 	for _, row := range [][2][]byte{
-		{metaFormat, {1}}, {seqKey(nil, tableFailed1, 3), []byte("\x01\x00\x00\x02SF")},
+		{metaFormat, {1}}, {nameKey(nil, state.Waybill{DeliveryID: "SF", WaybillID: "gone"}), nil}, {seqKey(nil, tableFailed1, 3), []byte("\x01\x00\x00\x02SF")},
 		{termKey(nil, statusTerm(store.Failed), 1), nil}, {termKey(nil, term{termAccount, "X"}, 1), nil},
 	} {
 		if err == nil {

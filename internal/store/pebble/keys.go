@@ -34,6 +34,7 @@ const (
 	tableNotices  = 'n'
 	tableSecrets  = 'y'
 	tableDiffers  = 'z'
+	tableNames    = 'N'
 )
 
 // seqKey is the key of a row of a table that is ordered by number.
@@ -99,7 +100,7 @@ func keyDeadline(key []byte) int64 {
 // after is the first key behind all that begin with prefix.
 func after(prefix []byte) []byte {
 	end := bytes.Clone(prefix)
-	end[len(end)-1]++ // Prefixes end in a table's letter or in a zero byte: never 0xff.
+	end[len(end)-1]++ // Prefixes end in a table's letter, in a zero byte or in UTF-8: never 0xff.
 	return end
 }
 

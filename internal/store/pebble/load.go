@@ -48,6 +48,8 @@ func (x *tx) load(w *waybill) error {
 	if w.block, err = readBlock(x.s.db, w.name); err != nil {
 		return err
 	}
+	w.front = frontOf(t, !w.lacksToken())
+	w.named = len(t) > 0 || !w.lacksToken()
 	w.open, err = x.countOpen(w, t)
 	return err
 }

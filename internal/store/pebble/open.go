@@ -22,7 +22,8 @@ import (
 //	4  what customers are shown, traces of events, notices and how often events ended, what was verified, what accounts
 //	   used of quotas
 //	5  notices of waybills' differences
-const format = 5
+//	6  waybills by the ends of their numbers (table N)
+const format = 6
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
 // database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.
@@ -37,7 +38,8 @@ func Open(dir string, o Options) (*Store, error) {
 	s.disk.look()
 	// Before the writer starts: what it adds from here on is in its own filters, whatever the rebuild has read by then.
 	s.w.ids.building, s.w.waybills.building = true, true
-	// Before the writer starts, too: the index hears of all that is not in the snapshot.
+	s.expectRows()
+	// Before the writer starts, too: the indexes hear of all that is not in the snapshot.
 	snapshot := s.db.NewSnapshot()
 	s.startWriter()
 	s.startBackground(snapshot)
@@ -54,7 +56,7 @@ func newStore(dir string, o Options) *Store {
 	}
 	s.w.untried = newUntried(s.w.seed)
 	s.keeper.hints, s.keeper.touched = map[string]uint64{}, map[uint64]bool{}
-	s.index = newIndex(o.spanRows)
+	s.index, s.fronts = newIndex(o.spanRows), newFronts(o.spanRows)
 	s.washer.views = new(sync.WaitGroup)
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
@@ -204,7 +206,7 @@ func (s *Store) newestReceived() (ms int64, err error) {
 
 // startBackground starts what goes on beside the writer until the store closes. snapshot is of the start.
 func (s *Store) startBackground(snapshot *cdb.Snapshot) {
-	s.background.Go(func() { s.buildIndex(snapshot) })
+	s.background.Go(func() { s.buildFrom(snapshot) })
 	s.background.Go(s.rebuildFilters)
 	s.background.Go(s.watchDeadlines)
 	s.background.Go(s.housekeep)

@@ -176,6 +176,7 @@ func (x *tx) pruneWaybill(name state.Waybill, horizon int64) (deleted []uint64, 
 	for i := range rows {
 		x.unindex(&t[i], &rows[i])
 	}
+	x.index.fronts = append(x.index.fronts, frontChange{account: name.DeliveryID, was: frontOf(t, token != 0)})
 	for i := range orders {
 		x.del(orderKey(nil, orders[i].OrderKey))
 		x.del(orderedKey(nil, name, orders[i].number))
@@ -217,6 +218,7 @@ func (x *tx) deleteWaybill(name state.Waybill, rows []row, keepToken bool) {
 	}
 	if !keepToken {
 		x.del(waybillKey(nil, tableTokens, name))
+		x.unlistName(name)
 	}
 	x.del(waybillKey(nil, tableFlags, name))
 	x.w.cache.drop(name)

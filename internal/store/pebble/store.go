@@ -53,6 +53,7 @@ type Store struct {
 	disk diskWatch
 
 	index  *index
+	fronts *fronts
 	seals  seals
 	washer washer
 	w      writer // Owned by the writer goroutine.

@@ -39,6 +39,7 @@ func (x *tx) settleTimeline(
 		}
 	}
 	w.adopt(after)
+	x.moveFront(w, frontOf(after, !w.lacksToken()))
 	return opened
 }
 

@@ -134,6 +134,8 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 		return
 	}
 	w.token, w.sealed = plan.history[0].value, false
+	x.listName(w)
+	x.moveFront(w, w.front.with(true))
 	x.tokens[w.name] = plan.history
 	x.key = waybillKey(x.key[:0], tableTokens, w.name)
 	x.value = x.s.seals.sealTokens(x.value[:0], x.key, plan.history)

@@ -23,18 +23,40 @@ const (
 // that, the next start begins anew, and an older carrier still reads the store.
 func (s *Store) upgrade() error {
 	version, _, err := readIdentity(s.db)
-	switch {
-	case err != nil || version == format:
+	if err != nil || version == format {
 		return err
-	case version == 1:
-		s.opts.Logger.Info("the store is of an older format; building its indexes, which is done once", "format", version)
-		if err := s.buildLists(); err != nil {
-			return fmt.Errorf("bring the store from format %d to %d (the next start tries again): %w", version, format, err)
-		}
-		return nil
+	}
+	s.opts.Logger.Info("the store is of an older format; building its indexes, which is done once", "format", version)
+	if err = s.buildNames(); err == nil && version == 1 {
+		err = s.buildLists()
+	}
+	if err != nil {
+		return fmt.Errorf("bring the store from format %d to %d (the next start tries again): %w", version, format, err)
 	}
 	// What formats 3 to 5 have more is added by and by.
 	return s.db.Set(metaFormat, []byte{format}, cdb.Sync)
+}
+
+// buildNames makes the table N out of the others. What an earlier try left, and an older carrier did not keep up, goes
+// first.
+func (s *Store) buildNames() error {
+	u := upgrader{s: s, b: s.db.NewBatch()}
+	u.check(u.b.DeleteRange([]byte{tableNames}, []byte{tableNames + 1}, nil))
+	waybills := 0
+	u.check(eachWaybill(s.db, func(k *known) error {
+		w, _ := parseWaybill(k.name)
+		u.check(u.b.Set(nameKey(nil, w), nil, nil))
+		if waybills++; waybills%upgradeRows == 0 {
+			u.commit()
+		}
+		if waybills%upgradeSay == 0 {
+			s.opts.Logger.Info("building the index of waybill numbers", "waybills", waybills)
+		}
+		return u.err
+	}))
+	u.commit()
+	u.check(u.b.Close())
+	return u.err
 }
 
 // buildLists makes the tables i and b out of the others, drops f, and raises the format.

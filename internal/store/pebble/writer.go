@@ -152,7 +152,9 @@ func (s *Store) acknowledge(x *tx) {
 		err = *failed
 	}
 	if err == nil {
-		s.index.apply(&x.index) // Before anyone is told: who was told finds it in lists.
+		// Before anyone is told: who was told finds it in lists.
+		s.index.apply(&x.index)
+		s.fronts.apply(x.index.fronts)
 		s.durable.Store(x.last)
 		s.count(x)
 		if len(x.changes) > 0 {

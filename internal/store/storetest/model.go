@@ -415,6 +415,7 @@ func (m *model) reopen(t *rapid.T) {
 // compare compares what a dispatcher sees of one waybill, and the counters.
 func (m *model) compare(t *rapid.T) {
 	m.compareLane(modelWaybills.Draw(t, "look at"))
+	m.compareOverview()
 	if n := len(m.replays); n > 0 {
 		m.compareReplay(m.replays[rapid.IntRange(0, n-1).Draw(t, "look at replay")])
 	}

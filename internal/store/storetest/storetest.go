@@ -46,7 +46,7 @@ func Run(t *testing.T, open Opener) {
 		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
 		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests}, {"notices", noticeTests},
 		{"shown", shownTests}, {"verified", verifiedTests}, {"trace", traceTests},
-		{"secrets", secretTests},
+		{"secrets", secretTests}, {"overview", overviewTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
