@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,7 +14,8 @@ import (
 // Overview finds waybills among all that are kept. Both lists are answered from indexes: what a page costs does not
 // depend on how much is kept.
 type Overview interface {
-	// Find lists the waybills of which an event or a Token is known and whose number ends in a text.
+	// Find lists the waybills of which an event or a Token is known and whose number ends in a text, in the order of
+	// their numbers as Reversed gives them.
 	Find(ctx context.Context, q FindQuery) (Summaries, error)
 	// Silent lists waybills of which nothing was accepted for long, the one that fell silent first at the top.
 	Silent(ctx context.Context, q SilentQuery) (Summaries, error)
@@ -83,4 +86,18 @@ func Reversed(number string) string {
 		number = number[:len(number)-size]
 	}
 	return b.String()
+}
+
+// NextNumber is a Summaries.Next that stands for a number.
+func NextNumber(n uint64) string { return string(binary.BigEndian.AppendUint64(nil, n)) }
+
+// AfterNumber is the reverse of NextNumber, and 0 for the first page.
+func AfterNumber(after string) (uint64, error) {
+	switch len(after) {
+	case 0:
+		return 0, nil
+	case 8:
+		return binary.BigEndian.Uint64([]byte(after)), nil
+	}
+	return 0, errors.New("this is no place in the list")
 }

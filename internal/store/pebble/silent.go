@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -21,7 +20,7 @@ func (s *Store) Silent(_ context.Context, q store.SilentQuery) (page store.Summa
 	if page.Read, page.Total, err = s.fronts.progress(); err != nil {
 		return page, fmt.Errorf("the index of silent waybills could not be built; restart the service: %w", err)
 	}
-	from, err := afterNumber(q.After)
+	from, err := store.AfterNumber(q.After)
 	if err != nil {
 		return page, err
 	}
@@ -35,7 +34,7 @@ func (s *Store) Silent(_ context.Context, q store.SilentQuery) (page store.Summa
 			return below[l.stage]
 		})
 		if len(seqs) > limit {
-			page.Next = string(binary.BigEndian.AppendUint64(nil, seqs[limit]))
+			page.Next = store.NextNumber(seqs[limit])
 			seqs = seqs[:limit]
 		}
 		for _, seq := range seqs {
@@ -76,17 +75,6 @@ func standsAt(db cdb.Reader, seq uint64) (store.Summary, error) {
 		return store.Summary{}, err
 	}
 	return summarize(db, event.event.Waybill())
-}
-
-// afterNumber reads a Summaries.Next of Silent.
-func afterNumber(next string) (uint64, error) {
-	switch len(next) {
-	case 0:
-		return 0, nil
-	case 8:
-		return binary.BigEndian.Uint64([]byte(next)), nil
-	}
-	return 0, errors.New("this is no place in the list of silent waybills")
 }
 
 // StageAges tells how old the oldest waybill with a Token is, by account and stage.

@@ -139,6 +139,10 @@ func (c *checker) waybill(w *waybill, rows map[uint64]*row) {
 	if want := gather(open, func(e *state.Entry) uint64 { return e.Seq }); !slices.Equal(w.open, want) {
 		c.problem("waybill %s says that its open pushes are %v, and they are %v", w.name, w.open, want)
 	}
+	if stage, newest := front(w.timeline); w.stage != stage || w.newest != newest {
+		c.problem("waybill %s says stage %d since event %d, and its timeline leads to stage %d since event %d: silent waybills are not found",
+			w.name, w.stage, w.newest, stage, newest)
+	}
 	if w.slot != slotOf(w.name) {
 		c.problem("waybill %s says that it is in slot %d, and it belongs in %d", w.name, w.slot, slotOf(w.name))
 	}

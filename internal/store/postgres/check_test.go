@@ -31,6 +31,8 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"a push was ended", "UPDATE events SET status = 3, done_at = now() WHERE seq = 2", "its open pushes are [2], and they are []"},
 		{"an open push is not listed", "UPDATE waybills SET open = '{}'", "its open pushes are [], and they are [2]"},
 		{"a waybill's slot", "UPDATE waybills SET slot = (slot + 1) % 256", "and it belongs in"},
+		{"where a waybill stands", "UPDATE waybills SET stage = 9", "silent waybills are not found"},
+		{"its newest event", "UPDATE waybills SET newest = 1", "silent waybills are not found"},
 		{"a timeline is damaged", `UPDATE waybills SET timeline = '\x07'`, "carrier store check"},
 		{"a waybill is gone", "DELETE FROM waybills", "the timelines of waybills lead to 0"},
 		{"a counter", "INSERT INTO counters VALUES ('held', 3)", "the counter held says 3, and it is 0"},

@@ -55,7 +55,8 @@ func withSchema(ctx context.Context, config *pgx.ConnConfig, do func(p *goose.Pr
 		return err
 	}
 	p, err := goose.NewProvider(goose.DialectPostgres, db, files,
-		goose.WithSessionLocker(locker), goose.WithTableName("schema_version"), goose.WithLogger(goose.NopLogger()))
+		goose.WithSessionLocker(locker), goose.WithTableName("schema_version"), goose.WithLogger(goose.NopLogger()),
+		goose.WithGoMigrations(migrationsInGo...))
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,8 @@ type waybill struct {
 	timeline state.Timeline
 	open     []uint64 // The numbers of its pending pushes, in the order of sending.
 	writer   string   // The node that changed what is open last.
+	stage    int16    // Where the timeline leads, and of the accepted events
+	newest   uint64   // the one that came last: worked out as the row is written.
 
 	tokens []byte // As in the row; see seals.
 	// token is the newest Token; empty: none is known, or none of the keys opens it (sealed).
@@ -39,6 +41,8 @@ var waybillColumns = []column[*waybill]{
 	plain("timeline", "bytea", func(w *waybill) *[]byte { return &w.encoded }),
 	list("open", "bigint[]", func(w *waybill) *[]uint64 { return &w.open }),
 	plain("writer", "text", func(w *waybill) *string { return &w.writer }),
+	plain("stage", "smallint", func(w *waybill) *int16 { return &w.stage }),
+	number("newest", func(w *waybill) *uint64 { return &w.newest }),
 	plain("tokens", "bytea", func(w *waybill) *[]byte { return &w.tokens }),
 	stamp("token_at", func(w *waybill) *int64 { return &w.tokenAt }),
 	stamp("parked_at", func(w *waybill) *int64 { return &w.parkedAt }),
@@ -71,6 +75,22 @@ func slotOf(w state.Waybill) int16 {
 // newWaybill is one of which nothing is known.
 func newWaybill(name state.Waybill) *waybill {
 	return &waybill{name: name, slot: slotOf(name), tokens: []byte{}}
+}
+
+// encode works out what is written of the timeline.
+func (w *waybill) encode() {
+	w.encoded = encodeTimeline(w.timeline)
+	w.stage, w.newest = front(w.timeline)
+}
+
+// front is where a waybill stands, and which of its accepted events came last; 0: none was.
+func front(t state.Timeline) (stage int16, newest uint64) {
+	for i := range t {
+		if t[i].Verdict == state.Accepted {
+			newest = max(newest, t[i].Seq)
+		}
+	}
+	return int16(t.Stage()), newest
 }
 
 // decode takes in what was scanned.

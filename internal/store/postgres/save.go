@@ -115,7 +115,7 @@ func (x *tx) queueEvents(batch *pgx.Batch) {
 func (x *tx) queueWaybillRows(batch *pgx.Batch) {
 	var fresh, known []*waybill
 	for _, w := range x.dirtyWaybills() {
-		w.encoded = encodeTimeline(w.timeline)
+		w.encode()
 		if x.touched[w.name] {
 			w.writer = x.s.opts.Node
 		}
