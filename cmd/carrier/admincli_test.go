@@ -21,7 +21,7 @@ func TestAdminTranscript(t *testing.T) {
 	var got strings.Builder
 	for _, args := range []string{
 		"pushes list", "pushes show 7", "pushes show 8", "pushes discard 7 --reason x", "events list", "events accept 9 --reason seen",
-		"waybill show 1234567890", "waybill freeze SF/1234567890",
+		"waybill show 1234567890", "waybill find 7890", "waybill silent --stage in_transit --hours 48 --no-token", "waybill freeze SF/1234567890",
 		"waybill expunge 1234567890 --because asked --yes", "waybill upstream 1234567890", "waybill heal 1234567890 --dry-run", "accounts list", "accounts show SF", "accounts probe SF", "replays list", "replays show 12", "differences", "audit",
 		"dead-letters", "stats", "pushes replay --status failed --dry-run", "pushes replay --status failed --dry-run --rate 20",
 	} {
@@ -98,6 +98,11 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	f.on("GET /admin/v1/replays", 200, fakeList("", fakeReplay("12", "running", 500, 100, 2, 60), strings.Replace(fakeReplay("11", "done", 1, 1, 0, 0), `"seq":0`, `"seq":7`, 1)))
 	f.on("GET /admin/v1/replays/12", 200, strings.Replace(fakeReplay("12", "running", 500, 100, 2, 60), `"waiting":[]`,
 		`"waiting":[{"delivery_id":"SF","text":{"en":"its breaker is open","zh":"熔断打开"}}]`, 1))
+	scan := `{"seq":7,"event_id":"s-7","source":"app","delivery_id":"SF","waybill_id":"1234567890","action_type":200001,"action_time":1533052800,"action_msg":"到达 \u001b[2J【186****6666】","received_at":"2018-07-31T16:00:00Z"}`
+	summary := `{"delivery_id":"SF","waybill_id":"1234567890","stage":"in_transit","stage_name":{"en":"in transit","zh":"运输中"},"token_set":%s,"parked":false,"frozen":true,` +
+		`"pending":1,"failed":2,"accepted":%s,"heard_at":%s}`
+	f.on("GET /admin/v1/waybills", 200, fakeList("", fmt.Sprintf(summary, "true", scan, `"2018-07-31T16:00:00Z"`), fmt.Sprintf(summary, "false", "null", "null")))
+	f.on("GET /admin/v1/silent", 200, fakeList("", strings.TrimSuffix(fmt.Sprintf(summary, "true", scan, `"2018-07-31T16:00:00Z"`), "}")+`,"silent_seconds":183600}`))
 	f.on("GET /admin/v1/differences", 200, fakeList("", `{"delivery_id":"SF","waybill_id":"1234567890","merchant":"shop","found_at":"2018-07-31T16:00:00Z","checked_at":"2018-07-31T18:00:00Z","missing":[7,8],"changed":[9],"moved":[],"extra":1}`))
 	f.on("GET /admin/v1/audit", 200, fakeList("", `{"id":"3","at":"2018-07-31T16:00:00Z","by":"ops","from":"10.0.0.7","action":"push.discard","delivery_id":"SF","waybill_id":"1234567890","seq":7,"replay":"","reason":"丢件","detail":""}`,
 		`{"id":"2","at":"2018-07-31T16:00:00Z","by":"ops","from":"10.0.0.7","action":"replay.start","delivery_id":"","waybill_id":"","seq":0,"replay":"12","reason":"","detail":"status=failed"}`))
@@ -113,7 +118,7 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 func TestAdminJSON(t *testing.T) {
 	f := recordedAdmin(t)
 	for _, args := range []string{
-		"pushes list", "pushes show 7", "pushes discard 7 --reason x", "events list", "events accept 9 --reason x", "waybill show SF/1234567890",
+		"pushes list", "pushes show 7", "pushes discard 7 --reason x", "events list", "events accept 9 --reason x", "waybill show SF/1234567890", "waybill find 7890", "waybill silent",
 		"waybill freeze SF/1234567890", "waybill expunge SF/1234567890 --because x --yes", "waybill upstream SF/1234567890", "waybill heal SF/1234567890 --dry-run", "accounts list", "accounts probe SF", "replays list", "replays show 12", "differences", "audit", "dead-letters", "stats",
 		"pushes replay --status failed --dry-run",
 	} {

@@ -12,6 +12,8 @@ import (
 
 type waybillCommand struct {
 	Show     waybillShow     `cmd:"" help:"Show a waybill's whole story. 查看运单全程"`
+	Find     waybillFind     `cmd:"" help:"Find waybills by the end of their number. 按尾号查找运单"`
+	Silent   waybillSilent   `cmd:"" help:"List waybills that stand still, the longest first. 列出停滞运单"`
 	Upstream waybillUpstream `cmd:"" help:"Lay what WeChat shows beside what was delivered. 对照微信所示轨迹"`
 	Heal     waybillHeal     `cmd:"" help:"Push again what WeChat does not show. 补推微信未显示的节点"`
 	Freeze   waybillFreeze   `cmd:"" help:"Take its scans, but send nothing. 冻结运单的推送"`

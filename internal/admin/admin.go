@@ -28,6 +28,8 @@ type Store interface {
 	Pushes(ctx context.Context, q store.Query) (store.Page[store.Push], error)
 	Events(ctx context.Context, q store.Query) (store.Page[store.Event], error)
 	Waybill(ctx context.Context, w state.Waybill) (store.Waybill, error)
+	Find(ctx context.Context, q store.FindQuery) (store.Summaries, error)
+	Silent(ctx context.Context, q store.SilentQuery) (store.Summaries, error)
 	Shown(ctx context.Context, w state.Waybill) (store.Shown, error)
 	Differences(ctx context.Context) ([]store.Difference, error)
 	Stats() store.Stats
@@ -94,7 +96,6 @@ type Service struct {
 	Accounts  []string // delivery_ids, as configured
 	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
 	BackupDir string
-	LookFor   time.Duration // How long a search reads events that no index finds; 0: 100 ms.
 	Version   string
 	StartedAt time.Time
 	Log       *slog.Logger

@@ -67,6 +67,7 @@ func Filters() map[string][]string {
 	return map[string][]string{
 		"pushes": namesOf(pushFilters), "events": namesOf(eventFilters), "audit": namesOf(auditFilters),
 		"replays": namesOf(replayFilters), "dead-letters": namesOf(deadLetterFilters),
+		"waybills": namesOf(findFilters("ends_with")), "silent": namesOf(silentFilters),
 	}
 }
 
@@ -81,17 +82,34 @@ func namesOf[Q any](filters []filter[Q]) []string {
 	return names
 }
 
-// paging are the two parameters that every list has.
+// paging are the two parameters that every list has whose pages begin at a number.
 func paging[Q any](list string, rows func(*Q) (limit *int, before *uint64)) []filter[Q] {
+	return pagingBy(func(q *Q) *int {
+		limit, _ := rows(q)
+		return limit
+	}, func(q *Q, value string) bool {
+		_, before := rows(q)
+		return readCursor(list, before, value)
+	})
+}
+
+// placePaging is paging for a list whose places only the store understands.
+func placePaging[Q any](list string, rows func(*Q) (limit *int, after *string)) []filter[Q] {
+	return pagingBy(func(q *Q) *int {
+		limit, _ := rows(q)
+		return limit
+	}, func(q *Q, value string) bool {
+		_, after := rows(q)
+		return readPlace(list, after, value)
+	})
+}
+
+func pagingBy[Q any](limit func(*Q) *int, readCursor func(q *Q, value string) bool) []filter[Q] {
 	return []filter[Q]{
-		{"limit", func(q *Q, value string, _ time.Time) bool {
-			limit, _ := rows(q)
-			return readLimit(limit, value)
-		}, problem.Textf("a number from 1 to %d", "1 到 %d 的整数", store.MaxLimit)},
-		{"cursor", func(q *Q, value string, _ time.Time) bool {
-			_, before := rows(q)
-			return readCursor(list, before, value)
-		}, problem.Text{En: "the next_cursor of an earlier page of this list", Zh: "本列表上一页返回的 next_cursor"}},
+		{"limit", func(q *Q, value string, _ time.Time) bool { return readLimit(limit(q), value) },
+			problem.Textf("a number from 1 to %d", "1 到 %d 的整数", store.MaxLimit)},
+		{"cursor", func(q *Q, value string, _ time.Time) bool { return readCursor(q, value) },
+			problem.Text{En: "the next_cursor of an earlier page of this list", Zh: "本列表上一页返回的 next_cursor"}},
 	}
 }
 

@@ -281,6 +281,8 @@ func TestFilters(t *testing.T) {
 		"audit":        "by action delivery_id waybill_id since until limit cursor",
 		"replays":      "limit cursor",
 		"dead-letters": "limit cursor",
+		"waybills":     "ends_with limit cursor",
+		"silent":       "stage hours delivery_id no_token limit cursor",
 	}
 	got := Filters()
 	if len(got) != len(want) {

@@ -7,7 +7,6 @@ import (
 
 	"carrier/internal/problem"
 	"carrier/internal/state"
-	"carrier/internal/store"
 )
 
 // silentAfter is for how long a waybill of each stage may stand still before something is wrong with it, unless somebody
@@ -23,22 +22,8 @@ var silentAfter = map[state.Stage]time.Duration{
 	state.HeldAfterPickup:  48 * time.Hour,
 }
 
-// leadsTo is the action type whose event puts a waybill into a stage.
-var leadsTo = map[state.Stage]state.ActionType{
-	state.Assigned: state.PickupAssigned, state.PickupMissed: state.PickupFailed, state.PickedUp: state.PickupDone,
-	state.InTransit: state.Transit, state.OutForDelivery: state.DeliveryBegun, state.DeliveryMissed: state.DeliveryFailed,
-	state.HeldBeforePickup: state.Detained, state.HeldAfterPickup: state.Detained,
-}
-
-// silentWithin is how long a waybill is listed: one that stood still for longer is lost, and known to be.
-const silentWithin = 30 * 24 * time.Hour
-
-// Bounds of one look for silent waybills.
-const (
-	maxSilent      = 100 // Waybills that are listed.
-	silentRows     = 200 // Rows of a page of the store: each may cost the reading of a waybill.
-	maxSilentHours = int(silentWithin / time.Hour)
-)
+// maxSilentHours bounds what can be asked for: a year.
+const maxSilentHours = 365 * 24
 
 // Silence says which silent waybills are looked for.
 type Silence struct {
@@ -46,10 +31,11 @@ type Silence struct {
 	For        time.Duration // How long nothing came; 0: what is usual for the stage.
 	DeliveryID string        // "": any.
 	NoToken    bool          // Also waybills without a Token: no customer looks at their trace.
-	Before     uint64        // Only by events with a smaller number; 0: from the newest.
+	Limit      int
+	After      string // The place in the list behind which the page begins; empty: the first one.
 }
 
-var silentFilters = []filter[Silence]{
+var silentFilters = append([]filter[Silence]{
 	{"stage", func(q *Silence, value string, _ time.Time) bool {
 		err := q.Stage.UnmarshalText([]byte(value))
 		return err == nil && silentAfter[q.Stage] > 0
@@ -64,13 +50,11 @@ var silentFilters = []filter[Silence]{
 		q.NoToken = value == "1"
 		return value == "0" || value == "1"
 	}, problem.Text{En: "0 or 1", Zh: "0 或 1"}},
-	{"cursor", func(q *Silence, value string, _ time.Time) bool { return readCursor("silent", &q.Before, value) },
-		problem.Text{En: "the cursor of an earlier look", Zh: "上一次查找返回的 cursor"}},
-}
+}, placePaging("silent", func(q *Silence) (*int, *string) { return &q.Limit, &q.After })...)
 
 // SilentQuery reads which silent waybills to look for.
 func SilentQuery(values url.Values, now time.Time) (Silence, error) {
-	return parse(values, silentFilters, Silence{}, now)
+	return parse(values, silentFilters, Silence{Limit: defaultLimit}, now)
 }
 
 // SilentStage is a stage in which a waybill can be silent, and after how long it is said to be.
@@ -91,18 +75,6 @@ func SilentStages() []SilentStage {
 	return all
 }
 
-// events selects the events that may be the last of a silent waybill.
-func (q *Silence) events(now time.Time) store.Query {
-	events := store.Query{
-		Verdict: state.Accepted, DeliveryID: q.DeliveryID, Before: q.Before, Limit: silentRows,
-		Since: now.Add(-silentWithin), Until: now.Add(-q.least(0)),
-	}
-	if q.Stage != state.Created {
-		events.Type = leadsTo[q.Stage]
-	}
-	return events
-}
-
 // after is for how long nothing must have come of a waybill at a stage for it to be silent; ok is false if a waybill of
 // that stage is not looked for.
 func (q *Silence) after(stage state.Stage) (d time.Duration, ok bool) {
@@ -114,15 +86,4 @@ func (q *Silence) after(stage state.Stage) (d time.Duration, ok bool) {
 		return q.For, true
 	}
 	return usual, true
-}
-
-// least is the shortest time after which a waybill can be silent whose last event is of an action type; 0: of any.
-func (q *Silence) least(a state.ActionType) time.Duration {
-	shortest := silentWithin
-	for stage, leads := range leadsTo {
-		if d, ok := q.after(stage); ok && (a == 0 || leads == a) {
-			shortest = min(shortest, d)
-		}
-	}
-	return shortest
 }

@@ -19,7 +19,7 @@ var frameTexts = texts{
 	"nav.audit":        {En: "Audit log", Zh: "审计记录"},
 
 	"frame.skip":          {En: "Skip to the content", Zh: "跳到正文"},
-	"frame.search":        {En: "Waybill number, or its last 4 to 12 digits", Zh: "运单号，或末 4 至 12 位"},
+	"frame.search":        {En: "Waybill number, or its last 4 digits or more", Zh: "运单号，或末 4 位及以上"},
 	"frame.search_go":     {En: "Find", Zh: "查找"},
 	"frame.logout":        {En: "Log out", Zh: "退出"},
 	"frame.light":         {En: "Light", Zh: "浅色"},

@@ -79,7 +79,7 @@ func newRoomAgo(t *testing.T, ago time.Duration) *room {
 		t.Fatal(err)
 	}
 	r.browser = open(t, &admin.Service{
-		Store: r.store, Pusher: idle{}, Replays: runner, WeChat: r.weChat, Accounts: []string{"SF"}, LookFor: time.Hour, Log: log, StartedAt: time.Now(),
+		Store: r.store, Pusher: idle{}, Replays: runner, WeChat: r.weChat, Accounts: []string{"SF"}, Log: log, StartedAt: time.Now(),
 	})
 	return r
 }
@@ -392,9 +392,14 @@ func TestSearchPage(t *testing.T) {
 	r.scan("SF100066", state.PickupDone, "x", "T")
 	r.scan("SF200066", state.PickupDone, "x", "T")
 	r.get("/waybills?q=+SF100066+", Viewer, r.console.Waybills).leadsTo("/waybills/SF/SF100066")
-	r.get("/waybills?q=0066", Viewer, r.console.Waybills).says(200, "SF100066", "SF200066", "Looked among the newest 2 events", "There are no older ones")
+	r.get("/waybills?q=0066", Viewer, r.console.Waybills).says(200, "SF100066", "SF200066")
 	r.get("/waybills?q=9999", Viewer, r.console.Waybills).says(200, "No waybill has the number “9999”")
-	r.get("/waybills?q=66", Viewer, r.console.Waybills).says(200, "give its last 4 to 12 characters")
+	r.get("/waybills?q=66", Viewer, r.console.Waybills).says(200, "give at least its last 4 characters")
+	r.get("/waybills?q=sf200066", Viewer, r.console.Waybills).says(200, "SF200066")
+	for i := range 101 {
+		r.scan(fmt.Sprintf("YT%03d0066", i), state.PickupDone, "x", "T")
+	}
+	r.get("/waybills?q=0066", Viewer, r.console.Waybills).says(200, "another digit narrows it down", "YT0000066").has(`rel="next"`)
 	r.get("/waybills?q=a+b", Viewer, r.console.Waybills).says(400, "q must be given once")
 	r.get("/waybills?q="+url.QueryEscape(strings.ReplaceAll(evil, " ", "")), Viewer, r.console.Waybills).says(200).lacks("<script>alert")
 }
@@ -402,14 +407,14 @@ func TestSearchPage(t *testing.T) {
 func TestSilentPage(t *testing.T) {
 	r := newRoomAgo(t, 50*time.Hour)
 	r.as(opsToken)
-	r.get("/silent", Viewer, r.console.Silent).says(200, "No silent waybill was found", "in transit 48 h")
+	r.get("/silent", Viewer, r.console.Silent).says(200, "No silent waybill: whatever is under way", "in transit 48 h")
 	r.end("SF1", r.scan("SF1", state.PickupDone, evil, "T"), store.Failed, 47001)
 	r.scan("SF2", state.PickupDone, "x", "")
 	r.ago.Store(0)
-	r.get("/silent", Viewer, r.console.Silent).says(200, "SF1", "2 d 2 h", "1 failed", evil, "Looked through 2 events").lacks("<script>alert", "SF2")
+	r.get("/silent", Viewer, r.console.Silent).says(200, "SF1", "2 d 2 h", "1 failed", evil).lacks("<script>alert", "SF2")
 	r.get("/silent?no_token=1&stage=picked_up&hours=", Viewer, r.console.Silent).says(200, "SF2", "SF1").has(`checked`, `<input type="hidden" name="stage" value="picked_up">`)
-	r.get("/silent?stage=in_transit", Viewer, r.console.Silent).says(200, "No silent waybill")
-	r.get("/silent?hours=60", Viewer, r.console.Silent).says(200, "No silent waybill").lacks("Usual:")
+	r.get("/silent?stage=in_transit", Viewer, r.console.Silent).says(200, "No silent waybill:")
+	r.get("/silent?hours=60", Viewer, r.console.Silent).says(200, "No silent waybill:").lacks("Usual:")
 	r.get("/silent?hours=many", Viewer, r.console.Silent).says(400, "hours must be given once").has(`value="many"`)
 }
 
@@ -449,9 +454,9 @@ func TestPagesInChinese(t *testing.T) {
 		handle Handler
 		want   string
 	}{
-		{"/pushes", r.console.Pushes, "重放所选"}, {"/pushes/1", r.console.Push, "每次尝试"}, {"/waybills", r.console.Waybills, "末 4 至 12 位"},
-		{"/waybills?q=0066", r.console.Waybills, "已在最新的 2 个事件中查找"}, {"/waybills/SF/SF100066", r.console.Waybill, "客户所见"},
-		{"/events/rejected", r.console.Rejected, "人工放行"}, {"/events/held", r.console.Held, "没有符合条件的暂存事件"}, {"/silent", r.console.Silent, "未发现停滞运单"},
+		{"/pushes", r.console.Pushes, "重放所选"}, {"/pushes/1", r.console.Push, "每次尝试"}, {"/waybills", r.console.Waybills, "末 4 位及以上"},
+		{"/waybills?q=0066", r.console.Waybills, "SF100066"}, {"/waybills/SF/SF100066", r.console.Waybill, "客户所见"},
+		{"/events/rejected", r.console.Rejected, "人工放行"}, {"/events/held", r.console.Held, "没有符合条件的暂存事件"}, {"/silent", r.console.Silent, "没有停滞运单"},
 	}
 	for _, tt := range tests {
 		r.get(tt.path, Viewer, tt.handle).says(http.StatusOK, tt.want)

@@ -1,13 +1,10 @@
 package console
 
 var waybillTexts = texts{
-	"find.lead":    {En: "By the whole number, or by its last 4 to 12 characters. Press / to search from any page.", Zh: "可输入完整运单号，或末 4 至 12 位。任意页面按 / 即可查找。"},
+	"find.lead":    {En: "By the whole number, or by its last 4 characters or more. Press / to search from any page.", Zh: "可输入完整运单号，或其末 4 位及以上。任意页面按 / 即可查找。"},
 	"find.nothing": {En: "No waybill has the number “%s”. Check it, or look in the system that assigns numbers: perhaps no scan of it has come yet.", Zh: "没有运单号为“%s”的运单。请核对单号，或在分配单号的系统中查看：可能尚未收到它的扫描。"},
-	"find.short":   {En: "To look for the end of a number, give its last 4 to 12 characters.", Zh: "按尾号查找请输入末 4 至 12 位。"},
-	"find.looked":  {En: "Looked among the newest %s events, back to", Zh: "已在最新的 %s 个事件中查找，截至"},
-	"find.on":      {En: "among the next %s events, back to", Zh: "已在随后的 %s 个事件中查找，截至"},
-	"find.all":     {En: "There are no older ones.", Zh: "没有更早的事件。"},
-	"find.older":   {En: "Look among older events", Zh: "在更早的事件中查找"},
+	"find.short":   {En: "To look for the end of a number, give at least its last 4 characters.", Zh: "按尾号查找请至少输入末 4 位。"},
+	"find.more":    {En: "There are more than fit on a page; another digit narrows it down.", Zh: "结果超过一页；再多输入一位即可缩小范围。"},
 	"find.stage":   {En: "Stage", Zh: "阶段"},
 	"find.last":    {En: "Newest event", Zh: "最新事件"},
 	"find.token":   {En: "Token", Zh: "Token"},
@@ -99,10 +96,8 @@ var silentTexts = texts{
 	"silent.unsent":   {En: "Not sent", Zh: "未送达"},
 	"silent.open":     {En: "%d pending", Zh: "待推送 %d"},
 	"silent.failed":   {En: "%d failed", Zh: "失败 %d"},
-	"silent.empty":    {En: "No silent waybill was found there.", Zh: "未发现停滞运单。"},
-	"silent.looked":   {En: "Looked through %s events, received from", Zh: "已查看 %s 个事件，接收时间自"},
-	"silent.to":       {En: "back to", Zh: "回溯至"},
-	"silent.bounds":   {En: "Waybills that have been silent for more than 30 days are not listed, nor are those that were ordered and never scanned.", Zh: "停滞超过 30 天的，以及下单后从未扫描的运单不在此列。"},
-	"silent.older":    {En: "Look at older ones", Zh: "查看更早的"},
+	"silent.empty":    {En: "No silent waybill: whatever is under way moved lately.", Zh: "没有停滞运单：在途运单近期均有扫描。"},
+	"silent.reading":  {En: "The service has just been started and still reads where each waybill stands (%s of about %s events). The list is not whole yet.", Zh: "服务刚刚启动，仍在读取各运单的位置（已读 %s / 约 %s 个事件）。列表尚不完整。"},
+	"silent.bounds":   {En: "Those that fell silent first are at the top. Waybills that were ordered and never scanned are not listed.", Zh: "停滞最久的排在最前。下单后从未扫描的运单不在此列。"},
 	"silent.hours_of": {En: "%d h", Zh: "%d 小时"},
 }

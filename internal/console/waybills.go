@@ -13,7 +13,7 @@ import (
 
 // Finder is what the search and the page about silent waybills need of package admin.
 type Finder interface {
-	Find(ctx context.Context, q admin.Search) (admin.FoundList, error)
+	Find(ctx context.Context, by admin.Actor, q admin.Search) (admin.FoundList, error)
 	Silent(ctx context.Context, by admin.Actor, q admin.Silence) (admin.SilentList, error)
 }
 
@@ -35,19 +35,29 @@ func (c *Console) Waybills(v *Visit) error {
 	if view.Text == "" {
 		return v.Show("waybills", view)
 	}
-	q, err := admin.FindQuery(given, time.Now())
+	q, err := admin.TypedQuery(given, time.Now())
 	if p, wrong := errors.AsType[*problem.Problem](err); wrong {
 		view.Problem = p
 		return v.page(p.Status(), "waybills", view)
 	}
-	if view.FoundList, err = c.admin.Find(v.Context(), q); err != nil {
+	if view.FoundList, err = c.admin.Find(v.Context(), v.By, q); err != nil {
 		return err
 	}
-	if len(view.Items) == 1 && view.Items[0].WaybillID == q.Text {
-		return v.Redirect(waybillPath(view.Items[0].DeliveryID, view.Items[0].WaybillID))
+	if whole := exactly(view.Items, q.Text); len(whole) == 1 {
+		return v.Redirect(waybillPath(whole[0].DeliveryID, whole[0].WaybillID))
 	}
 	view.Pager = v.Pager(view.NextCursor)
 	return v.Show("waybills", view)
+}
+
+// exactly are the waybills with a number, and no longer one.
+func exactly(items []admin.SummaryItem, number string) (whole []admin.SummaryItem) {
+	for i := range items {
+		if items[i].WaybillID == number {
+			whole = append(whole, items[i])
+		}
+	}
+	return whole
 }
 
 // silentView is the waybills that stand still.

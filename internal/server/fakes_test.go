@@ -58,6 +58,9 @@ type fakeStore struct {
 	acts        []store.Act // passed in
 	resent      []uint64    // passed to Resend last
 	differences []store.Difference
+	summaries   store.Summaries
+	found       store.FindQuery   // asked for last
+	silent      store.SilentQuery // likewise
 	refuses     bool   // Resend does
 	gone        bool   // Everything was expunged.
 	next        uint64 // of every page
@@ -322,6 +325,16 @@ func (r *fakeReplays) Set(_ context.Context, id uint64, to store.ReplayStatus, a
 }
 
 func (r *fakeReplays) Waiting(uint64) []replay.Wait { return r.waits }
+
+func (s *fakeStore) Find(_ context.Context, q store.FindQuery) (store.Summaries, error) {
+	s.found = q
+	return s.summaries, s.call()
+}
+
+func (s *fakeStore) Silent(_ context.Context, q store.SilentQuery) (store.Summaries, error) {
+	s.silent = q
+	return s.summaries, s.call()
+}
 
 func (s *fakeStore) Differences(context.Context) ([]store.Difference, error) {
 	return s.differences, s.call()

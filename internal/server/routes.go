@@ -48,6 +48,8 @@ func adminRoutes(o *Options) []route {
 		{http.MethodGet, "/admin/v1/events", viewer, listed(admin.EventQuery, h.Events)},
 		{http.MethodPost, "/admin/v1/events/:seq/accept", operator, act(http.StatusOK, seqParam, h.Accept)},
 
+		{http.MethodGet, "/admin/v1/waybills", viewer, listed(admin.FindQuery, h.Find)},
+		{http.MethodGet, "/admin/v1/silent", viewer, listed(admin.SilentQuery, h.Silent)},
 		{http.MethodGet, "/admin/v1/waybills/:delivery/:waybill", viewer, show(waybillParam, h.Waybill)},
 		{http.MethodPut, "/admin/v1/waybills/:delivery/:waybill/token", operator, plain(h.putToken)},
 		{http.MethodPost, "/admin/v1/waybills/:delivery/:waybill/freeze", operator, act(http.StatusOK, waybillParam, h.Freeze)},

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -36,7 +35,7 @@ func TestMigrateFronts(t *testing.T) {
 	insert := func(id string, timeline []byte) {
 		t.Helper()
 		_, err := conn.Exec(t.Context(), `INSERT INTO waybills (delivery_id, waybill_id, slot, timeline, open, writer, tokens, token_at)
-			VALUES ('SF', $1, 0, $2, '{}', '', 'x', now())`, id, timeline)
+			VALUES ('SF', $1, 0, $2, '{}', '', '', NULL)`, id, timeline)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,8 +67,9 @@ func TestMigrateFronts(t *testing.T) {
 		}()
 	}
 	insert("damaged", []byte{7})
-	for n := range frontsAtOnce {
-		insert(fmt.Sprint("many-", n), encodeTimeline(state.Timeline{accepted(uint64(n+10), state.PickupDone, 1)}))
+	if _, err := conn.Exec(t.Context(), `INSERT INTO waybills (delivery_id, waybill_id, slot, timeline, open, writer)
+		SELECT 'SF', 'many-' || n, 0, $1, '{}', '' FROM generate_series(1, $2::integer) n`, encodeTimeline(state.Timeline{pickup}), frontsAtOnce); err != nil {
+		t.Fatal(err)
 	}
 	s, err := Open(t.Context(), db.URL(), testOptions(t))
 	if err != nil {

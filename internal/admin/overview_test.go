@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
 	"net/url"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	d := &desk{t: t}
-	d.ago.Store(int64(silentWithin + 48*time.Hour))
+	d.ago.Store(int64(60 * 24 * time.Hour))
 	log := slog.New(slog.DiscardHandler)
 	var err error
 	d.store, err = pebble.Open("data", pebble.Options{
@@ -57,7 +58,7 @@ func newDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Service = &Service{Store: d.store, Pusher: idle{}, Replays: runner, Accounts: []string{"SF", "YTO"}, LookFor: time.Hour, Log: log}
+	d.Service = &Service{Store: d.store, Pusher: idle{}, Replays: runner, Accounts: []string{"SF", "YTO"}, Log: log}
 	return d
 }
 
@@ -89,78 +90,98 @@ func (d *desk) end(w state.Waybill, seq uint64, status store.Status) {
 
 func sf(number string) state.Waybill { return state.Waybill{DeliveryID: "SF", WaybillID: number} }
 
+func find(t *testing.T, d *desk, query string) (FoundList, string) {
+	t.Helper()
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q, err := FindQuery(values, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := d.Find(t.Context(), Actor{}, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, item := range found.Items {
+		names = append(names, item.DeliveryID+"/"+item.WaybillID)
+	}
+	return found, strings.Join(names, " ")
+}
+
 func TestFind(t *testing.T) {
 	d := newDesk(t)
-	d.scan(sf("SF1000666612"), time.Hour, state.PickupDone, "T")
-	d.scan(sf("SF1000777712"), time.Hour, state.PickupDone, "")
-	d.scan(sf("SF1000777712"), time.Minute, state.Transit, "")
+	d.scan(sf("SF1000666612"), 2*time.Hour, state.PickupDone, "T")
+	d.scan(sf("SF1000777712"), 2*time.Hour, state.PickupDone, "")
 	d.scan(state.Waybill{DeliveryID: "YTO", WaybillID: "SF1000666612"}, time.Hour, state.PickupDone, "T")
 	d.scan(state.Waybill{DeliveryID: "GONE", WaybillID: "G-77aB"}, time.Hour, state.PickupDone, "T")
+	d.scan(sf("12"), time.Hour, state.PickupDone, "T")
+	d.scan(sf("SF1000777712"), time.Minute, state.Transit, "")
 	if _, err := d.store.PutToken(t.Context(), sf("ORDERED"), "T", store.Act{}); err != nil {
 		t.Fatal(err)
 	}
 	tests := []struct {
 		name, text string
 		want       string
-		looked     int
 		short      bool
 	}{
-		{"a whole number, in two accounts", "SF1000666612", "SF/SF1000666612 YTO/SF1000666612", 0, false},
-		{"a whole number that WeChat alone told of", "ORDERED", "SF/ORDERED", 0, false},
-		{"a whole number of an account that is gone", "G-77aB", "GONE/G-77aB", 0, false},
-		{"last digits, newest first", "7712", "SF/SF1000777712", 5, false},
-		{"last digits of two", "6612", "YTO/SF1000666612 SF/SF1000666612", 5, false},
-		{"other letters", "-77Ab", "GONE/G-77aB", 5, false},
-		{"digits from the middle", "0777", "", 5, false},
-		{"too short", "712", "", 0, true},
-		{"too long to be an end", "0000000000000712", "", 0, true},
+		{"a whole number, in two accounts", "SF1000666612", "YTO/SF1000666612 SF/SF1000666612", false},
+		{"a whole number that WeChat alone told of", "ORDERED", "SF/ORDERED", false},
+		{"a whole number of an account that is gone", "G-77aB", "GONE/G-77aB", false},
+		{"last digits", "7712", "SF/SF1000777712", false},
+		{"last digits of several, those heard of last first", "6612", "YTO/SF1000666612 SF/SF1000666612", false},
+		{"other letters", "-77Ab", "GONE/G-77aB", false},
+		{"digits from the middle", "0777", "", false},
+		{"too short for an end", "712", "", true},
+		{"a short number", "12", "SF/12", true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			q, err := FindQuery(url.Values{"q": {" " + tt.text + " "}}, time.Now())
-			if err != nil {
-				t.Fatal(err)
-			}
-			found, err := d.Find(t.Context(), q)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var got []string
-			for _, item := range found.Items {
-				got = append(got, item.DeliveryID+"/"+item.WaybillID)
-			}
-			if strings.Join(got, " ") != tt.want || found.Looked.Events != tt.looked || found.Short != tt.short || found.Looked.All != (tt.looked > 0) {
-				t.Errorf("got %v, %+v, short %v", got, found.Looked, found.Short)
+			found, got := find(t, d, url.Values{"ends_with": {" " + tt.text + " "}}.Encode())
+			if got != tt.want || found.Short != tt.short || found.NextCursor != "" {
+				t.Errorf("got %q, short %v, next %q", got, found.Short, found.NextCursor)
 			}
 		})
 	}
-	found, err := d.Find(t.Context(), Search{Text: "7712"})
-	if err != nil || found.Items[0].Stage != state.InTransit || found.Items[0].TokenSet || found.Items[0].LastAt == nil ||
-		time.Since(*found.Items[0].LastAt).Round(time.Minute) != time.Minute {
-		t.Errorf("%+v, %v", found.Items, err)
+	found, _ := find(t, d, "ends_with=7712")
+	if got := found.Items[0]; got.Stage != state.InTransit || got.TokenSet || got.HeardAt == nil || time.Since(*got.HeardAt).Round(time.Minute) != time.Minute ||
+		got.Pending != 2 || got.Accepted.ActionType != state.Transit || strings.Contains(got.Accepted.ActionMsg, "18666666666") {
+		t.Errorf("%+v", got)
 	}
-	wantInvalid(t, FindQuery, "q=a+b", "q")
-	wantInvalid(t, FindQuery, "q=", "q")
-	wantInvalid(t, FindQuery, "q=1234&cursor=x", "cursor")
+	if found, _ := find(t, d, "ends_with=ORDERED"); found.Items[0].HeardAt != nil || found.Items[0].Accepted != nil || !found.Items[0].TokenSet {
+		t.Errorf("%+v", found.Items[0])
+	}
+	for _, bad := range []string{"ends_with=a+b", "ends_with=", "limit=5", "q=1234"} {
+		field := "ends_with"
+		if strings.HasPrefix(bad, "q=") {
+			field = "q"
+		}
+		wantInvalid(t, FindQuery, bad, field)
+	}
+	wantInvalid(t, FindQuery, "ends_with=1234&cursor=x", "cursor")
+	wantInvalid(t, TypedQuery, "q=1234&cursor="+placeCursor("silent", "x"), "cursor")
 }
 
-// TestFindGoesOn: a look that has enough says where to look on, and looking on finds the rest.
+// TestFindGoesOn: what is on no page is on the next, and the whole number is at the top.
 func TestFindGoesOn(t *testing.T) {
 	d := newDesk(t)
-	for i := range maxFound + 7 {
-		d.scan(sf(fmt.Sprintf("%d-0042", i)), time.Hour, state.PickupDone, "T")
+	for i := range 57 {
+		d.scan(sf(fmt.Sprintf("%02d-0042", i)), time.Hour, state.PickupDone, "T")
 	}
-	first, err := d.Find(t.Context(), Search{Text: "0042"})
-	if err != nil || len(first.Items) != maxFound || first.NextCursor == "" || first.Looked.All || first.Items[0].WaybillID != "56-0042" {
-		t.Fatalf("%d found, cursor %q, %+v, %v", len(first.Items), first.NextCursor, first.Looked, err)
+	d.scan(sf("-0042"), 2*time.Hour, state.PickupDone, "T")
+	seen := map[string]bool{}
+	first, _ := find(t, d, "ends_with=-0042&limit=50")
+	rest, _ := find(t, d, "ends_with=-0042&limit=50&cursor="+first.NextCursor)
+	for _, item := range append(first.Items, rest.Items...) {
+		seen[item.WaybillID] = true
 	}
-	q, err := FindQuery(url.Values{"q": {"0042"}, "cursor": {first.NextCursor}}, time.Now())
-	if err != nil {
-		t.Fatal(err)
+	if len(first.Items) != 50 || len(rest.Items) != 8 || len(seen) != 58 || rest.NextCursor != "" || first.Items[0].WaybillID != "-0042" {
+		t.Errorf("%d and %d waybills, %d different ones, the first is %s", len(first.Items), len(rest.Items), len(seen), first.Items[0].WaybillID)
 	}
-	rest, err := d.Find(t.Context(), q)
-	if err != nil || len(rest.Items) != 7 || rest.NextCursor != "" || !rest.Looked.All || rest.Items[0].WaybillID != "6-0042" {
-		t.Errorf("%+v, %v", rest, err)
+	if all, names := find(t, d, "ends_with=-0042"); len(all.Items) != 58 || !strings.HasPrefix(names, "SF/-0042 SF/56-0042") && !strings.HasPrefix(names, "SF/-0042 ") {
+		t.Errorf("%s", names)
 	}
 }
 
@@ -181,14 +202,17 @@ func TestSilent(t *testing.T) {
 	d.scan(sf("fresh"), hours(11), state.DeliveryBegun, "T")
 	d.scan(sf("moves"), hours(1), state.Transit, "T")
 	tests := []struct{ name, query, want string }{
-		{"what is usual for each stage", "", "round transit other old"},
-		{"also without a Token", "no_token=1", "round transit other unknown old"},
-		{"one stage", "stage=in_transit", "transit old"},
-		{"hours", "hours=45", "young transit other old"},
-		{"one stage, hours", "stage=in_transit&hours=1", "moves young transit old"},
+		{"what is usual for each stage", "", "lost old other transit round"},
+		{"also without a Token", "no_token=1", "lost old unknown other transit round"},
+		{"one stage", "stage=in_transit", "old transit"},
+		{"hours", "hours=45", "lost old other transit young"},
+		{"more than a month", "hours=740", "lost"},
+		{"one stage, hours", "stage=in_transit&hours=1", "old transit young moves"},
 		{"one account", "delivery_id=YTO", "other"},
 		{"held up before pickup", "stage=held_before_pickup", "other"},
 		{"held up after pickup", "stage=held_after_pickup", ""},
+		{"a page", "limit=2", "lost old …"},
+		{"the next one", "limit=3&cursor=" + placeCursor("silent", store.NextNumber(5)), "old other transit …"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,53 +232,33 @@ func TestSilent(t *testing.T) {
 			for _, item := range list.Items {
 				got = append(got, item.WaybillID)
 			}
-			if strings.Join(got, " ") != tt.want || !list.Looked.All || list.NextCursor != "" {
-				t.Errorf("got %v, %+v", got, list.Looked)
+			if list.NextCursor != "" {
+				got = append(got, "…")
+			}
+			if strings.Join(got, " ") != tt.want || list.Reading != nil {
+				t.Errorf("got %v, %+v", got, list.Reading)
 			}
 		})
 	}
-	list, err := d.Silent(t.Context(), Actor{}, Silence{Stage: state.InTransit})
+	list, err := d.Silent(t.Context(), Actor{}, Silence{Stage: state.InTransit, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := list.Items[0]
-	if got.Open != 1 || got.Failed != 1 || got.For.Round(time.Hour) != hours(50) || got.ActionType != state.Transit || !got.TokenSet ||
-		strings.Contains(got.ActionMsg, "18666666666") {
+	got := list.Items[1]
+	if got.Pending != 1 || got.Failed != 1 || math.Round(got.SilentSeconds/3600) != 50 || got.Accepted.ActionType != state.Transit || !got.TokenSet ||
+		strings.Contains(got.Accepted.ActionMsg, "18666666666") {
 		t.Errorf("%+v", got)
 	}
-	for _, bad := range []string{"stage=created", "stage=delivered", "stage=x", "hours=0", "hours=721", "hours=1.5", "no_token=yes", "cursor=x", "limit=3"} {
+	for _, bad := range []string{"stage=created", "stage=delivered", "stage=x", "hours=0", "hours=8761", "hours=1.5", "no_token=yes", "cursor=x", "limit=0"} {
 		wantInvalid(t, SilentQuery, bad, strings.Split(bad, "=")[0])
 	}
 }
 
-// TestSilentAfterALateEvent: the newest event of a waybill need not be the one that says where it stands.
-func TestSilentAfterALateEvent(t *testing.T) {
-	d := newDesk(t)
-	d.scan(sf("1"), 60*time.Hour, state.PickupDone, "T")
-	d.scan(sf("1"), 40*time.Hour, state.DeliveryBegun, "T")
-	d.ago.Store(int64(20 * time.Hour))
-	results, err := d.store.Apply(t.Context(), []state.Event{{
-		ID: "late", Source: "app", DeliveryID: "SF", WaybillID: "1", Type: state.Transit, Time: time.Now().Add(-50 * time.Hour).Unix(), Msg: "x",
-	}})
-	if err != nil || !results[0].Late {
-		t.Fatalf("%+v, %v", results, err)
-	}
-	list, err := d.Silent(t.Context(), Actor{}, Silence{})
-	if err != nil || len(list.Items) != 1 || list.Items[0].Stage != state.OutForDelivery || list.Items[0].For.Round(time.Hour) != 20*time.Hour {
-		t.Errorf("%+v, %v", list.Items, err)
-	}
-}
-
-// TestEverySilentStageCanBeFound: there is an event that leads to each, and none that ends a waybill does.
-func TestEverySilentStageCanBeFound(t *testing.T) {
-	for _, s := range SilentStages() {
-		if leads := leadsTo[s.Stage]; leads == 0 || ends(leads) || s.After <= 0 || s.After > silentWithin {
-			t.Errorf("%s: %d, %s", s.Stage, leads, s.After)
-		}
-	}
+// TestEverySilentStageCanBeLeft: those that end a waybill, and the one before its first scan, are not among them.
+func TestEverySilentStageCanBeLeft(t *testing.T) {
 	for _, stage := range state.Stages() {
-		if _, ok := silentAfter[stage]; ok == (stage.Final() || stage == state.Created) {
-			t.Errorf("%s: silent %v", stage, ok)
+		if after, ok := silentAfter[stage]; ok == (stage.Final() || stage == state.Created) || ok && after <= 0 {
+			t.Errorf("%s: silent %v, after %s", stage, ok, after)
 		}
 	}
 }
@@ -318,34 +322,5 @@ func wantInvalid[Q any](t *testing.T, read func(url.Values, time.Time) (Q, error
 	p, ok := err.(*problem.Problem)
 	if !ok || len(p.Errors) == 0 || p.Errors[0].Field != field {
 		t.Errorf("%s: %v", query, err)
-	}
-}
-
-// TestALookEnds: one that takes longer than it may stops, says how far it came, and goes on from there.
-func TestALookEnds(t *testing.T) {
-	d := newDesk(t)
-	for i := range 5 {
-		d.scan(sf(fmt.Sprintf("%d-0042", i)), time.Hour, state.PickupDone, "T")
-	}
-	d.LookFor = time.Nanosecond
-	var got []string
-	q := Search{Text: "0042"}
-	for range 10 {
-		found, err := d.Find(t.Context(), q)
-		if err != nil || found.Looked.Events != 1 && !found.Looked.All {
-			t.Fatalf("%+v, %v", found.Looked, err)
-		}
-		for _, item := range found.Items {
-			got = append(got, item.WaybillID)
-		}
-		if found.NextCursor == "" {
-			break
-		}
-		if q, err = FindQuery(url.Values{"q": {"0042"}, "cursor": {found.NextCursor}}, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want := "4-0042 3-0042 2-0042 1-0042 0-0042"; strings.Join(got, " ") != want {
-		t.Errorf("got %v", got)
 	}
 }
