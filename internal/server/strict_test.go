@@ -125,6 +125,43 @@ func TestCursors(t *testing.T) {
 	}
 }
 
+// TestListsOfWaybills: what is asked for reaches the store, a cursor leads to the next page of its own list, and a list that
+// is not whole yet says so.
+func TestListsOfWaybills(t *testing.T) {
+	r := newRig(t)
+	r.store.summaries = store.Summaries{
+		Items: []store.Summary{{
+			Waybill: state.Waybill{DeliveryID: "SF", WaybillID: "W1"}, Stage: state.InTransit, Open: 2, Failed: 1, HeardAt: time.Unix(7, 0),
+			Newest: &store.Event{Seq: 6, Event: state.Event{DeliveryID: "SF", WaybillID: "W1", Type: state.Transit}, ReceivedAt: time.Unix(7, 0)},
+		}}, Next: "\x00place", Read: 5, Total: 9,
+	}
+	cursor := regexp.MustCompile(`"next_cursor":"([^"]+)"`)
+	asked := map[string]string{"/waybills?ends_with=7890": "", "/silent?stage=in_transit&hours=30&no_token=1": ""}
+	for path := range asked {
+		w := r.do("GET", "/admin/v1"+path, "")
+		wantStatus(t, w, http.StatusOK)
+		for _, want := range []string{`"waybill_id":"W1","stage":"in_transit"`, `"pending":2,"failed":1,"accepted":{"seq":6,`, `"heard_at":"1970-01-01T00:00:07Z"`} {
+			if !strings.Contains(w.Body.String(), want) {
+				t.Errorf("GET %s: %s has no %s", path, w.Body, want)
+			}
+		}
+		asked[path] = cursor.FindStringSubmatch(w.Body.String())[1]
+		wantStatus(t, r.do("GET", "/admin/v1"+path+"&limit=5&cursor="+asked[path], ""), http.StatusOK)
+		if isSilent := strings.HasPrefix(path, "/silent"); isSilent != strings.Contains(w.Body.String(), `"reading":{"events":5,"total":9}`) {
+			t.Errorf("GET %s: %s", path, w.Body)
+		}
+	}
+	if got, want := r.store.found, (store.FindQuery{End: "7890", After: "\x00place", Limit: 5}); got != want {
+		t.Errorf("looked for %+v, want %+v", got, want)
+	}
+	got := r.store.silent
+	if ago := time.Since(got.Before[state.InTransit]).Round(time.Hour); len(got.Before) != 1 || ago != 30*time.Hour || !got.NoToken || got.After != "\x00place" || got.Limit != 5 {
+		t.Errorf("asked for %+v", got)
+	}
+	wantProblem(t, r.do("GET", "/admin/v1/silent?cursor="+asked["/waybills?ends_with=7890"], ""), http.StatusBadRequest, "invalid_filter")
+	wantProblem(t, r.do("GET", "/admin/v1/waybills", ""), http.StatusBadRequest, "invalid_filter")
+}
+
 const (
 	canaryToken = "canary-waybill-Token-0123456789"
 	canaryPhone = "18612345678"
@@ -144,6 +181,7 @@ func (r *rig) canaries() {
 	}
 	e := store.Event{Seq: 6, Event: event, First: state.Rejected, Verdict: state.Rejected, Reason: state.IllegalStep, Allowed: []state.ActionType{}}
 	r.store.events = []store.Event{e}
+	r.store.summaries.Items = []store.Summary{{Waybill: event.Waybill(), Stage: state.InTransit, Newest: &e}}
 	r.store.story = store.Waybill{Frozen: true, Held: store.Hold{By: "ops", Reason: said}, Timeline: []store.Step{{Event: e}}}
 	r.store.replays = []store.Replay{{ID: 1, Status: store.ReplayRunning, Reason: said, Filter: store.Query{Reason: said}}}
 	r.replays.waits = []replay.Wait{{DeliveryID: "SF", En: said, Zh: said}}
@@ -173,7 +211,11 @@ func TestNoAnswerShowsASecret(t *testing.T) {
 				case strings.HasSuffix(route.Path, "/token"):
 					body = `{"token":"` + canaryToken + `"}`
 				}
-				w := r.do(route.Method, parts.Replace(route.Path), body, "Authorization", "Bearer "+who.token)
+				path := parts.Replace(route.Path)
+				if path == "/admin/v1/waybills" {
+					path += "?ends_with=7890"
+				}
+				w := r.do(route.Method, path, body, "Authorization", "Bearer "+who.token)
 				wantNoSecret(t, w, who.viewer)
 				if route.Method == http.MethodGet && w.Code != http.StatusOK {
 					t.Errorf("got %d %s", w.Code, w.Body)
@@ -199,7 +241,7 @@ func wantNoSecret(t *testing.T, w *httptest.ResponseRecorder, viewer bool) {
 func TestViewersSeeThatSomethingIsMasked(t *testing.T) {
 	masked := "186****5678"
 	for path, times := range map[string]int{
-		"/pushes": 9, "/pushes/4": 5, "/pushes/8": 2, "/events": 1, "/waybills/SF/W1": 10, "/replays": 4, "/replays/1": 4, "/accounts": 1,
+		"/pushes": 9, "/pushes/4": 5, "/pushes/8": 2, "/events": 1, "/waybills/SF/W1": 10, "/waybills?ends_with=7890": 1, "/silent": 1, "/replays": 4, "/replays/1": 4, "/accounts": 1,
 		"/dead-letters": 2, "/audit": 2,
 	} {
 		r := newRig(t)
