@@ -149,7 +149,7 @@ func (a *account) changed(c *store.Change) {
 		a.sweep.again = true
 	case c.Whole && !c.Reload:
 		if len(c.Added) > 0 {
-			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token}, c.Added, time.Now())
+			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token, tokenAt: c.TokenAt}, c.Added, time.Now())
 		}
 	default:
 		a.want(&lane{waybill: c.Waybill})

@@ -457,7 +457,12 @@ type fakeCreds struct {
 	sticky  bool // err stays until Retry
 }
 
-func (c *fakeCreds) Get(ctx context.Context) (string, error) {
+// accessTokenOf is when fakeCreds gave the nth access_token.
+func accessTokenOf(n int) time.Time {
+	return time.Unix(1_800_000_000, 0).Add(time.Duration(n) * time.Minute)
+}
+
+func (c *fakeCreds) Dated(ctx context.Context) (string, time.Time, error) {
 	c.mu.Lock()
 	hangs := c.hangs
 	c.mu.Unlock()
@@ -466,11 +471,11 @@ func (c *fakeCreds) Get(ctx context.Context) (string, error) {
 		case <-ctx.Done():
 		case <-time.After(time.Hour):
 		}
-		return "", &wechat.TokenError{Scope: wechat.ScopeUpstream, Err: ctx.Err()}
+		return "", time.Time{}, &wechat.TokenError{Scope: wechat.ScopeUpstream, Err: ctx.Err()}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fmt.Sprint("ACCESS-", c.n), c.err
+	return fmt.Sprint("ACCESS-", c.n), accessTokenOf(c.n), c.err
 }
 
 func (c *fakeCreds) Refused(token string) bool {

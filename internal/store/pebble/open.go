@@ -22,7 +22,8 @@ import (
 //	4  what customers are shown, traces of events, notices and how often events ended, what was verified, what accounts
 //	   used of quotas
 //	5  notices of waybills' differences
-const format = 5
+//	6  how attempts were sent
+const format = 6
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose
 // database or whose INSTANCE file is missing while the other is there: a lost store must not look like a new one.

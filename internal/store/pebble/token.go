@@ -133,7 +133,7 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.token, w.sealed = plan.history[0].value, false
+	w.token, w.tokenAt, w.sealed = plan.history[0].value, plan.history[0].at, false
 	x.tokens[w.name] = plan.history
 	x.key = waybillKey(x.key[:0], tableTokens, w.name)
 	x.value = x.s.seals.sealTokens(x.value[:0], x.key, plan.history)

@@ -33,7 +33,7 @@ func (s *Store) upgrade() error {
 		}
 		return nil
 	}
-	// What formats 3 to 5 have more is added by and by.
+	// What formats 3 to 6 have more is added by and by.
 	return s.db.Set(metaFormat, []byte{format}, cdb.Sync)
 }
 
