@@ -42,8 +42,8 @@ type Credentials interface {
 	Dated(ctx context.Context) (token string, at time.Time, err error)
 	// Refused reports the access_token that upstream refused; it is replaced only if it still is the present one.
 	Refused(token string) bool
-	// ExpiresAt is when the present one ends; zero if there is none.
-	ExpiresAt() time.Time
+	// Life is when the present one was first given and when it ends; both are zero if there is none.
+	Life() (from, until time.Time)
 	// Retry forgets failures, so that the next Get fetches at once.
 	Retry()
 	// Run refreshes ahead of expiry until ctx ends.

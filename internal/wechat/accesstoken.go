@@ -206,11 +206,15 @@ func (a *AccessToken) Retry() {
 	a.wake()
 }
 
-// ExpiresAt is when the access_token ends; zero if there is none.
-func (a *AccessToken) ExpiresAt() time.Time {
+// Life is when the access_token was first given to this process, as of Dated, and when it ends; both are zero if there is
+// none.
+func (a *AccessToken) Life() (from, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.expiresAt
+	if a.token == "" {
+		return time.Time{}, time.Time{}
+	}
+	return a.bornAt, a.expiresAt
 }
 
 // Failure is why the last fetch brought none; nil if it did, or none was made since Retry.

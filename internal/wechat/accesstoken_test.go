@@ -402,7 +402,7 @@ func TestExpiresIn(t *testing.T) {
 					}}
 					a, _ := keeper(t, mode, nil, h)
 					mustGet(t, a)
-					if got := time.Until(a.ExpiresAt()); got != tt.life {
+					if got := time.Until(expiresAt(a)); got != tt.life {
 						t.Errorf("expires in %v, want %v", got, tt.life)
 					}
 					time.Sleep(tt.life - time.Nanosecond)
@@ -443,7 +443,7 @@ func TestRunStable(t *testing.T) {
 			if time.Since(before) != 0 {
 				t.Fatalf("Get waited %v, %v after the start", time.Since(before), time.Since(start))
 			}
-			if left := time.Until(a.ExpiresAt()); left < 4*time.Minute {
+			if left := time.Until(expiresAt(a)); left < 4*time.Minute {
 				t.Fatalf("only %v are left", left)
 			}
 			time.Sleep(17 * time.Second)
@@ -550,7 +550,7 @@ func TestRunAfterRefusal(t *testing.T) {
 		synctest.Wait()
 		h.rotate()
 		a.Refused("CANARY-T1")
-		if got := a.ExpiresAt(); !got.IsZero() {
+		if got := expiresAt(a); !got.IsZero() {
 			t.Errorf("what was refused expires at %v", got)
 		}
 		synctest.Wait()
@@ -609,7 +609,7 @@ func TestModeNone(t *testing.T) {
 		if token, err := a.Get(t.Context()); token != "" || err != nil {
 			t.Errorf("Get = %q, %v", token, err)
 		}
-		if a.Refused("") || a.Refused("x") || a.Generation() != 0 || !a.ExpiresAt().IsZero() {
+		if a.Refused("") || a.Refused("x") || a.Generation() != 0 || !expiresAt(a).IsZero() {
 			t.Error("mode none has an access_token")
 		}
 		stop()
