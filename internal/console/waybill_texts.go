@@ -14,7 +14,7 @@ var waybillTexts = texts{
 
 	"waybill.title":         {En: "Waybill %s", Zh: "运单 %s"},
 	"waybill.account":       {En: "Account", Zh: "账户"},
-	"waybill.token_set":     {En: "known", Zh: "已登记"},
+	"waybill.token_set":     {En: "known, the newest since", Zh: "已登记，最新的登记于"},
 	"waybill.token_none":    {En: "none: WeChat takes no push without one", Zh: "没有：缺少 Token 无法推送"},
 	"waybill.open":          {En: "Open pushes", Zh: "待推送"},
 	"waybill.parked":        {En: "parked", Zh: "已搁置"},

@@ -694,3 +694,40 @@ func TestFetchOverHTTP(t *testing.T) {
 		a.Close()
 	}
 }
+
+// TestDated: an access_token is known by when it was first given, however often it is given again.
+func TestDated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &tokenHost{t: t}
+		a, _ := keeper(t, ModeStable, nil, h)
+		if from, until := a.Life(); !from.IsZero() || !until.IsZero() {
+			t.Errorf("before there is one it lives from %v to %v", from, until)
+		}
+		start := time.Now()
+		for range 2 {
+			token, at, err := a.Dated(t.Context())
+			if err != nil || token == "" || !at.Equal(start) {
+				t.Errorf("Dated = %q, %v, %v; want the one of %v", token, at, err, start)
+			}
+			if from, until := a.Life(); !from.Equal(start) || !until.After(time.Now()) {
+				t.Errorf("it lives from %v to %v, want from %v", from, until, start)
+			}
+			time.Sleep(10 * time.Minute)
+			a.refresh(t.Context())
+		}
+		h.rotate()
+		a.Refused(mustGet(t, a))
+		if from, until := a.Life(); !from.IsZero() || !until.IsZero() {
+			t.Errorf("a refused one lives from %v to %v", from, until)
+		}
+		if _, at, err := a.Dated(t.Context()); err != nil || !at.Equal(time.Now()) {
+			t.Errorf("the next one is of %v, %v; want %v", at, err, time.Now())
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		a := NewAccessToken(AccessTokenOptions{Mode: ModeNone})
+		if token, at, err := a.Dated(t.Context()); token != "" || !at.IsZero() || err != nil {
+			t.Errorf("Dated = %q, %v, %v", token, at, err)
+		}
+	})
+}
