@@ -97,10 +97,10 @@ var pushTexts = texts{
 	"bulk.sample":        {En: "Examples", Zh: "抽样"},
 	"bulk.rate":          {En: "Pushes a second at most (empty: 500)", Zh: "每秒推送数上限（留空：500）"},
 	"bulk.skip":          {En: "Leave out what a later stage has overtaken", Zh: "跳过已被更晚阶段取代的推送"},
-	"bulk.start":         {En: "Replay %d pushes", Zh: "重放 %d 个推送"},
+	"bulk.start":         {En: "Replay %d {1:push|pushes}", Zh: "重放 %d 个推送"},
 	"bulk.again":         {En: "Look again", Zh: "重新预演"},
 	"bulk.nothing":       {En: "Nothing would be sent. Go back and choose failed pushes, or the filter status discarded.", Zh: "没有可发送的推送。请返回选择失败的推送，或按已作废筛选。"},
-	"bulk.started":       {En: "The replay of %d pushes has begun; this page shows how far it is.", Zh: "已开始重放 %d 个推送；进度见本页。"},
+	"bulk.started":       {En: "The replay of %d {1:push|pushes} has begun; this page shows how far it is.", Zh: "已开始重放 %d 个推送；进度见本页。"},
 	"bulk.chosen_done":   {En: "Replayed: %d. They are pending again, each in its old place.", Zh: "已重放 %d 个推送：重新变为待推送，次序不变。"},
 	"bulk.chosen_partly": {En: "Replayed: %d. Not replayed: %d, such as push %d, which is not in a state that allows it.", Zh: "已重放 %d 个；未重放 %d 个，例如推送 %d，其状态不允许。"},
 

@@ -4,8 +4,8 @@ var waybillTexts = texts{
 	"find.lead":    {En: "By the whole number, or by its last 4 to 12 characters. Press / to search from any page.", Zh: "可输入完整运单号，或末 4 至 12 位。任意页面按 / 即可查找。"},
 	"find.nothing": {En: "No waybill has the number “%s”. Check it, or look in the system that assigns numbers: perhaps no scan of it has come yet.", Zh: "没有运单号为“%s”的运单。请核对单号，或在分配单号的系统中查看：可能尚未收到它的扫描。"},
 	"find.short":   {En: "To look for the end of a number, give its last 4 to 12 characters.", Zh: "按尾号查找请输入末 4 至 12 位。"},
-	"find.looked":  {En: "Looked among the newest %s events, back to", Zh: "已在最新的 %s 个事件中查找，截至"},
-	"find.on":      {En: "among the next %s events, back to", Zh: "已在随后的 %s 个事件中查找，截至"},
+	"find.looked":  {En: "Looked among the newest %s {1:event|events}, back to", Zh: "已在最新的 %s 个事件中查找，截至"},
+	"find.on":      {En: "among the next %s {1:event|events}, back to", Zh: "已在随后的 %s 个事件中查找，截至"},
 	"find.all":     {En: "There are no older ones.", Zh: "没有更早的事件。"},
 	"find.older":   {En: "Look among older events", Zh: "在更早的事件中查找"},
 	"find.stage":   {En: "Stage", Zh: "阶段"},
@@ -86,7 +86,7 @@ var waybillTexts = texts{
 	"expunge.copies":   {En: "Numbers, times and verdicts stay. Copies of the store that were made before still hold the texts.", Zh: "编号、时间与判定保留。此前备份的存储副本中仍有这些文本。"},
 	"expunge.mistyped": {En: "What was typed is not this waybill's number. Nothing was done.", Zh: "输入的不是该运单号。未执行任何操作。"},
 	"expunge.submit":   {En: "Forget for good", Zh: "永久清除"},
-	"expunge.done":     {En: "Forgotten: the texts of %d events, %d open or failed pushes discarded, %d Tokens, %d orders.", Zh: "已清除：%d 个事件的文本，作废 %d 个待推送或失败的推送，%d 个 Token，%d 个订单。"},
+	"expunge.done":     {En: "Forgotten: the texts of %d {1:event|events}, %d open or failed {2:push|pushes} discarded, %d {3:Token|Tokens}, %d {4:order|orders}.", Zh: "已清除：%d 个事件的文本，作废 %d 个待推送或失败的推送，%d 个 Token，%d 个订单。"},
 }
 
 var silentTexts = texts{
@@ -100,7 +100,7 @@ var silentTexts = texts{
 	"silent.open":     {En: "%d pending", Zh: "待推送 %d"},
 	"silent.failed":   {En: "%d failed", Zh: "失败 %d"},
 	"silent.empty":    {En: "No silent waybill was found there.", Zh: "未发现停滞运单。"},
-	"silent.looked":   {En: "Looked through %s events, received from", Zh: "已查看 %s 个事件，接收时间自"},
+	"silent.looked":   {En: "Looked through %s {1:event|events}, received from", Zh: "已查看 %s 个事件，接收时间自"},
 	"silent.to":       {En: "back to", Zh: "回溯至"},
 	"silent.bounds":   {En: "Waybills that have been silent for more than 30 days are not listed, nor are those that were ordered and never scanned.", Zh: "停滞超过 30 天的，以及下单后从未扫描的运单不在此列。"},
 	"silent.older":    {En: "Look at older ones", Zh: "查看更早的"},
