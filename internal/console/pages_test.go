@@ -386,7 +386,7 @@ func TestExpungePage(t *testing.T) {
 	r.post("/waybills/SF/SF1/expunge", Operator, r.console.Expunge, url.Values{"confirmed": {"yes"}, "typed": {"SF2"}, "reason": {"x"}}).says(200, "not this waybill's number")
 	r.get("/waybills/SF/SF1", Viewer, r.console.Waybill).says(200, "secret words")
 	r.post("/waybills/SF/SF1/expunge", Operator, r.console.Expunge, url.Values{"confirmed": {"yes"}, "typed": {"SF1"}, "reason": {"asked by the customer"}}).leadsTo("/waybills/SF/SF1")
-	r.get("/waybills/SF/SF1", Viewer, r.console.Waybill).says(200, "Forgotten: the texts of 1 events", "(the text was expunged)").lacks("secret words")
+	r.get("/waybills/SF/SF1", Viewer, r.console.Waybill).says(200, "Forgotten: the texts of 1 event,", "(the text was expunged)").lacks("secret words")
 	if e := r.audited(); e.Action != store.ActExpunge || e.Reason != "asked by the customer" {
 		t.Errorf("%+v", e)
 	}
