@@ -109,7 +109,7 @@ func (s *screen) accountTroubles(a *adminclient.Account) error {
 		troubles = append(troubles, s.join(text, a.PauseReason))
 	}
 	if g := &a.Guard; g.Tripped {
-		troubles = append(troubles, s.sayf("failing is stopped since %s: %d of %d pushes failed for good; see why, then carrier accounts resume %s, with --let-fail-for to let them fail",
+		troubles = append(troubles, s.sayf("failing is stopped since %s: %d of %d {3:push|pushes} failed for good; see why, then carrier accounts resume %s, with --let-fail-for to let them fail",
 			"自 %s 起不再判为失败：%[3]d 个推送中有 %[2]d 个永久失败；查明原因后执行 carrier accounts resume %[4]s，加 --let-fail-for 则允许其失败", cell(s.time(g.Since)), g.Failed, g.Ended, a.DeliveryID))
 	}
 	if until := s.time(a.Guard.LetFailUntil); until != "" {

@@ -69,7 +69,7 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 			decision + `,"push":` + push + `}`
 	}
 	plainly := strings.ReplaceAll(accepted, "%v", "false")
-	waybill := `{"delivery_id":"SF","waybill_id":"1234567890","stage":"in_transit","stage_name":{"en":"in transit","zh":"运输中"},"token_set":true,"parked":false,` +
+	waybill := `{"delivery_id":"SF","waybill_id":"1234567890","stage":"in_transit","stage_name":{"en":"in transit","zh":"运输中"},"token_set":true,"token_at":"2018-07-31T15:00:00Z","parked":false,` +
 		`"frozen":true,"frozen_since":"2018-07-31T16:00:00Z","frozen_by":"ops","frozen_reason":"wrong\u202eparcel","timeline":[` +
 		step("7", "100001", strings.ReplaceAll(plainly, `"gap":true`, `"gap":false`), `{`+fakeDelivered+`,"attempts":1}`) + `,` +
 		step("8", "200001", plainly, `{`+fakeWaiting+`,"attempts":0}`) + `,` + step("9", "100003", rejected, "null") + `],` +
@@ -78,7 +78,9 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 		`{"action_time":1533052802,"action_type":100001,"action_msg":"已揽件"}]}}`
 	detail := strings.TrimSuffix(fakePush(7, 300002, fakeFailed, 3), `"attempts":3}`) + `"tries":1,"attempts":[` +
 		`{"at":"2018-07-31T16:00:02Z","duration_ms":51.25,"errcode":null,"errmsg":"no answer within 10s","rid":"","scope":"upstream","outcome_unknown":true,"replay":"","meaning":{"en":"","zh":""}},` +
-		`{"at":"2018-07-31T16:00:04Z","duration_ms":20,"errcode":9300507,"errmsg":"token invalid","rid":"6a2b-1","scope":"waybill","outcome_unknown":false,"replay":"12","meaning":{"en":"The waybill's Token is wrong.","zh":"运单 Token 错误。"}}]}`
+		`{"at":"2018-07-31T16:00:04Z","duration_ms":20,"errcode":9300507,"errmsg":"token invalid","rid":"6a2b-1","scope":"waybill","outcome_unknown":false,"replay":"12","meaning":{"en":"The waybill's Token is wrong.","zh":"运单 Token 错误。"},` +
+		`"breaker":"half_open","fallback_host":"api2.weixin.qq.com","token_at":"2018-07-31T15:00:00Z","newer_token_at":"2018-07-31T16:00:05Z",` +
+		`"access_token_at":"2018-07-31T15:48:00Z","access_token_refetched_at":"2018-07-31T16:03:00Z"}]}`
 	none := strings.TrimSuffix(fakePush(8, 300003, fakeWaiting, 0), `"attempts":0}`) + `"tries":0,"attempts":[]}`
 
 	f := newFakeAdmin(t)

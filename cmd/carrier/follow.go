@@ -86,7 +86,7 @@ func (s *screen) ending(r *adminclient.Replay) error {
 	if r.Matched == 0 && r.Status == "done" {
 		return s.line(s.sayf("replay %s: no push matches; nothing was sent", "重放 %s：没有符合条件的推送，未发送任何内容", r.ID))
 	}
-	text := s.sayf("replay %s is %s: %d of %d pushes delivered", "重放 %s %s：共 %[4]d 个推送，已送达 %[3]d 个", r.ID, s.word(replayWords, r.Status), r.Delivered, r.Matched)
+	text := s.sayf("replay %s is %s: %d of %d {4:push|pushes} delivered", "重放 %s %s：共 %[4]d 个推送，已送达 %[3]d 个", r.ID, s.word(replayWords, r.Status), r.Delivered, r.Matched)
 	for _, part := range []struct {
 		n      int64
 		en, zh string

@@ -135,33 +135,6 @@ func (s *screen) addWaiting(f *facts, w *adminclient.Waiting) {
 	f.add(s.say("behind push", "前一推送"), number(w.Behind))
 }
 
-func (s *screen) attempts(p *adminclient.PushDetail) error {
-	if len(p.Attempts) == 0 {
-		return s.line(s.say("no attempts yet", "尚未尝试"))
-	}
-	if _, err := fmt.Fprintln(s.w); err != nil {
-		return err
-	}
-	if err := s.line(s.sayf("latest attempts: %d; %d counted in all", "最近的尝试：%d 次；累计计入 %d 次", len(p.Attempts), p.Tries)); err != nil {
-		return err
-	}
-	t := s.table(
-		column{head: s.say("AT", "时间")}, column{head: "MS", right: true}, column{head: "ERRCODE", right: true},
-		column{head: s.say("SCOPE", "范围")}, column{head: "RID", below: true}, column{head: s.say("REPLAY", "重放"), right: true, below: true},
-		column{head: s.say("ANSWER", "返回"), text: true, below: true}, column{head: s.say("MEANING", "含义"), text: true, below: true},
-	)
-	for i := range p.Attempts {
-		a := &p.Attempts[i]
-		answer := a.Errmsg
-		if a.Unknown {
-			answer = s.join(s.say("outcome unknown", "结果未知"), answer)
-		}
-		t.add(s.time(&a.At), strconv.FormatFloat(a.DurationMS, 'f', 1, 64), cell(errcode(a.Errcode)), a.Scope, cell(a.RID),
-			cell(a.Replay), cell(answer), s.in(a.Meaning))
-	}
-	return t.flush()
-}
-
 type pushesDiscard struct {
 	asking
 	Seq    uint64 `arg:"" help:"The push's number."`

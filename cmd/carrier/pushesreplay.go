@@ -213,6 +213,6 @@ func (s *screen) apart(t *table) error {
 
 // started says how to go on with a replay that nobody waits for.
 func (s *screen) started(r *adminclient.Replay) error {
-	return s.line(s.sayf("replay %[1]s of %[2]d pushes is %[3]s; carrier replays follow %[1]s shows how it goes",
+	return s.line(s.sayf("replay %[1]s of %[2]d {2:push|pushes} is %[3]s; carrier replays follow %[1]s shows how it goes",
 		"重放 %[1]s（%[2]d 个推送）%[3]s；carrier replays follow %[1]s 可查看进度", r.ID, r.Matched, s.word(replayWords, r.Status)))
 }

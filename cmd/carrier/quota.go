@@ -16,7 +16,7 @@ func quotaLeft(q *adminclient.Quota) string {
 
 // quota says what is used of the day's quota, and how long it lasts.
 func (s *screen) quota(q *adminclient.Quota) string {
-	text := s.sayf("quota of %s: %d calls used", "%s 配额：已用 %d 次", q.Day, q.Used)
+	text := s.sayf("quota of %s: %d {2:call|calls} used", "%s 配额：已用 %d 次", q.Day, q.Used)
 	if q.Limit == nil {
 		text += s.say(" of a number that is not known", "，总数未知")
 		if q.AskError != "" {
@@ -34,7 +34,7 @@ func (s *screen) quota(q *adminclient.Quota) string {
 		text += s.say("; it lasts the day", "；当日够用")
 	}
 	if since := s.time(q.TransitHeldSince); since != "" {
-		text += s.sayf("; transit scans wait since %s until %s, so that %d calls are left for the others", "；运输轨迹自 %s 起等待，至 %s，为其他扫描保留 %d 次",
+		text += s.sayf("; transit scans wait since %s until %s, so that %d {3:call is|calls are} left for the others", "；运输轨迹自 %s 起等待，至 %s，为其他扫描保留 %d 次",
 			since, cell(s.time(q.TransitHeldUntil)), q.Reserved)
 	}
 	return text

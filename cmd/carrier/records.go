@@ -98,7 +98,7 @@ func (s *screen) stats(st *adminclient.Stats) error {
 	f.add(s.say("held now", "当前暂存"), strconv.FormatInt(st.Held, 10))
 	f.add(s.say("pushes", "推送"), s.counts(st.Pushes, statusWords))
 	f.add(s.say("replays running", "进行中的重放"), strconv.FormatInt(st.ReplaysRunning, 10))
-	f.add(s.say("store", "存储"), s.sayf("%d commits of %d rows, %.2f ms each", "提交 %d 次，共 %d 行，平均 %.2f 毫秒", st.Store.Commits, st.Store.Rows, st.Store.CommitMS))
+	f.add(s.say("store", "存储"), s.sayf("%d {1:commit|commits} of %d {2:row|rows}, %.2f ms each", "提交 %d 次，共 %d 行，平均 %.2f 毫秒", st.Store.Commits, st.Store.Rows, st.Store.CommitMS))
 	if st.Store.FreeBytes != nil {
 		f.add(s.say("free space", "剩余空间"), size(*st.Store.FreeBytes))
 	}

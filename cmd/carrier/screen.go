@@ -15,6 +15,7 @@ import (
 	"golang.org/x/term"
 
 	"carrier/internal/adminclient"
+	"carrier/internal/problem"
 )
 
 // screen is where a command shows what it has to say to a person.
@@ -48,7 +49,9 @@ func (s *screen) say(en, zh string) string {
 }
 
 // sayf picks the language and fills in the same values.
-func (s *screen) sayf(en, zh string, args ...any) string { return fmt.Sprintf(s.say(en, zh), args...) }
+func (s *screen) sayf(en, zh string, args ...any) string {
+	return problem.Sprintf(s.say(en, zh), args...)
+}
 
 // in is a text of the service's in the user's language.
 func (s *screen) in(t adminclient.Text) string { return t.In(s.zh) }

@@ -174,6 +174,9 @@ func (s *screen) tokenState(w *adminclient.Waybill) string {
 	case w.Parked:
 		return s.say("refused by WeChat; register a new one, or replay", "被微信拒绝；请登记新的 Token，或重放")
 	}
+	if at := s.time(w.TokenAt); at != "" {
+		return s.sayf("known, the newest since %s", "已登记，最新的登记于 %s", at)
+	}
 	return s.say("known", "已登记")
 }
 

@@ -226,7 +226,7 @@ func (h *hand) refusedOf(results []wechat.OrderResult) error {
 	if refused == 0 {
 		return nil
 	}
-	return said{h.sayf("%d of %d orders have an errcode of their own, which is beside them", "%[2]d 个订单中有 %[1]d 个返回了各自的错误码，见对应条目", refused, len(results)),
+	return said{h.sayf("%d of %d {2:order|orders} {1:has|have} an errcode of their own, which is beside them", "%[2]d 个订单中有 %[1]d 个返回了各自的错误码，见对应条目", refused, len(results)),
 		errors.New("orders were refused")}
 }
 

@@ -45,19 +45,24 @@ func (s *Service) Push(ctx context.Context, by Actor, seq uint64) (PushDetail, e
 			"事件 %d 没有推送：它未被接受。其判定见 /admin/v1/events。", seq)
 	}
 	s.overlay(&p)
-	return s.view(by).pushDetail(&p, s.hold(ctx, &p)), nil
+	return s.view(by).pushDetail(&p, s.around(ctx, &p)), nil
 }
 
-// hold is the freeze that a push waits for. It is only for the text: without it that says less.
+// hold is the freeze that a push waits for.
 func (s *Service) hold(ctx context.Context, p *store.Push) store.Hold {
 	if !p.Waiting.Frozen {
 		return store.Hold{}
 	}
+	return s.around(ctx, p).Held
+}
+
+// around is a push's waybill. It only explains the push: without it that says less.
+func (s *Service) around(ctx context.Context, p *store.Push) *store.Waybill {
 	w, err := s.Store.Waybill(ctx, p.Event.Waybill())
 	if err != nil {
-		return store.Hold{}
+		return &store.Waybill{}
 	}
-	return w.Held
+	return &w
 }
 
 // Replay makes a push pending again.

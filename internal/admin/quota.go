@@ -44,7 +44,7 @@ func wholeSecond(t time.Time) *time.Time { return instant(t.Truncate(time.Second
 func (w *WaitItem) quota(s *pathpush.Snapshot) {
 	q := &s.Quota
 	w.Since, w.Until = instant(q.HeldSince), instant(q.DayEnds())
-	w.Text = textf("The day's quota of the account %[1]s is short: %[2]d of %[3]d calls remain, and push.quota_reserve keeps %[4]d for pickup, delivery, signature and exception. "+
+	w.Text = textf("The day's quota of the account %[1]s is short: %[2]d of %[3]d {3:call|calls} remain, and push.quota_reserve keeps %[4]d for pickup, delivery, signature and exception. "+
 		"A waybill that has only transit scans to send waits since %[5]s; it goes on at %[6]s (midnight in Beijing), when such a scan stands behind them, when WeChat raises the quota, or with a resume.",
 		"账户 %[1]s 的当日配额不足：剩余 %[2]d 次（共 %[3]d 次），push.quota_reserve 为揽收、派送、签收、异常保留 %[4]d 次。"+
 			"只有运输轨迹待推送的运单自 %[5]s 起等待，将于 %[6]s（北京时间零点）继续；其后出现上述扫描、微信提高配额或恢复（resume）账户时提前继续。",

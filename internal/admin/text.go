@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -10,6 +9,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"carrier/internal/problem"
 	"carrier/internal/state"
 	"carrier/internal/telemetry"
 )
@@ -22,7 +22,7 @@ type Text struct {
 
 // textf fills the same values into both languages. Where their order differs, use explicit indexes (%[2]s).
 func textf(en, zh string, args ...any) Text {
-	return Text{fmt.Sprintf(en, args...), fmt.Sprintf(zh, args...)}
+	return Text(problem.Textf(en, zh, args...))
 }
 
 // and appends a sentence.

@@ -128,7 +128,7 @@ func checkOrders(orders []wechat.OrderRef) error {
 	case len(orders) == 0:
 		return invalidField("order_list", "required", problem.Text{En: "order_list must name at least one order.", Zh: "order_list 至少要有一个订单。"})
 	case len(orders) > MaxUpstreamOrders:
-		return invalidField("order_list", "length", problem.Textf("order_list has %d orders; one request may ask about %d. Split it.",
+		return invalidField("order_list", "length", problem.Textf("order_list has %d {1:order|orders}; one request may ask about %d. Split it.",
 			"order_list 有 %d 个订单，每次请求最多 %d 个，请拆分。", len(orders), MaxUpstreamOrders))
 	case slices.ContainsFunc(orders, func(o wechat.OrderRef) bool { return o.OrderID == "" || o.DeliveryID == "" }):
 		return invalidField("order_list", "required", problem.Text{En: "Each order needs order_id and delivery_id.", Zh: "每个订单都须有 order_id 与 delivery_id。"})

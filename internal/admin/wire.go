@@ -74,19 +74,6 @@ type PushDetail struct {
 	Attempts []AttemptItem `json:"attempts"`
 }
 
-// AttemptItem is one request and its answer.
-type AttemptItem struct {
-	At         time.Time `json:"at"`
-	DurationMS float64   `json:"duration_ms"`
-	Errcode    *int      `json:"errcode"`
-	Errmsg     string    `json:"errmsg"`
-	RID        string    `json:"rid"`
-	Scope      string    `json:"scope"`
-	Unknown    bool      `json:"outcome_unknown"` // Sent, but no answer came.
-	Replay     string    `json:"replay"`          // The replay that it comes of.
-	Meaning    Text      `json:"meaning"`         // Of its errcode, and what to do; empty for one that is not known.
-}
-
 func (v *view) push(p *store.Push, hold store.Hold) PushItem {
 	last := p.Last()
 	item := PushItem{
@@ -104,20 +91,9 @@ func (v *view) push(p *store.Push, hold store.Hold) PushItem {
 	return item
 }
 
-func (v *view) pushDetail(p *store.Push, hold store.Hold) PushDetail {
-	return PushDetail{PushItem: v.push(p, hold), Tries: p.Tries, Attempts: v.attempts(p)}
-}
-
-func (v *view) attempts(p *store.Push) []AttemptItem {
-	items := make([]AttemptItem, len(p.Attempts))
-	for i, a := range p.Attempts {
-		items[i] = AttemptItem{
-			At: a.At.UTC(), DurationMS: float64(a.Duration.Microseconds()) / 1000,
-			Errcode: a.Errcode, Errmsg: shown(a.Errmsg, v.by), RID: a.RID, Scope: a.Scope, Unknown: a.Unknown,
-			Replay: number(a.Replay), Meaning: Meaning(a.Errcode),
-		}
-	}
-	return items
+// pushDetail shows a push. Of the waybill it needs why it is frozen and since when it has its newest Token.
+func (v *view) pushDetail(p *store.Push, w *store.Waybill) PushDetail {
+	return PushDetail{PushItem: v.push(p, w.Held), Tries: p.Tries, Attempts: v.attempts(p, w.TokenAt)}
 }
 
 // Why says how an event's verdict came about.
@@ -167,6 +143,7 @@ type WaybillItem struct {
 	Stage        state.Stage `json:"stage"`
 	StageName    Text        `json:"stage_name"`
 	TokenSet     bool        `json:"token_set"`
+	TokenAt      *time.Time  `json:"token_at"` // When the newest came.
 	Parked       bool        `json:"parked"`
 	Frozen       bool        `json:"frozen"`
 	FrozenSince  *time.Time  `json:"frozen_since"`
@@ -240,18 +217,18 @@ func (v *view) waybill(w *store.Waybill) WaybillItem {
 	item := WaybillItem{
 		DeliveryID: w.Waybill.DeliveryID, WaybillID: w.Waybill.WaybillID,
 		Stage: w.Stage, StageName: stageText(w.Stage),
-		TokenSet: w.TokenSet, Parked: w.Parked, Frozen: w.Frozen, Timeline: make([]StepItem, len(w.Timeline)),
+		TokenSet: w.TokenSet, TokenAt: instant(w.TokenAt), Parked: w.Parked, Frozen: w.Frozen, Timeline: make([]StepItem, len(w.Timeline)),
 	}
 	if w.Frozen {
 		item.FrozenSince, item.FrozenBy, item.FrozenReason = instant(w.Held.Since), w.Held.By, shown(w.Held.Reason, v.by)
 	}
 	for i := range w.Timeline {
-		item.Timeline[i] = v.step(&w.Timeline[i], w.Held)
+		item.Timeline[i] = v.step(&w.Timeline[i], w)
 	}
 	return item
 }
 
-func (v *view) step(s *store.Step, hold store.Hold) StepItem {
+func (v *view) step(s *store.Step, w *store.Waybill) StepItem {
 	e := &s.Event
 	item := StepItem{
 		Seq: e.Seq, EventID: e.Event.ID, Source: e.Event.Source,
@@ -260,11 +237,11 @@ func (v *view) step(s *store.Step, hold store.Hold) StepItem {
 		HeldUntil: instant(e.HeldUntil), Why: whyOf(e),
 	}
 	if s.Push.Status != store.NoPush {
-		p := v.push(&s.Push, hold)
+		p := v.push(&s.Push, w.Held)
 		item.Push = &PushState{
 			Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Attempts, Errcode: p.Errcode, Errmsg: p.Errmsg,
 			Reason: p.Reason, DeliveredAt: p.DeliveredAt, VerifiedAt: p.VerifiedAt, NextAttemptAt: p.NextAttemptAt, Waiting: p.Waiting, Replay: p.Replay,
-			Log: v.attempts(&s.Push),
+			Log: v.attempts(&s.Push, w.TokenAt),
 		}
 	}
 	return item

@@ -29,7 +29,8 @@ func samplePush() store.Push {
 		},
 		Attempts: []store.Attempt{
 			{At: someTime, Duration: 1500 * time.Microsecond, Errmsg: "timeout", Scope: "upstream", Unknown: true},
-			{At: someTime, Duration: time.Second, Errcode: new(9300507), Errmsg: "token error 13800138000", RID: "r-1", Scope: "waybill", Replay: 12},
+			{At: someTime, Duration: time.Second, Errcode: new(9300507), Errmsg: "token error 13800138000", RID: "r-1", Scope: "waybill", Replay: 12,
+				Breaker: store.BreakerHalfOpen, Fallback: "api2.weixin.qq.com", TokenAt: someTime.Add(-time.Hour), AccessTokenAt: someTime.Add(-12 * time.Minute)},
 		},
 	}
 }
@@ -83,13 +84,14 @@ func TestMembers(t *testing.T) {
 		{"list", List[PushItem]{}, "items next_cursor"},
 		{"push", seenBy(operator).push(&p, store.Hold{}), "action_msg action_time action_type attempts delivered_at delivery_id errcode errmsg " +
 			"event_id next_attempt_at reason received_at replay seq source status verified_at waiting waiting_for waybill_id"},
-		{"push with attempts", seenBy(operator).pushDetail(&p, store.Hold{}), "action_msg action_time action_type attempts delivered_at delivery_id " +
+		{"push with attempts", seenBy(operator).pushDetail(&p, &store.Waybill{}), "action_msg action_time action_type attempts delivered_at delivery_id " +
 			"errcode errmsg event_id next_attempt_at reason received_at replay seq source status tries verified_at waiting waiting_for waybill_id"},
-		{"attempt", seenBy(operator).pushDetail(&p, store.Hold{}).Attempts[0], "at duration_ms errcode errmsg meaning outcome_unknown replay rid scope"},
+		{"attempt", seenBy(operator).pushDetail(&p, &store.Waybill{}).Attempts[0], "access_token_at access_token_refetched_at at breaker duration_ms " +
+			"errcode errmsg fallback_host meaning newer_token_at outcome_unknown replay rid scope token_at"},
 		{"event", eventItem(&event, operator), "action_msg action_time action_type allowed cause delivery_id event_id explanation " +
 			"first_verdict from gap held_until late override reason received_at seq source status verdict waybill_id"},
 		{"waybill", story, "delivery_id frozen frozen_by frozen_reason frozen_since parked shown stage stage_name " +
-			"timeline token_set waybill_id"},
+			"timeline token_at token_set waybill_id"},
 		{"what is shown", shownItem(&seen, operator), "actions order_id received_at version"},
 		{"action of that", shownItem(&seen, operator).Actions[0], "action_msg action_time action_type"},
 		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation from gap held_until " +
@@ -112,7 +114,7 @@ func TestMembers(t *testing.T) {
 
 func TestValuesOfAPush(t *testing.T) {
 	p := samplePush()
-	got := object(t, seenBy(operator).pushDetail(&p, store.Hold{}))
+	got := object(t, seenBy(operator).pushDetail(&p, &store.Waybill{}))
 	want := map[string]any{
 		"seq": 7.0, "event_id": "scan-1", "source": "app", "delivery_id": "SF", "waybill_id": "1", "action_type": 300002.0,
 		"action_time": 1533052800.0, "action_msg": "丽影邓丽君【18666666666】正在派件", "status": "failed", "waiting_for": "",
@@ -120,10 +122,13 @@ func TestValuesOfAPush(t *testing.T) {
 		"received_at": "2026-03-04T04:00:00.123Z", "delivered_at": nil, "verified_at": nil, "next_attempt_at": nil, "waiting": nil, "replay": "12",
 		"attempts": []any{
 			map[string]any{"at": "2026-03-04T04:00:00.123Z", "duration_ms": 1.5, "errcode": nil, "errmsg": "timeout", "rid": "",
-				"scope": "upstream", "outcome_unknown": true, "replay": "", "meaning": map[string]any{"en": "", "zh": ""}},
+				"scope": "upstream", "outcome_unknown": true, "replay": "", "meaning": map[string]any{"en": "", "zh": ""},
+				"breaker": "", "fallback_host": "", "token_at": nil, "newer_token_at": nil, "access_token_at": nil, "access_token_refetched_at": nil},
 			map[string]any{"at": "2026-03-04T04:00:00.123Z", "duration_ms": 1000.0, "errcode": 9300507.0,
 				"errmsg": "token error 13800138000", "rid": "r-1", "scope": "waybill", "outcome_unknown": false,
-				"replay": "12", "meaning": map[string]any{"en": wechat.Meaning(9300507, false), "zh": wechat.Meaning(9300507, true)}},
+				"replay": "12", "meaning": map[string]any{"en": wechat.Meaning(9300507, false), "zh": wechat.Meaning(9300507, true)},
+				"breaker": "half_open", "fallback_host": "api2.weixin.qq.com", "token_at": "2026-03-04T03:00:00.123Z", "newer_token_at": nil,
+				"access_token_at": "2026-03-04T03:48:00.123Z", "access_token_refetched_at": nil},
 		},
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -162,7 +167,7 @@ func TestNothingIsNull(t *testing.T) {
 	}{
 		{"pushes", "items", listOf("pushes", store.Page[store.Push]{}, func(*store.Push) PushItem { return PushItem{} })},
 		{"events", "items", listOf("pushes", store.Page[store.Event]{}, func(*store.Event) EventItem { return EventItem{} })},
-		{"attempts", "attempts", seenBy(operator).pushDetail(&store.Push{}, store.Hold{})},
+		{"attempts", "attempts", seenBy(operator).pushDetail(&store.Push{}, &store.Waybill{})},
 		{"timeline", "timeline", story},
 		{"counts", "counts", account},
 	}
@@ -190,7 +195,7 @@ func TestViewersSeeNoPhoneNumbers(t *testing.T) {
 	event := store.Event{Event: p.Event}
 	w := store.Waybill{Timeline: []store.Step{{Event: event, Push: p}}}
 	for _, v := range []any{
-		seenBy(viewer).push(&p, store.Hold{}), seenBy(viewer).pushDetail(&p, store.Hold{}), eventItem(&event, viewer),
+		seenBy(viewer).push(&p, store.Hold{}), seenBy(viewer).pushDetail(&p, &store.Waybill{}), eventItem(&event, viewer),
 		seenBy(viewer).waybill(&w),
 	} {
 		text, err := json.Marshal(v)

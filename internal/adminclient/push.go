@@ -83,6 +83,13 @@ type Attempt struct {
 	Unknown    bool      `json:"outcome_unknown"` // Sent, but no answer came.
 	Replay     string    `json:"replay"`
 	Meaning    Text      `json:"meaning"`
+
+	Breaker       string     `json:"breaker"`       // Of its host, when it was sent; empty: not known.
+	FallbackHost  string     `json:"fallback_host"` // Where it went, if not to the main host.
+	TokenAt       *time.Time `json:"token_at"`      // When the Token that it used had come.
+	NewerTokenAt  *time.Time `json:"newer_token_at"`
+	AccessTokenAt *time.Time `json:"access_token_at"` // When the access_token that it used was fetched.
+	RefetchedAt   *time.Time `json:"access_token_refetched_at"`
 }
 
 // why is the body of acts that need nothing but a reason.

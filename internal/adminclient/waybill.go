@@ -14,8 +14,9 @@ type Waybill struct {
 	Stage        string     `json:"stage"`
 	StageName    Text       `json:"stage_name"`
 	TokenSet     bool       `json:"token_set"`
-	Parked       bool       `json:"parked"` // Upstream refuses its Token.
-	Frozen       bool       `json:"frozen"` // An operator holds its pushes.
+	TokenAt      *time.Time `json:"token_at"` // When the newest came.
+	Parked       bool       `json:"parked"`   // Upstream refuses its Token.
+	Frozen       bool       `json:"frozen"`   // An operator holds its pushes.
 	FrozenSince  *time.Time `json:"frozen_since"`
 	FrozenBy     string     `json:"frozen_by"`
 	FrozenReason string     `json:"frozen_reason"`

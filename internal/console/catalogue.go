@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"maps"
 
 	"carrier/internal/admin"
@@ -41,7 +40,7 @@ func say(l problem.Language, key string, args ...any) string {
 	if len(args) == 0 {
 		return t.In(l)
 	}
-	return fmt.Sprintf(t.In(l), args...)
+	return problem.Sprintf(t.In(l), args...)
 }
 
 // in is a text of package admin in a language.

@@ -101,10 +101,15 @@ func (r *room) scan(number string, a state.ActionType, msg, token string) uint64
 // end settles a push of a waybill with an errcode.
 func (r *room) end(number string, seq uint64, status store.Status, errcode int) {
 	r.t.Helper()
-	o := store.Outcome{
-		Seq: seq, Waybill: sf(number), Status: status, Tries: 1,
-		Attempt: &store.Attempt{At: time.Now(), Duration: 42 * time.Millisecond, Errcode: &errcode, Errmsg: "said " + strconv.Itoa(errcode), RID: "rid-7", Scope: "event"},
-	}
+	r.attempt(number, seq, status, &store.Attempt{
+		At: time.Now(), Duration: 42 * time.Millisecond, Errcode: &errcode, Errmsg: "said " + strconv.Itoa(errcode), RID: "rid-7", Scope: "event",
+	})
+}
+
+// attempt settles a push of a waybill with an attempt.
+func (r *room) attempt(number string, seq uint64, status store.Status, a *store.Attempt) {
+	r.t.Helper()
+	o := store.Outcome{Seq: seq, Waybill: sf(number), Status: status, Tries: 1, Attempt: a}
 	switch status {
 	case store.Failed:
 		o.Reason = store.ReasonRefused
@@ -310,6 +315,30 @@ func TestWaybillPage(t *testing.T) {
 	r.at(sf("a b")).get("/waybills/SF/a%20b", Viewer, r.console.Waybill).says(404, "no waybill number")
 }
 
+func TestHowAttemptsWereSent(t *testing.T) {
+	r := newRoom(t)
+	r.as(opsToken)
+	seq := r.scan("1", state.PickupDone, "x", "T1")
+	w, err := r.store.Waybill(t.Context(), sf("1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 3, 4, 2, 32, 0, 0, time.UTC)
+	r.attempt("1", seq, store.Pending, &store.Attempt{At: at, Errmsg: "from before this was kept"})
+	r.attempt("1", seq, store.Pending, &store.Attempt{
+		At: at, Errcode: new(9300507), Scope: "waybill", Breaker: store.BreakerHalfOpen, Fallback: "api2.example.com",
+		TokenAt: at.Add(-24 * time.Hour), AccessTokenAt: at.Add(-12 * time.Minute),
+	})
+	r.attempt("1", seq, store.Pending, &store.Attempt{
+		At: at, Errcode: new(40001), Scope: "credential", Breaker: store.BreakerOpen, TokenAt: w.TokenAt, AccessTokenAt: at.Add(-time.Minute),
+	})
+	newer := w.TokenAt.In(beijing).Format(time.DateTime)
+	r.at(seq).get("/pushes/1", Viewer, r.console.Push).says(200,
+		"Token of 2026-03-03 10:32:00", "A newer one came "+newer, "access_token fetched 12 min before, again at 10:31:00", "Breaker half open: a probe, fallback host api2.example.com",
+		"Token of "+newer, "access_token fetched 1 min before", "Breaker open: a probe that an operator asked for")
+	r.at(sf("1")).get("/waybills/SF/1", Viewer, r.console.Waybill).says(200, "known, the newest since "+newer, "Token of 2026-03-03 10:32:00")
+}
+
 func TestUpstreamBesideTheWaybill(t *testing.T) {
 	r := newRoom(t)
 	r.as(opsToken)
@@ -357,7 +386,7 @@ func TestExpungePage(t *testing.T) {
 	r.post("/waybills/SF/SF1/expunge", Operator, r.console.Expunge, url.Values{"confirmed": {"yes"}, "typed": {"SF2"}, "reason": {"x"}}).says(200, "not this waybill's number")
 	r.get("/waybills/SF/SF1", Viewer, r.console.Waybill).says(200, "secret words")
 	r.post("/waybills/SF/SF1/expunge", Operator, r.console.Expunge, url.Values{"confirmed": {"yes"}, "typed": {"SF1"}, "reason": {"asked by the customer"}}).leadsTo("/waybills/SF/SF1")
-	r.get("/waybills/SF/SF1", Viewer, r.console.Waybill).says(200, "Forgotten: the texts of 1 events", "(the text was expunged)").lacks("secret words")
+	r.get("/waybills/SF/SF1", Viewer, r.console.Waybill).says(200, "Forgotten: the texts of 1 event,", "(the text was expunged)").lacks("secret words")
 	if e := r.audited(); e.Action != store.ActExpunge || e.Reason != "asked by the customer" {
 		t.Errorf("%+v", e)
 	}

@@ -11,7 +11,7 @@ var waybillTexts = texts{
 
 	"waybill.title":         {En: "Waybill %s", Zh: "运单 %s"},
 	"waybill.account":       {En: "Account", Zh: "账户"},
-	"waybill.token_set":     {En: "known", Zh: "已登记"},
+	"waybill.token_set":     {En: "known, the newest since", Zh: "已登记，最新的登记于"},
 	"waybill.token_none":    {En: "none: WeChat takes no push without one", Zh: "没有：缺少 Token 无法推送"},
 	"waybill.open":          {En: "Open pushes", Zh: "待推送"},
 	"waybill.parked":        {En: "parked", Zh: "已搁置"},
@@ -83,7 +83,7 @@ var waybillTexts = texts{
 	"expunge.copies":   {En: "Numbers, times and verdicts stay. Copies of the store that were made before still hold the texts.", Zh: "编号、时间与判定保留。此前备份的存储副本中仍有这些文本。"},
 	"expunge.mistyped": {En: "What was typed is not this waybill's number. Nothing was done.", Zh: "输入的不是该运单号。未执行任何操作。"},
 	"expunge.submit":   {En: "Forget for good", Zh: "永久清除"},
-	"expunge.done":     {En: "Forgotten: the texts of %d events, %d open or failed pushes discarded, %d Tokens, %d orders.", Zh: "已清除：%d 个事件的文本，作废 %d 个待推送或失败的推送，%d 个 Token，%d 个订单。"},
+	"expunge.done":     {En: "Forgotten: the texts of %d {1:event|events}, %d open or failed {2:push|pushes} discarded, %d {3:Token|Tokens}, %d {4:order|orders}.", Zh: "已清除：%d 个事件的文本，作废 %d 个待推送或失败的推送，%d 个 Token，%d 个订单。"},
 }
 
 var silentTexts = texts{

@@ -21,6 +21,7 @@ func (f formatter) listFunctions() template.FuncMap {
 		"minutes": func(n float64) string { return f.span(n * 60) },
 		"usual":   f.usual,
 		"deref":   func(n *int) int { return *n },
+		"between": func(from, to any) string { return f.span(instant(to).Sub(instant(from)).Seconds()) },
 	}
 }
 

@@ -102,7 +102,7 @@ func (d *doctor) look(ctx context.Context) (context.Context, context.CancelFunc)
 // warnings says what the configuration itself makes one wonder about.
 func (d *doctor) warnings(context.Context) {
 	c := d.o.Config
-	d.ok("", problem.Textf("%d accounts, %d sources, %d admin tokens", "%d 个账户，%d 个来源，%d 个管理令牌",
+	d.ok("", problem.Textf("%d {1:account|accounts}, %d {2:source|sources}, %d admin {3:token|tokens}", "%d 个账户，%d 个来源，%d 个管理令牌",
 		len(c.Accounts), len(c.Sources), len(c.Admin.Tokens)))
 	for _, w := range c.Warnings() {
 		d.warn("", text(w, w), problem.Text{})

@@ -149,7 +149,7 @@ func (a *account) changed(c *store.Change) {
 		a.sweep.again = true
 	case c.Whole && !c.Reload:
 		if len(c.Added) > 0 {
-			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token}, c.Added, time.Now())
+			a.lanes.add(&lane{waybill: c.Waybill, token: c.Token, tokenAt: c.TokenAt}, c.Added, time.Now())
 		}
 	default:
 		a.want(&lane{waybill: c.Waybill})
@@ -225,7 +225,8 @@ type Snapshot struct {
 	PausedSince          time.Time
 	PausedUntil          time.Time // Zero: until the reason is gone, or an operator resumes.
 	NextProbeAt          time.Time // Of a pause that upstream's answers asked for.
-	AccessTokenExpiresAt time.Time // Zero: there is none.
+	AccessTokenAt        time.Time // When this process was first given the present one; zero: there is none.
+	AccessTokenExpiresAt time.Time // The same.
 	InFlight             int
 	Concurrency          int // Allowed in flight at present: less than configured after an outage.
 	Loaded               int // Pushes held in memory.
@@ -241,7 +242,8 @@ type Snapshot struct {
 const restingShare = 8
 
 func (a *account) snapshot() Snapshot {
-	s := Snapshot{DeliveryID: a.id, AccessTokenExpiresAt: a.creds.ExpiresAt()}
+	s := Snapshot{DeliveryID: a.id}
+	s.AccessTokenAt, s.AccessTokenExpiresAt = a.creds.Life()
 	for _, b := range a.breakers {
 		s.Breakers = append(s.Breakers, b.snapshot())
 	}

@@ -17,7 +17,7 @@ import (
 // then goes its whole way with work, which does not end, unless the waybill becomes another node's meanwhile.
 func (a *account) fly(run, work context.Context, f *flight) {
 	push, token := f.push, f.token
-	accessToken, err := a.creds.Get(run)
+	accessToken, accessTokenAt, err := a.creds.Dated(run)
 	if err != nil {
 		f.done(errExcluded)
 		a.noAccessToken(run, f, err)
@@ -33,6 +33,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 		return
 	}
 
+	a.tellHow(&ans.attempt, f, accessTokenAt)
 	f.done(ans.health())
 	a.observer.Attempt(a.id, string(ans.scope), ans.attempt.Duration)
 
@@ -86,6 +87,14 @@ func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token
 	return ans
 }
 
+// tellHow notes how an attempt was sent.
+func (a *account) tellHow(at *store.Attempt, f *flight, accessTokenAt time.Time) {
+	at.Breaker, at.AccessTokenAt, at.TokenAt = f.stood, accessTokenAt, f.tokenAt
+	if f.host != a.breakers[0] {
+		at.Fallback = f.host.host.Name
+	}
+}
+
 // newToken reads the waybill's Token again and tells whether it is another than the one that was sent.
 func (a *account) newToken(ctx context.Context, l *lane, sent string) bool {
 	kept, err := a.store.Lane(ctx, l.waybill)
@@ -97,7 +106,7 @@ func (a *account) newToken(ctx context.Context, l *lane, sent string) bool {
 		return false
 	}
 	a.mu.Lock()
-	l.token = kept.Token
+	l.token, l.tokenAt = kept.Token, kept.TokenAt
 	a.mu.Unlock()
 	return true
 }

@@ -85,16 +85,28 @@ func (b *breaker) current() *gobreaker.TwoStepCircuitBreaker[struct{}] {
 	return b.cb
 }
 
-// allow asks for a request. If it may go, done must be called with what came of it.
-func (b *breaker) allow() (done func(error), ok bool) {
-	report, err := b.current().Allow()
-	if err != nil {
-		return nil, false
+// leave is a breaker's leave to send one request to its host.
+type leave struct {
+	host  *breaker
+	stood store.Breaker // How the breaker stood when it gave it.
+	done  func(error)   // Must be called with what came of the request.
+}
+
+// allow asks for a request.
+func (b *breaker) allow() (l leave, ok bool) {
+	cb := b.current()
+	stood := store.BreakerClosed
+	if cb.State() != gobreaker.StateClosed { // An open one that gives leave has become half open in this moment.
+		stood = store.BreakerHalfOpen
 	}
-	return func(err error) {
+	report, err := cb.Allow()
+	if err != nil {
+		return leave{}, false
+	}
+	return leave{host: b, stood: stood, done: func(err error) {
 		b.remember(err)
 		report(err)
-	}, true
+	}}, true
 }
 
 // ask has the next push go through although the breaker is open; false if it is not.
@@ -106,19 +118,19 @@ func (b *breaker) ask() bool {
 	return b.state == gobreaker.StateOpen
 }
 
-// probe gives the leave that ask asked for, once. done must be called with what came of it.
-func (b *breaker) probe() (done func(error), ok bool) {
+// probe gives the leave that ask asked for, once.
+func (b *breaker) probe() (l leave, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.asked {
-		return nil, false
+		return leave{}, false
 	}
 	b.asked, b.probing = false, true
 	opened := b.opened
-	return func(err error) {
+	return leave{host: b, stood: store.BreakerOpen, done: func(err error) {
 		b.remember(err)
 		b.probed(opened, err)
-	}, true
+	}}, true
 }
 
 // probed closes the breaker after a probe that an operator asked for and that upstream took. gobreaker can't be told to

@@ -69,7 +69,7 @@ func (s *fakeStore) scan(w state.Waybill, silent bool, types ...state.ActionType
 		p.Event.Type = typ
 		added = append(added, *p)
 	}
-	s.tell(silent, store.Change{Waybill: w, Added: added, Whole: whole, Token: s.tokens[w]})
+	s.tell(silent, store.Change{Waybill: w, Added: added, Whole: whole, Token: s.tokens[w], TokenAt: tokenTime(s.tokens[w])})
 }
 
 // keep makes an event of w, with its push unless status is NoPush.
@@ -115,7 +115,15 @@ func (s *fakeStore) release(seq uint64) {
 	whole := len(s.open(w)) == 0
 	s.pushes = append(s.pushes, &store.Push{Seq: uint64(len(s.pushes) + 1)}) // Takes a number, as an event would.
 	p.Status, p.Ord, p.OpenedAt = store.Pending, uint64(len(s.pushes)), time.Now()
-	s.tell(false, store.Change{Waybill: w, Added: []store.Push{*p}, Whole: whole, Token: s.tokens[w]})
+	s.tell(false, store.Change{Waybill: w, Added: []store.Push{*p}, Whole: whole, Token: s.tokens[w], TokenAt: tokenTime(s.tokens[w])})
+}
+
+// tokenTime is when a Token of a fakeStore came: tests use Tokens of different lengths.
+func tokenTime(token string) time.Time {
+	if token == "" {
+		return time.Time{}
+	}
+	return time.Unix(1_700_000_000+int64(len(token)), 0)
 }
 
 func (s *fakeStore) putToken(w state.Waybill, token string) {
@@ -239,7 +247,7 @@ func (s *fakeStore) Lane(_ context.Context, w state.Waybill) (store.Lane, error)
 		err = errors.New("a row is damaged")
 	}
 	lane := store.Lane{
-		Waybill: w, Token: s.tokens[w], Parked: s.parked[w], Frozen: s.frozen[w], Pushes: s.open(w),
+		Waybill: w, Token: s.tokens[w], TokenAt: tokenTime(s.tokens[w]), Parked: s.parked[w], Frozen: s.frozen[w], Pushes: s.open(w),
 	}
 	s.mu.Unlock()
 	time.Sleep(takes) // What was read may be old by the time that it is used.
@@ -457,7 +465,12 @@ type fakeCreds struct {
 	sticky  bool // err stays until Retry
 }
 
-func (c *fakeCreds) Get(ctx context.Context) (string, error) {
+// accessTokenOf is when fakeCreds gave the nth access_token.
+func accessTokenOf(n int) time.Time {
+	return time.Unix(1_800_000_000, 0).Add(time.Duration(n) * time.Minute)
+}
+
+func (c *fakeCreds) Dated(ctx context.Context) (string, time.Time, error) {
 	c.mu.Lock()
 	hangs := c.hangs
 	c.mu.Unlock()
@@ -466,11 +479,11 @@ func (c *fakeCreds) Get(ctx context.Context) (string, error) {
 		case <-ctx.Done():
 		case <-time.After(time.Hour):
 		}
-		return "", &wechat.TokenError{Scope: wechat.ScopeUpstream, Err: ctx.Err()}
+		return "", time.Time{}, &wechat.TokenError{Scope: wechat.ScopeUpstream, Err: ctx.Err()}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return fmt.Sprint("ACCESS-", c.n), c.err
+	return fmt.Sprint("ACCESS-", c.n), accessTokenOf(c.n), c.err
 }
 
 func (c *fakeCreds) Refused(token string) bool {
@@ -503,7 +516,7 @@ func (c *fakeCreds) Retry() {
 		c.err = nil
 	}
 }
-func (c *fakeCreds) ExpiresAt() time.Time { return time.Time{} }
+func (c *fakeCreds) Life() (from, until time.Time) { return }
 func (c *fakeCreds) Run(ctx context.Context) error {
 	<-ctx.Done()
 	return ctx.Err()

@@ -12,6 +12,7 @@ import (
 type lane struct {
 	waybill state.Waybill
 	token   string
+	tokenAt time.Time // When token came.
 	pushes  []store.Push
 	bulk    int // How many of pushes are Bulk; while loading, how many there may be.
 	where   place

@@ -176,7 +176,7 @@ func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
 		return nil
 	}
 	now := time.Now()
-	l.token = kept.Token
+	l.token, l.tokenAt = kept.Token, kept.TokenAt
 	l.origin(kept.Pushes)
 	kept.Pushes[0].NextAt = a.retryAt(kept.Pushes[0].NextAt, now)
 	a.lanes.add(l, kept.Pushes, now)

@@ -37,12 +37,13 @@ type Upstream interface {
 
 // Credentials gives an account's access_token.
 type Credentials interface {
-	// Get returns the present one, fetching it if need be. An error is a *wechat.TokenError, or ctx's.
-	Get(ctx context.Context) (string, error)
+	// Dated returns the present one and when it was first given, fetching it if need be; the time is zero where none is
+	// needed. An error is a *wechat.TokenError, or ctx's.
+	Dated(ctx context.Context) (token string, at time.Time, err error)
 	// Refused reports the access_token that upstream refused; it is replaced only if it still is the present one.
 	Refused(token string) bool
-	// ExpiresAt is when the present one ends; zero if there is none.
-	ExpiresAt() time.Time
+	// Life is when the present one was first given and when it ends; both are zero if there is none.
+	Life() (from, until time.Time)
 	// Retry forgets failures, so that the next Get fetches at once.
 	Retry()
 	// Run refreshes ahead of expiry until ctx ends.

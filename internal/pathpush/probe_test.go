@@ -353,32 +353,32 @@ func TestProbeNowBesideHalfOpen(t *testing.T) {
 					MinRequests: 1, FailureRatio: 0.5, Interval: time.Second, OpenFor: 10 * time.Second, HalfOpen: 3,
 				}, func() {})
 				first, _ := b.allow()
-				first(bad)
+				first.done(bad)
 				if !b.ask() {
 					t.Fatal("it is not open")
 				}
-				done, ok := b.probe()
+				own, ok := b.probe()
 				if _, twice := b.probe(); !ok || twice {
 					t.Fatalf("leave for a probe: %t, for a second one: %t", ok, twice)
 				}
 				time.Sleep(11 * time.Second)
-				var half []func(error)
+				var half []leave
 				for range 3 {
-					report, ok := b.allow()
+					l, ok := b.allow()
 					if !ok {
 						t.Fatal("half-open lets no probe through beside the other")
 					}
-					half = append(half, report)
+					half = append(half, l)
 				}
 				for i, err := range tt.half {
-					half[i](err)
+					half[i].done(err)
 				}
 				if got := b.snapshot().State; got != tt.states[0] {
 					t.Errorf("before the answer it is %s, want %s", got, tt.states[0])
 				}
-				done(tt.asked)
+				own.done(tt.asked)
 				for i, err := range tt.later {
-					half[len(tt.half)+i](err)
+					half[len(tt.half)+i].done(err)
 				}
 				if got := b.snapshot().State; got != tt.states[1] {
 					t.Errorf("in the end it is %s, want %s", got, tt.states[1])
@@ -396,13 +396,13 @@ func TestProbeNowIsForgottenWithTheOutage(t *testing.T) {
 			MinRequests: 1, FailureRatio: 0.5, Interval: time.Second, OpenFor: time.Second, HalfOpen: 1,
 		}, func() {})
 		first, _ := b.allow()
-		first(&failure{"timeout"})
+		first.done(&failure{"timeout"})
 		b.ask()
 		time.Sleep(2 * time.Second)
 		if own, ok := b.allow(); !ok {
 			t.Error("half-open lets no probe through")
 		} else {
-			own(nil)
+			own.done(nil)
 		}
 		if _, ok := b.probe(); ok || b.ask() {
 			t.Error("a closed breaker has a probe")

@@ -47,18 +47,18 @@ func sleepFor(until time.Time) time.Duration {
 // flight is one push on its way.
 type flight struct {
 	lane *lane
-	// push and token are the lane's, as they were when it was taken: the lane may grow meanwhile.
-	push  *store.Push
-	token string
-	lease context.Context // Ends when the waybill may be another node's: the request is cut off.
-	end   func()          // Tells the owner that all is done.
-	host  *breaker
-	done  func(error) // tells the breaker
-	probe bool        // of a paused account
-	asked bool        // by an operator, of probe
-	bulk  bool        // Its lane was a bulk one.
-	opens uint64      // gate.opens when it began
-	at    time.Time   // When it began: its call counts for that day's quota.
+	// push, token and tokenAt are the lane's, as they were when it was taken: the lane may grow meanwhile.
+	push    *store.Push
+	token   string
+	tokenAt time.Time
+	lease   context.Context // Ends when the waybill may be another node's: the request is cut off.
+	end     func()          // Tells the owner that all is done.
+	leave
+	probe bool      // of a paused account
+	asked bool      // by an operator, of probe
+	bulk  bool      // Its lane was a bulk one.
+	opens uint64    // gate.opens when it began
+	at    time.Time // When it began: its call counts for that day's quota.
 }
 
 // next takes the lane whose turn it is and the host to use. If nothing can go, it says when to ask again at the
@@ -107,12 +107,12 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 	if !ok {
 		return nil, now, nil
 	}
-	host, done, again := a.pickHost()
-	if host == nil {
+	leave, again := a.pickHost()
+	if leave.host == nil {
 		end()
 		return nil, again, nil
 	}
-	f := &flight{lease: lease, end: end, host: host, done: done, probe: probe, at: now}
+	f := &flight{lease: lease, end: end, leave: leave, probe: probe, at: now}
 	a.depart(f, turn)
 	return f, time.Time{}, nil
 }
@@ -124,7 +124,7 @@ func (a *account) depart(f *flight, t turn) {
 		a.limiter.AllowN(now, 1)
 	}
 	l := a.lanes.pop(t.class)
-	f.lane, f.push, f.token = l, &l.pushes[0], l.token
+	f.lane, f.push, f.token, f.tokenAt = l, &l.pushes[0], l.token, l.tokenAt
 	f.bulk, f.opens = t.class == bulk, a.gate.opens
 	a.quota.count(now)
 	if a.quota.askDue(now) {
@@ -175,24 +175,23 @@ func (a *account) rateWait(now time.Time, t turn) time.Duration {
 	return time.Duration(missing/float64(a.limiter.Limit())*float64(time.Second)) + time.Microsecond
 }
 
-// pickHost asks the hosts' breakers in order. If none lets a request through, it says when one will probe.
-func (a *account) pickHost() (*breaker, func(error), time.Time) {
+// pickHost asks the hosts' breakers in order. If none lets a request through (no host), it says when one will probe.
+func (a *account) pickHost() (l leave, again time.Time) {
 	for _, b := range a.breakers {
-		if done, ok := b.probe(); ok {
-			return b, done, time.Time{}
+		if l, ok := b.probe(); ok {
+			return l, time.Time{}
 		}
 	}
-	var again time.Time
 	for _, b := range a.breakers {
-		if done, ok := b.allow(); ok {
-			return b, done, time.Time{}
+		if l, ok := b.allow(); ok {
+			return l, time.Time{}
 		}
 		// A half-open one that is full of probes has no such time: their answers wake us.
 		if at := b.probeAt(); !at.IsZero() && (again.IsZero() || at.Before(again)) {
 			again = at
 		}
 	}
-	return nil, nil, again
+	return leave{}, again
 }
 
 // logBreakers tells of breakers that changed, once per change, and starts the way back up after an outage, whichever

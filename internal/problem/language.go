@@ -50,9 +50,10 @@ func Negotiate(acceptLanguage string) Language {
 // Text is one thing said in both languages.
 type Text struct{ En, Zh string }
 
-// Textf fills the same values into both languages. Where their order differs, use explicit indexes (%[2]s).
+// Textf fills the same values into both languages. Where their order differs, use explicit indexes (%[2]s); where English
+// has another form for one, both (see Sprintf).
 func Textf(en, zh string, args ...any) Text {
-	return Text{En: fmt.Sprintf(en, args...), Zh: fmt.Sprintf(zh, args...)}
+	return Text{En: Sprintf(en, args...), Zh: fmt.Sprintf(zh, args...)}
 }
 
 // In is the text in l.

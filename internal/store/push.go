@@ -127,6 +127,13 @@ type Attempt struct {
 	Replay   uint64 // The replay that it comes of; 0: none.
 	// Unknown says that the request was sent and no answer came: upstream may have applied it.
 	Unknown bool
+
+	// How it was sent. None of this is known of attempts from before it was kept.
+	Breaker  Breaker // Of the host that it went to, then.
+	Fallback string  // That host, if it is not the account's main one.
+	// AccessTokenAt and TokenAt tell which access_token and which of the waybill's Tokens it used, by when they came;
+	// zero if it used none. They are kept to the millisecond, and say nothing of the secrets.
+	AccessTokenAt, TokenAt time.Time
 }
 
 // Outcome is what an attempt, or a decision, makes of a push.
@@ -152,8 +159,9 @@ type Outcome struct {
 type Lane struct {
 	Waybill state.Waybill
 	Token   string // The newest one; empty if none is known. A secret.
-	Parked  bool   // Upstream refuses the waybill's Token; nothing is sent until a new one or a replay comes.
-	Frozen  bool   // An operator holds it.
+	TokenAt time.Time
+	Parked  bool // Upstream refuses the waybill's Token; nothing is sent until a new one or a replay comes.
+	Frozen  bool // An operator holds it.
 	Pushes  []Push
 }
 
@@ -165,9 +173,11 @@ type Change struct {
 	Waybill state.Waybill
 	// Added are the pushes that became open, in order of acceptance.
 	Added []Push
-	// Whole says that Added are all the waybill's open pushes and that Token holds: the lane needs no reading.
-	Whole bool
-	Token string
+	// Whole says that Added are all the waybill's open pushes and that Token holds, which came at TokenAt: the lane needs
+	// no reading.
+	Whole   bool
+	Token   string
+	TokenAt time.Time
 	// Blocked says that the lane can't be sent for now; a later Change with Reload tells when it can.
 	Blocked bool
 	// Reload says that more than the end of the lane changed (a Token came, a replay, a thaw): read the lane again.

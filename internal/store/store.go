@@ -166,6 +166,7 @@ type Waybill struct {
 	Waybill  state.Waybill
 	Stage    state.Stage
 	TokenSet bool
+	TokenAt  time.Time // When the newest came.
 	Parked   bool
 	Frozen   bool
 	Held     Hold   // Of Frozen.

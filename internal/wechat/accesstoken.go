@@ -94,6 +94,7 @@ type fetch func(ctx context.Context, c *Client, within time.Duration, force bool
 type flight struct {
 	done  chan struct{}
 	token string
+	at    time.Time // When token was first given to us.
 	err   error
 }
 
@@ -137,27 +138,34 @@ func newAccessToken(o AccessTokenOptions, f fetch) *AccessToken {
 // The error is a *TokenError. Fetches that fail are remembered until the error's RetryAt, so that a storm of Gets is
 // no storm of fetches. When ctx ends first the error wraps its cause, and the fetch goes on for the others.
 func (a *AccessToken) Get(ctx context.Context) (string, error) {
+	token, _, err := a.Dated(ctx)
+	return token, err
+}
+
+// Dated is Get, with when this process was first given that access_token: what may be told of a secret to tell it from
+// others. It is zero in ModeNone.
+func (a *AccessToken) Dated(ctx context.Context) (token string, at time.Time, err error) {
 	if a.o.Mode == ModeNone {
-		return "", nil
+		return "", time.Time{}, nil
 	}
 	a.mu.Lock()
 	now := time.Now()
 	if a.valid(now) {
 		defer a.mu.Unlock()
-		return a.token, nil
+		return a.token, a.bornAt, nil
 	}
 	if e := a.failure; e != nil && now.Before(e.RetryAt) {
 		a.mu.Unlock()
-		return "", e
+		return "", time.Time{}, e
 	}
 	f := a.join()
 	a.mu.Unlock()
 
 	select {
 	case <-f.done:
-		return f.token, f.err
+		return f.token, f.at, f.err
 	case <-ctx.Done():
-		return "", &TokenError{Scope: ScopeUpstream, Err: fmt.Errorf("gave up waiting for it: %w", context.Cause(ctx))}
+		return "", time.Time{}, &TokenError{Scope: ScopeUpstream, Err: fmt.Errorf("gave up waiting for it: %w", context.Cause(ctx))}
 	}
 }
 
@@ -198,11 +206,15 @@ func (a *AccessToken) Retry() {
 	a.wake()
 }
 
-// ExpiresAt is when the access_token ends; zero if there is none.
-func (a *AccessToken) ExpiresAt() time.Time {
+// Life is when the access_token was first given to this process, as of Dated, and when it ends; both are zero if there is
+// none.
+func (a *AccessToken) Life() (from, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.expiresAt
+	if a.token == "" {
+		return time.Time{}, time.Time{}
+	}
+	return a.bornAt, a.expiresAt
 }
 
 // Failure is why the last fetch brought none; nil if it did, or none was made since Retry.

@@ -402,7 +402,7 @@ func TestExpiresIn(t *testing.T) {
 					}}
 					a, _ := keeper(t, mode, nil, h)
 					mustGet(t, a)
-					if got := time.Until(a.ExpiresAt()); got != tt.life {
+					if got := time.Until(expiresAt(a)); got != tt.life {
 						t.Errorf("expires in %v, want %v", got, tt.life)
 					}
 					time.Sleep(tt.life - time.Nanosecond)
@@ -443,7 +443,7 @@ func TestRunStable(t *testing.T) {
 			if time.Since(before) != 0 {
 				t.Fatalf("Get waited %v, %v after the start", time.Since(before), time.Since(start))
 			}
-			if left := time.Until(a.ExpiresAt()); left < 4*time.Minute {
+			if left := time.Until(expiresAt(a)); left < 4*time.Minute {
 				t.Fatalf("only %v are left", left)
 			}
 			time.Sleep(17 * time.Second)
@@ -550,7 +550,7 @@ func TestRunAfterRefusal(t *testing.T) {
 		synctest.Wait()
 		h.rotate()
 		a.Refused("CANARY-T1")
-		if got := a.ExpiresAt(); !got.IsZero() {
+		if got := expiresAt(a); !got.IsZero() {
 			t.Errorf("what was refused expires at %v", got)
 		}
 		synctest.Wait()
@@ -609,7 +609,7 @@ func TestModeNone(t *testing.T) {
 		if token, err := a.Get(t.Context()); token != "" || err != nil {
 			t.Errorf("Get = %q, %v", token, err)
 		}
-		if a.Refused("") || a.Refused("x") || a.Generation() != 0 || !a.ExpiresAt().IsZero() {
+		if a.Refused("") || a.Refused("x") || a.Generation() != 0 || !expiresAt(a).IsZero() {
 			t.Error("mode none has an access_token")
 		}
 		stop()
@@ -693,4 +693,41 @@ func TestFetchOverHTTP(t *testing.T) {
 		wantTokenError(t, err, ScopeUpstream, 0)
 		a.Close()
 	}
+}
+
+// TestDated: an access_token is known by when it was first given, however often it is given again.
+func TestDated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &tokenHost{t: t}
+		a, _ := keeper(t, ModeStable, nil, h)
+		if from, until := a.Life(); !from.IsZero() || !until.IsZero() {
+			t.Errorf("before there is one it lives from %v to %v", from, until)
+		}
+		start := time.Now()
+		for range 2 {
+			token, at, err := a.Dated(t.Context())
+			if err != nil || token == "" || !at.Equal(start) {
+				t.Errorf("Dated = %q, %v, %v; want the one of %v", token, at, err, start)
+			}
+			if from, until := a.Life(); !from.Equal(start) || !until.After(time.Now()) {
+				t.Errorf("it lives from %v to %v, want from %v", from, until, start)
+			}
+			time.Sleep(10 * time.Minute)
+			a.refresh(t.Context())
+		}
+		h.rotate()
+		a.Refused(mustGet(t, a))
+		if from, until := a.Life(); !from.IsZero() || !until.IsZero() {
+			t.Errorf("a refused one lives from %v to %v", from, until)
+		}
+		if _, at, err := a.Dated(t.Context()); err != nil || !at.Equal(time.Now()) {
+			t.Errorf("the next one is of %v, %v; want %v", at, err, time.Now())
+		}
+	})
+	t.Run("none", func(t *testing.T) {
+		a := NewAccessToken(AccessTokenOptions{Mode: ModeNone})
+		if token, at, err := a.Dated(t.Context()); token != "" || !at.IsZero() || err != nil {
+			t.Errorf("Dated = %q, %v, %v", token, at, err)
+		}
+	})
 }

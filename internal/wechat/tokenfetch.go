@@ -81,10 +81,10 @@ func (a *AccessToken) fly(f *flight) {
 	switch {
 	case err == nil:
 		a.keep(g, forced)
-		f.token = a.token
+		f.token, f.at = a.token, a.bornAt
 	case a.valid(now): // A refresh ahead of time that failed takes nothing away from who waits.
 		a.fail(now, err)
-		f.token = a.token
+		f.token, f.at = a.token, a.bornAt
 	default:
 		a.fail(now, err)
 		f.err = err

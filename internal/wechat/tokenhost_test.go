@@ -197,6 +197,11 @@ func (l *logBook) lines(text string) int {
 	return n
 }
 
+func expiresAt(a *AccessToken) time.Time {
+	_, until := a.Life()
+	return until
+}
+
 func mustGet(t *testing.T, a *AccessToken) string {
 	t.Helper()
 	token, err := a.Get(t.Context())

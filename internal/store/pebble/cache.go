@@ -10,6 +10,7 @@ type waybill struct {
 	// timeline is kept only while an event can change the verdict of another (head.Plain is false).
 	timeline state.Timeline
 	token    string // The newest; empty: none is known.
+	tokenAt  int64  // When it came (Unix ms).
 	sealed   bool   // It has Tokens, and none of the keys opens them; token is empty then.
 	block    *block // Parked or frozen; nil while neither.
 	open     int    // Its pushes that are pending, wherever they are listed.

@@ -82,7 +82,7 @@ func (x *tx) expunge(name state.Waybill, act store.Act) (done store.Expunged, er
 		}
 	}
 	done.Shown = x.expungeShown(name, &shown)
-	w.token, w.sealed = "", false
+	w.token, w.tokenAt, w.sealed = "", 0, false
 	x.del(waybillKey(nil, tableTokens, name))
 	x.moveFront(w, w.front.with(false))
 	if len(t) == 0 {

@@ -51,7 +51,7 @@ func readLane(db cdb.Reader, keys seals, w state.Waybill, durable uint64) (store
 	lane.Parked, lane.Frozen = kept.is(flagParked), kept.is(flagFrozen)
 	tokens, err := readTokens(db, keys, w)
 	if len(tokens) > 0 {
-		lane.Token = tokens[0].value
+		lane.Token, lane.TokenAt = tokens[0].value, fromMillis(tokens[0].at)
 	}
 	return lane, err
 }

@@ -43,7 +43,7 @@ func (x *tx) load(w *waybill) error {
 		return err
 	}
 	if len(tokens) > 0 {
-		w.token = tokens[0].value
+		w.token, w.tokenAt = tokens[0].value, tokens[0].at
 	}
 	if w.block, err = readBlock(x.s.db, w.name); err != nil {
 		return err

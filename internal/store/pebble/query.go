@@ -46,7 +46,7 @@ func (s *Store) Waybill(_ context.Context, w state.Waybill) (story store.Waybill
 		if err != nil {
 			return err
 		}
-		story.Stage, story.TokenSet = t.Stage(), token != 0
+		story.Stage, story.TokenSet, story.TokenAt = t.Stage(), token != 0, fromMillis(token)
 		if story.Parked, story.Frozen = kept.is(flagParked), kept.is(flagFrozen); story.Frozen {
 			story.Held = kept.hold
 		}

@@ -25,6 +25,15 @@ const (
 	attemptCode     byte = 1 << 2 // Has an errcode.
 	attemptBlind    byte = 1 << 3 // The request was sent and no answer came.
 	attemptReplayed byte = 1 << 4 // Comes of a replay.
+	attemptHow      byte = 1 << 5 // Says how it was sent.
+)
+
+// Flags of how an attempt was sent, above the breaker's state.
+const (
+	howBreaker     byte = 1<<2 - 1
+	howFallback    byte = 1 << 2 // To another host than the main one.
+	howAccessToken byte = 1 << 3 // With an access_token.
+	howToken       byte = 1 << 4 // With a Token.
 )
 
 // pushRecord is a row of r. The zero value with Status Pending stands for a row that is absent.
@@ -151,6 +160,10 @@ func encodeAttempt(b []byte, a *store.Attempt) []byte {
 	if a.Replay != 0 {
 		flags |= attemptReplayed
 	}
+	how := howOf(a)
+	if how != 0 {
+		flags |= attemptHow
+	}
 	b = append(b, flags)
 	b = putTime(b, a.At)
 	b = binary.AppendVarint(b, int64(a.Duration))
@@ -162,6 +175,39 @@ func encodeAttempt(b []byte, a *store.Attempt) []byte {
 	b = putString(b, a.Scope)
 	if a.Replay != 0 {
 		b = binary.AppendUvarint(b, a.Replay)
+	}
+	if how != 0 {
+		b = encodeHow(b, how, a)
+	}
+	return b
+}
+
+// howOf is what there is to say of how an attempt was sent; 0 if nothing is known of it.
+func howOf(a *store.Attempt) byte {
+	how := byte(a.Breaker) & howBreaker
+	if a.Fallback != "" {
+		how |= howFallback
+	}
+	if !a.AccessTokenAt.IsZero() {
+		how |= howAccessToken
+	}
+	if !a.TokenAt.IsZero() {
+		how |= howToken
+	}
+	return how
+}
+
+// encodeHow appends how an attempt was sent. Times are told by how long ago they were, which is short.
+func encodeHow(b []byte, how byte, a *store.Attempt) []byte {
+	b = append(b, how)
+	if how&howFallback != 0 {
+		b = putString(b, a.Fallback)
+	}
+	if how&howAccessToken != 0 {
+		b = binary.AppendVarint(b, millis(a.At)-millis(a.AccessTokenAt))
+	}
+	if how&howToken != 0 {
+		b = binary.AppendVarint(b, millis(a.At)-millis(a.TokenAt))
 	}
 	return b
 }
@@ -214,6 +260,23 @@ func decodeAttempt(r *reader, a *store.Attempt) {
 	a.Errmsg, a.RID, a.Scope = r.string(), r.string(), r.string()
 	if flags&attemptReplayed != 0 {
 		a.Replay = r.uint()
+	}
+	if flags&attemptHow != 0 {
+		decodeHow(r, a)
+	}
+}
+
+func decodeHow(r *reader, a *store.Attempt) {
+	how := r.byte()
+	a.Breaker = store.Breaker(how & howBreaker)
+	if how&howFallback != 0 {
+		a.Fallback = r.string()
+	}
+	if how&howAccessToken != 0 {
+		a.AccessTokenAt = fromMillis(millis(a.At) - r.int())
+	}
+	if how&howToken != 0 {
+		a.TokenAt = fromMillis(millis(a.At) - r.int())
 	}
 }
 

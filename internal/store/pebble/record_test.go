@@ -30,6 +30,10 @@ func drawAttempt(t *rapid.T) store.Attempt {
 	if rapid.Bool().Draw(t, "answered") {
 		a.Errcode = new(rapid.Int().Draw(t, "errcode"))
 	}
+	a.Breaker = store.Breaker(rapid.Uint8Max(uint8(store.BreakerOpen)).Draw(t, "breaker"))
+	a.Fallback = rapid.String().Draw(t, "fallback")
+	a.AccessTokenAt = fromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "access_token_at"))
+	a.TokenAt = fromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "token_at"))
 	return a
 }
 

@@ -182,7 +182,7 @@ func (x *tx) feedOpened(w *waybill, before int, opened []store.Push) {
 	}
 	c := store.Change{Waybill: w.name, Added: opened, Whole: before == 0, Blocked: w.blocked()}
 	if c.Whole {
-		c.Token = w.token
+		c.Token, c.TokenAt = w.token, fromMillis(w.tokenAt)
 	}
 	x.changes = append(x.changes, c)
 }

@@ -133,7 +133,7 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.token, w.sealed = plan.history[0].value, false
+	w.token, w.tokenAt, w.sealed = plan.history[0].value, plan.history[0].at, false
 	x.listName(w)
 	x.moveFront(w, w.front.with(true))
 	x.tokens[w.name] = plan.history

@@ -33,7 +33,7 @@ func (s *Store) upgrade() error {
 	if err != nil {
 		return fmt.Errorf("bring the store from format %d to %d (the next start tries again): %w", version, format, err)
 	}
-	// What formats 3 to 5 have more is added by and by.
+	// What formats 3 to 6 have more is added by and by.
 	return s.db.Set(metaFormat, []byte{format}, cdb.Sync)
 }
 

@@ -24,7 +24,8 @@ func (s *Store) Lane(ctx context.Context, name state.Waybill) (store.Lane, error
 		if err != nil {
 			return err
 		}
-		lane.Token, lane.Parked, lane.Frozen = w.token, w.parkedAt != 0, w.frozenAt != 0
+		lane.Parked, lane.Frozen = w.parkedAt != 0, w.frozenAt != 0
+		lane.Token, lane.TokenAt = w.usable()
 		rows, err := readRows(ctx, tx, w.open)
 		for _, r := range rows {
 			lane.Pushes = append(lane.Pushes, r.store())

@@ -41,7 +41,7 @@ func (s *Store) Waybill(ctx context.Context, name state.Waybill) (story store.Wa
 		if !w.known() {
 			return fmt.Errorf("waybill %s: %w", name, store.ErrNotFound)
 		}
-		story.Stage, story.TokenSet = w.timeline.Stage(), w.tokenAt != 0
+		story.Stage, story.TokenSet, story.TokenAt = w.timeline.Stage(), w.tokenAt != 0, fromMillis(w.tokenAt)
 		story.Parked, story.Frozen = w.parkedAt != 0, w.frozenAt != 0
 		if story.Frozen {
 			story.Held = w.hold()

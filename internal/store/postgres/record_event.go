@@ -212,6 +212,11 @@ type attempt struct {
 	Scope   string `json:"scope,omitempty"`
 	Replay  uint64 `json:"replay,omitempty"`
 	Unknown bool   `json:"unknown,omitempty"`
+
+	Breaker       store.Breaker `json:"breaker,omitzero"` // By its name.
+	Fallback      string        `json:"fallback,omitempty"`
+	AccessTokenAt int64         `json:"access_token_at,omitempty"` // Unix ms.
+	TokenAt       int64         `json:"token_at,omitempty"`        // Unix ms.
 }
 
 func encodeAttempts(list []store.Attempt) string {
@@ -220,7 +225,11 @@ func encodeAttempts(list []store.Attempt) string {
 	}
 	rows := make([]attempt, len(list))
 	for i, a := range list {
-		rows[i] = attempt{millis(a.At), int64(a.Duration), a.Errcode, text(a.Errmsg), text(a.RID), a.Scope, a.Replay, a.Unknown}
+		rows[i] = attempt{
+			At: millis(a.At), Nanos: int64(a.Duration), Errcode: a.Errcode, Errmsg: text(a.Errmsg), RID: text(a.RID),
+			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
+			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: millis(a.AccessTokenAt), TokenAt: millis(a.TokenAt),
+		}
 	}
 	b, _ := json.Marshal(rows) // Nothing in it can fail.
 	return string(b)
@@ -240,6 +249,7 @@ func (list *attempts) UnmarshalJSON(b []byte) error {
 		*list = append(*list, store.Attempt{
 			At: fromMillis(a.At), Duration: time.Duration(a.Nanos), Errcode: a.Errcode, Errmsg: a.Errmsg, RID: a.RID,
 			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
+			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: fromMillis(a.AccessTokenAt), TokenAt: fromMillis(a.TokenAt),
 		})
 	}
 	return nil

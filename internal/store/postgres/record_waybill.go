@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"time"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -102,6 +103,14 @@ func (w *waybill) decode() (err error) {
 
 // known tells whether anything of it was kept: an event or a Token.
 func (w *waybill) known() bool { return len(w.timeline) > 0 || w.tokenAt != 0 }
+
+// usable is the newest Token, if it opens, and when it came.
+func (w *waybill) usable() (token string, at time.Time) {
+	if w.token == "" {
+		return "", time.Time{}
+	}
+	return w.token, fromMillis(w.tokenAt)
+}
 
 // lacksToken tells whether the waybill has no Token at all. One that can't be opened is one.
 func (w *waybill) lacksToken() bool { return w.tokenAt == 0 }

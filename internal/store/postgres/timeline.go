@@ -162,7 +162,7 @@ func (x *tx) feedOpened(w *waybill, before int, opened []*row) {
 	}
 	c := store.Change{Waybill: w.name, Added: added, Whole: before == 0, Blocked: w.blocked()}
 	if c.Whole {
-		c.Token = w.token
+		c.Token, c.TokenAt = w.usable()
 	}
 	x.changes = append(x.changes, c)
 }

@@ -88,7 +88,9 @@ func settleAttempts(f *fixture) {
 	want := []store.Attempt{
 		{At: f.clock.Now(), Duration: 1234567 * time.Nanosecond, Errcode: new(-1), Errmsg: "系统繁忙", RID: "r-1", Scope: "upstream"},
 		{At: f.clock.Now(), Errmsg: "no answer in 10s", Scope: "upstream", Unknown: true},
-		{At: f.clock.Now().Add(time.Second), Errcode: new(0), Scope: "ok"},
+		{At: f.clock.Now().Add(time.Second), Errcode: new(40001), Scope: "credential", Breaker: store.BreakerClosed, AccessTokenAt: f.ago(time.Hour), TokenAt: f.ago(50 * time.Hour)},
+		{At: f.clock.Now().Add(time.Second), Errcode: new(-1), Scope: "upstream", Breaker: store.BreakerOpen, Fallback: "api2.weixin.qq.com"},
+		{At: f.clock.Now().Add(time.Second), Errcode: new(0), Scope: "ok", Breaker: store.BreakerHalfOpen, TokenAt: f.ago(-time.Minute)},
 	}
 	for i := range want {
 		f.settle(store.Outcome{Seq: n[0], Waybill: w, Status: store.Pending, Attempt: &want[i]})
@@ -96,14 +98,27 @@ func settleAttempts(f *fixture) {
 	f.reopen()
 	got := f.push(n[0]).Attempts
 	for i := range got {
-		if !got[i].At.Equal(want[i].At) {
-			f.Errorf("attempt %d at %v, want %v", i, got[i].At, want[i].At)
-		}
-		got[i].At = want[i].At
+		f.sameTime(&got[i].At, want[i].At)
+		f.sameTime(&got[i].AccessTokenAt, want[i].AccessTokenAt)
+		f.sameTime(&got[i].TokenAt, want[i].TokenAt)
 	}
 	if !reflect.DeepEqual(got, want) {
 		f.Errorf("attempts:\n%+v\nwant:\n%+v", got, want)
 	}
+}
+
+// sameTime expects an instant, and makes it one that compares as equal in whatever zone it was.
+func (f *fixture) sameTime(got *time.Time, want time.Time) {
+	f.Helper()
+	if !got.Equal(want) {
+		f.Errorf("%v, want %v", got, want)
+	}
+	*got = want
+}
+
+// ago is a time before now, as precise as attempts keep it.
+func (f *fixture) ago(d time.Duration) time.Time {
+	return f.clock.Now().Add(-d).Truncate(time.Millisecond)
 }
 
 func settleManyAttempts(f *fixture) {

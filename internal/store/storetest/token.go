@@ -17,6 +17,7 @@ var tokenTests = map[string]func(*fixture){
 	"a new Token unparks and revives":          tokenUnparks,
 	"a new Token forgives refusals":            tokenForgives,
 	"an event's Token is registered before it": tokenOfEvent,
+	"a Token is known by when it came":         tokenTimes,
 }
 
 func tokenChanges(f *fixture) {
@@ -35,6 +36,35 @@ func tokenChanges(f *fixture) {
 	}
 	if story := f.waybill(w); !story.TokenSet || len(story.Timeline) != 0 || story.Stage != state.Created {
 		f.Errorf("a waybill with only a Token: %+v", story)
+	}
+}
+
+func tokenTimes(f *fixture) {
+	w := waybill("1")
+	if lane := f.lane(w); !lane.TokenAt.IsZero() {
+		f.Errorf("a lane without a Token has one of %v", lane.TokenAt)
+	}
+	for _, token := range []string{"A", "B"} {
+		f.clock.advance(time.Minute)
+		came := f.clock.Now().Truncate(time.Millisecond)
+		f.token(w, token, true)
+		f.clock.advance(time.Minute)
+		f.token(w, token, false)
+		f.fed()
+		r := f.one(f.scan("1", state.PickupAssigned, f.clock.Now().Unix()), state.Accepted)
+		if c := f.fed(); len(c) != 1 || c[0].Token != token || !c[0].TokenAt.Equal(came) {
+			f.Errorf("fed: %+v, want the Token of %v", c, came)
+		}
+		for range 2 {
+			if lane := f.lane(w); lane.Token != token || !lane.TokenAt.Equal(came) {
+				f.Errorf("the lane's Token came at %v, want %v", lane.TokenAt, came)
+			}
+			if story := f.waybill(w); !story.TokenAt.Equal(came) {
+				f.Errorf("the waybill's Token came at %v, want %v", story.TokenAt, came)
+			}
+			f.reopen()
+		}
+		f.deliver(w, r.Seq)
 	}
 }
 
