@@ -30,7 +30,7 @@ func (a *App) newPusher(ctx context.Context, version string) error {
 		},
 		Guard:        pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
 		QuotaReserve: p.QuotaReserve,
-		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics, a.meter},
+		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics, a.meter}, Spans: a.tracing.Tracer(),
 	}
 	for code, scope := range p.Errcodes {
 		o.Errcodes[code] = wechat.Scope(scope)
@@ -110,6 +110,15 @@ func (o observer) Attempt(deliveryID, scope string, took time.Duration) {
 func (o observer) Ended(deliveryID string, status store.Status, since time.Duration) {
 	o.m.Ended(deliveryID, status.String(), since)
 	o.meter.Ended(status)
+}
+
+// sampled says where a scrape reads.
+func (a *App) sampled() telemetry.Sources {
+	s := telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots}
+	if a.tracing != nil {
+		s.Spans = a.tracing.Counts
+	}
+	return s
 }
 
 // accountSnapshots is what a scrape reads of the accounts.

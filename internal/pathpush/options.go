@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/wechat"
@@ -103,6 +104,7 @@ type Options struct {
 	Errcodes     map[int]wechat.Scope // Overrides of wechat.ScopeOf.
 	Logger       *slog.Logger
 	Observer     Observer
+	Spans        *spans.Tracer // Makes a span of each attempt for an event that was traced. nil: there are none.
 	// MaxLoaded bounds the pushes of an account that are held in memory; 0 means 32,000.
 	MaxLoaded int
 	// Random gives numbers in [0,1) for the jitter; nil means math/rand's.

@@ -199,6 +199,11 @@ var (
 		en: "Free space on the store's disk; absent where it is not known.",
 		zh: "存储所在磁盘的剩余空间；无法得知时不输出。",
 	}
+	traceSpans = metric{
+		name: "carrier_trace_spans_total", kind: counter, labels: []string{"outcome"},
+		en: "Spans sent to the OpenTelemetry collector: exported, or lost because it did not take them; absent while traces are off.",
+		zh: "发往 OpenTelemetry 采集器的 span 数：exported（已送出）、lost（采集器未接收而丢弃）；未启用链路追踪时不输出。",
+	}
 	buildInfo = metric{
 		name: "carrier_build_info", kind: gauge, labels: []string{"version", "revision", "goversion"},
 		en: "Always 1; the labels say what is running.",
@@ -214,7 +219,7 @@ var (
 	}
 	sampled = []*metric{
 		&pushes, &oldestPending, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &accountPaused, &guardTripped,
-		&quotaUsed, &quotaLimit, &quotaEnds, &inFlight, &storeCommits, &storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
+		&quotaUsed, &quotaLimit, &quotaEnds, &inFlight, &storeCommits, &storeCommitSeconds, &storeRows, &storeFree, &traceSpans, &buildInfo,
 	}
 )
 

@@ -11,11 +11,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Sources are where a scrape reads. Both must answer from memory: they are called at every scrape, by several
+// Sources are where a scrape reads. All must answer from memory: they are called at every scrape, by several
 // goroutines at once. One that is nil is left out.
 type Sources struct {
 	Stats    func() store.Stats
 	Accounts func() []AccountSnapshot
+	// Spans is how many spans were exported and lost.
+	Spans func() (exported, lost int64)
 }
 
 // AccountSnapshot is how an account stands at the moment.
@@ -69,6 +71,11 @@ func (s *sampler) Collect(ch chan<- prometheus.Metric) {
 	}
 	for _, a := range accounts {
 		out.account(a)
+	}
+	if src.Spans != nil {
+		exported, lost := src.Spans()
+		out.put(&traceSpans, float64(exported), "exported")
+		out.put(&traceSpans, float64(lost), "lost")
 	}
 	if src.Stats != nil {
 		stats := src.Stats()
