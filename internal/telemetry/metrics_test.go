@@ -89,6 +89,7 @@ func (p *page) want(name string, samples map[string]float64) {
 func busy() *Metrics {
 	m := NewMetrics(Build{Version: "v1.2.3", Revision: "abc"})
 	m.Collect(Sources{
+		Spans: func() (int64, int64) { return 7, 1 },
 		Stats: func() store.Stats {
 			return store.Stats{
 				Pushes: map[string]map[store.Status]int64{
