@@ -117,6 +117,7 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: a.merchants, WeChat: a.upstream(), Accounts: a.accountIDs(), BackupDir: folder,
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
+	a.metrics.Know(a.names())
 	a.metrics.Collect(a.sampled())
 	if err := a.newConsole(); err != nil {
 		return err

@@ -8,7 +8,9 @@ import (
 
 	"carrier/internal/config"
 	"carrier/internal/console"
+	"carrier/internal/ingest"
 	"carrier/internal/pathpush"
+	"carrier/internal/server"
 	"carrier/internal/store"
 	"carrier/internal/telemetry"
 	"carrier/internal/wechat"
@@ -103,13 +105,25 @@ type observer struct {
 	meter *console.Meter
 }
 
-func (o observer) Attempt(deliveryID, scope string, took time.Duration) {
-	o.m.Attempt(deliveryID, scope, took)
+func (o observer) Attempt(deliveryID string, at *store.Attempt) {
+	o.m.Attempt(deliveryID, at.Scope, at.Errcode, at.Duration)
 }
 
 func (o observer) Ended(deliveryID string, status store.Status, since time.Duration) {
 	o.m.Ended(deliveryID, status.String(), since)
 	o.meter.Ended(status)
+}
+
+// names are those that may be labels.
+func (a *App) names() telemetry.Names {
+	n := telemetry.Names{DeliveryIDs: a.accountIDs(), Sources: []string{ingest.OtherSource}, Errcodes: wechat.Errcodes()}
+	for i := range a.cfg.Sources {
+		n.Sources = append(n.Sources, a.cfg.Sources[i].Name)
+	}
+	for _, r := range append(server.Routes(), server.Pages()...) {
+		n.Routes = append(n.Routes, r.Path)
+	}
+	return n
 }
 
 // sampled says where a scrape reads.

@@ -38,7 +38,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	}
 
 	f.done(ans.health())
-	a.observer.Attempt(a.id, string(ans.scope), ans.attempt.Duration)
+	a.observer.Attempt(a.id, &ans.attempt)
 
 	switch ans.scope {
 	case wechat.ScopeCredential:

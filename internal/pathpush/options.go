@@ -87,7 +87,7 @@ type BreakerOptions struct {
 
 // Observer hears of attempts and ends, for metrics. Its methods must not block.
 type Observer interface {
-	Attempt(deliveryID string, scope string, took time.Duration)
+	Attempt(deliveryID string, at *store.Attempt)
 	Ended(deliveryID string, status store.Status, sinceReceived time.Duration)
 }
 
@@ -153,5 +153,5 @@ func (o *Options) complete() error {
 
 type silent struct{}
 
-func (silent) Attempt(string, string, time.Duration)     {}
+func (silent) Attempt(string, *store.Attempt)            {}
 func (silent) Ended(string, store.Status, time.Duration) {}

@@ -16,6 +16,8 @@ import (
 type Sources struct {
 	Stats    func() store.Stats
 	Accounts func() []AccountSnapshot
+	// Stages are the waybills that stand still longest.
+	Stages func() []StageAge
 	// Spans is how many spans were exported and lost.
 	Spans func() (exported, lost int64)
 }
@@ -31,6 +33,13 @@ type AccountSnapshot struct {
 
 	QuotaUsed, QuotaLimit int64     // Calls of updatePath today in Beijing; a limit of 0 is not known.
 	QuotaEndsAt           time.Time // Zero: it lasts the day, or that is not known.
+}
+
+// StageAge is the waybill of an account that has stood at a stage for longest, of those that customers look at.
+type StageAge struct {
+	DeliveryID string
+	Stage      string
+	OldestAt   time.Time // When its newest event came.
 }
 
 var breakerStates = []string{"closed", "open", "half_open"}
@@ -76,6 +85,9 @@ func (s *sampler) Collect(ch chan<- prometheus.Metric) {
 		exported, lost := src.Spans()
 		out.put(&traceSpans, float64(exported), "exported")
 		out.put(&traceSpans, float64(lost), "lost")
+	}
+	if src.Stages != nil {
+		out.stages(src.Stages(), time.Now())
 	}
 	if src.Stats != nil {
 		stats := src.Stats()
@@ -141,6 +153,29 @@ func (s scrape) store(stats store.Stats, now time.Time) {
 	s.put(&storeRows, float64(stats.Rows))
 	if stats.FreeBytes != 0 {
 		s.put(&storeFree, float64(stats.FreeBytes))
+	}
+	if stats.Nodes != nil {
+		s.nodes(stats.Nodes, now)
+	}
+}
+
+// nodes puts how this node stands among others.
+func (s scrape) nodes(n *store.NodeStats, now time.Time) {
+	s.put(&nodesAlive, float64(n.Alive))
+	s.put(&nodeSlots, float64(n.Slots))
+	s.put(&nodeTakeovers, float64(n.Takeovers))
+	s.put(&storeTrips, float64(n.RoundTrips))
+	if !n.RenewedAt.IsZero() {
+		s.put(&leaseAge, age(n.RenewedAt, now))
+	}
+}
+
+// stages puts how long waybills stand still. A stage that is none is a mistake of ours, and left out.
+func (s scrape) stages(all []StageAge, now time.Time) {
+	for _, a := range all {
+		if slices.Contains(words["stage"], a.Stage) {
+			s.put(&oldestAtStage, age(a.OldestAt, now), a.DeliveryID, a.Stage)
+		}
 	}
 }
 
