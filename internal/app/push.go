@@ -142,6 +142,7 @@ func (a *App) accountSnapshots() []telemetry.AccountSnapshot {
 	for i, s := range snaps {
 		out[i] = telemetry.AccountSnapshot{
 			DeliveryID: s.DeliveryID, Paused: s.Paused, InFlight: s.InFlight, TokenExpiresAt: s.AccessTokenExpiresAt,
+			NoToken:      a.cfg.Accounts[i].TokenMode == wechat.ModeNone,
 			GuardTripped: s.Guard.Tripped, Breaker: map[string]string{},
 			QuotaUsed: s.Quota.Used, QuotaLimit: s.Quota.Limit, QuotaEndsAt: s.Quota.EndsAt,
 		}

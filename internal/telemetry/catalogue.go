@@ -158,6 +158,11 @@ var (
 		en: "When the account's access_token expires, Unix time; absent while there is none.",
 		zh: "账户 access_token 的过期时间（Unix 时间）；没有时不输出。",
 	}
+	tokenValid = metric{
+		name: "carrier_access_token_valid", kind: gauge, labels: []string{"delivery_id"},
+		en: "1 while the account has an access_token that has not expired, else 0; absent with token_mode none. An account without anything to push may have none.",
+		zh: "账户持有未过期的 access_token 时为 1，否则为 0；token_mode 为 none 时不输出。没有待推送内容的账户可能没有 access_token。",
+	}
 	accountPaused = metric{
 		name: "carrier_account_paused", kind: gauge, labels: []string{"delivery_id"},
 		en: "1 while the account is paused, by an operator, by upstream's refusal or by the guard, else 0.",
@@ -252,7 +257,7 @@ var (
 		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
 	}
 	sampled = []*metric{
-		&pushes, &oldestPending, &oldestAtStage, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &accountPaused, &guardTripped,
+		&pushes, &oldestPending, &oldestAtStage, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &tokenValid, &accountPaused, &guardTripped,
 		&quotaUsed, &quotaLimit, &quotaEnds, &inFlight, &storeCommits, &storeCommitSeconds, &storeRows, &storeFree, &storeTrips, &nodesAlive, &nodeSlots,
 		&nodeTakeovers, &leaseAge, &traceSpans, &buildInfo,
 	}

@@ -112,7 +112,7 @@ func busy() *Metrics {
 					Paused: true, GuardTripped: true, InFlight: 7, TokenExpiresAt: time.Unix(1_700_000_000, 500_000_000),
 					QuotaUsed: 900, QuotaLimit: 1000, QuotaEndsAt: time.Unix(1_700_000_100, 0),
 				},
-				{DeliveryID: "YTO"},
+				{DeliveryID: "YTO", NoToken: true},
 			}
 		},
 	})

@@ -30,6 +30,7 @@ type AccountSnapshot struct {
 	GuardTripped   bool // Paused by the guard against mass failing.
 	InFlight       int
 	TokenExpiresAt time.Time // Zero: there is no access_token.
+	NoToken        bool      // It needs none (token_mode none).
 
 	QuotaUsed, QuotaLimit int64     // Calls of updatePath today in Beijing; a limit of 0 is not known.
 	QuotaEndsAt           time.Time // Zero: it lasts the day, or that is not known.
@@ -78,8 +79,9 @@ func (s *sampler) Collect(ch chan<- prometheus.Metric) {
 	if src.Accounts != nil {
 		accounts = src.Accounts()
 	}
+	now := time.Now()
 	for _, a := range accounts {
-		out.account(a)
+		out.account(a, now)
 	}
 	if src.Spans != nil {
 		exported, lost := src.Spans()
@@ -87,11 +89,10 @@ func (s *sampler) Collect(ch chan<- prometheus.Metric) {
 		out.put(&traceSpans, float64(lost), "lost")
 	}
 	if src.Stages != nil {
-		out.stages(src.Stages(), time.Now())
+		out.stages(src.Stages(), now)
 	}
 	if src.Stats != nil {
 		stats := src.Stats()
-		now := time.Now()
 		out.store(stats, now)
 		out.backlog(stats, accounts, now)
 	}
@@ -119,7 +120,7 @@ func (s scrape) put(m *metric, value float64, labels ...string) {
 	s.ch <- sample
 }
 
-func (s scrape) account(a AccountSnapshot) {
+func (s scrape) account(a AccountSnapshot, now time.Time) {
 	for host, is := range a.Breaker {
 		for _, state := range breakerStates {
 			s.put(&breakerState, oneIf(is == state), a.DeliveryID, host, state)
@@ -130,6 +131,9 @@ func (s scrape) account(a AccountSnapshot) {
 	s.put(&inFlight, float64(a.InFlight), a.DeliveryID)
 	if !a.TokenExpiresAt.IsZero() {
 		s.put(&tokenExpires, float64(a.TokenExpiresAt.UnixMilli())/1000, a.DeliveryID)
+	}
+	if !a.NoToken {
+		s.put(&tokenValid, oneIf(now.Before(a.TokenExpiresAt)), a.DeliveryID)
 	}
 	s.quota(a)
 }
