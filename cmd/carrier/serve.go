@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -55,7 +56,11 @@ func (s *serveCommand) Run(ctx context.Context, w *world) error {
 
 func serve(ctx context.Context, w *world, c *config.Config, log *slog.Logger) error {
 	b := version()
-	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: b.Version, Revision: b.Commit})
+	tracing, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{Version: b.Version, Log: log.With("part", "traces")})
+	if err != nil {
+		return usageError{fmt.Errorf("traces can't be sent to %w; correct OTEL_EXPORTER_OTLP_ENDPOINT", err)}
+	}
+	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: b.Version, Revision: b.Commit, Tracing: tracing})
 	if err != nil {
 		return err
 	}

@@ -35,6 +35,8 @@ type Options struct {
 	Log      *slog.Logger
 	Version  string // For the User-Agent and carrier_build_info.
 	Revision string // The commit, for carrier_build_info.
+	// Tracing is where spans go; nil: there are none. It is flushed when all is done.
+	Tracing *telemetry.Tracing
 }
 
 // App is the service, built and not yet running.
@@ -55,6 +57,7 @@ type App struct {
 
 	server  *server.Server
 	metrics *telemetry.Metrics
+	tracing *telemetry.Tracing // nil: off
 	meter   *console.Meter
 	console *console.Console
 	admin   *admin.Service
@@ -71,7 +74,7 @@ const intakeGrace = 3 * time.Second
 // New builds the service: it opens the listeners and the store, and takes nothing in yet. Close it if Run is not called.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
-		cfg: o.Config, log: o.Log, meter: console.NewMeter(),
+		cfg: o.Config, log: o.Log, meter: console.NewMeter(), tracing: o.Tracing,
 		metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version, Revision: o.Revision}),
 	}
 	if err := a.build(ctx, o); err != nil {
@@ -114,7 +117,8 @@ func (a *App) build(ctx context.Context, o Options) error {
 		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: a.merchants, WeChat: a.upstream(), Accounts: a.accountIDs(), BackupDir: folder,
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
-	a.metrics.Collect(telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots})
+	a.metrics.Know(a.names())
+	a.metrics.Collect(a.sampled())
 	if err := a.newConsole(); err != nil {
 		return err
 	}
@@ -148,6 +152,7 @@ func (a *App) newWebhook() (*ingest.Webhook, error) {
 		MaxBody: int64(a.cfg.Server.MaxBody), MaxActionMsg: int(a.cfg.State.MaxActionMsg),
 		MaxFuture: time.Duration(a.cfg.State.MaxFuture), MaxAge: time.Duration(a.cfg.State.MaxAge),
 		Logger: a.log.With("part", "ingest"), Observe: a.countEvents, ObserveAge: a.meter.Scanned,
+		Spans: a.tracing.Tracer(),
 	})
 }
 
@@ -233,7 +238,10 @@ func (a *App) onStop(f func()) { a.stops = append(a.stops, f) }
 
 // Close closes what New opened; Run does it by itself. A second call does nothing.
 func (a *App) Close() (err error) {
-	a.close.Do(func() { err = a.closeAll() })
+	a.close.Do(func() {
+		err = a.closeAll()
+		a.tracing.Flush()
+	})
 	return err
 }
 

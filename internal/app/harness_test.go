@@ -34,6 +34,12 @@ type service struct {
 // test. A service that does not stop without an error fails the test.
 func start(t *testing.T, s *apptest.Settings) *service {
 	t.Helper()
+	return startTraced(t, s, nil)
+}
+
+// startTraced does the same with somewhere for spans to go.
+func startTraced(t *testing.T, s *apptest.Settings, tracing *telemetry.Tracing) *service {
+	t.Helper()
 	cfg, err := config.Load(s.File(t), nil)
 	if err == nil {
 		err = cfg.Check()
@@ -43,7 +49,7 @@ func start(t *testing.T, s *apptest.Settings) *service {
 	}
 	log := &logBuffer{}
 	a, err := app.New(t.Context(), app.Options{
-		Config: cfg, Log: telemetry.NewLogger(log, cfg.Log.Level, cfg.Log.Format), Version: "test",
+		Config: cfg, Log: telemetry.NewLogger(log, cfg.Log.Level, cfg.Log.Format), Version: "test", Tracing: tracing,
 	})
 	if err != nil {
 		t.Fatalf("starting the service: %v", err)

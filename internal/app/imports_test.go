@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"internal/state":    {},
 	"internal/config":   {},
 	"internal/problem":  {},
+	"internal/spans":    {},
 	"internal/wechat":   {},
 	"internal/callback": {},
 	"internal/sandbox":  {}, // Knows nothing of wechat, so that a mistake can't be made on both sides.
@@ -35,17 +36,17 @@ var allowed = map[string][]string{
 	"internal/store/postgres":        {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
 	"internal/store/postgres/pgtest": {}, // Real PostgreSQL servers, for tests.
 	"internal/store/storetest":       {"internal/state", "internal/store"},
-	"internal/telemetry":             {"internal/store"},
+	"internal/telemetry":             {"internal/spans", "internal/store"},
 
-	"internal/ingest":   {"internal/problem", "internal/state", "internal/store"},
-	"internal/orders":   {"internal/callback", "internal/problem", "internal/state", "internal/store"},
+	"internal/ingest":   {"internal/problem", "internal/spans", "internal/state", "internal/store"},
+	"internal/orders":   {"internal/callback", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/replay":   {"internal/state", "internal/store"},
 	"internal/merchant": {"internal/wechat"},
-	"internal/verify":   {"internal/state", "internal/store", "internal/wechat"},
-	"internal/pathpush": {"internal/state", "internal/store", "internal/wechat"},
+	"internal/verify":   {"internal/spans", "internal/state", "internal/store", "internal/wechat"},
+	"internal/pathpush": {"internal/spans", "internal/state", "internal/store", "internal/wechat"},
 	"internal/admin": {"internal/merchant", "internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
 		"internal/verify", "internal/wechat"},
-	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/state", "internal/store"},
+	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/wechat"},

@@ -16,7 +16,7 @@ const callbackWindow = 10 * time.Minute
 
 // newOrders makes the part that takes WeChat's own pushes, for the accounts that have callback settings.
 func (a *App) newOrders(version string) error {
-	o := orders.Options{Store: a.store, Logger: a.log.With("part", "orders"), Observe: a.metrics.Callback}
+	o := orders.Options{Store: a.store, Logger: a.log.With("part", "orders"), Observe: a.metrics.Callback, Spans: a.tracing.Tracer()}
 	for i := range a.cfg.Accounts {
 		c := &a.cfg.Accounts[i]
 		if c.Callback.Token == "" {

@@ -8,7 +8,9 @@ import (
 
 	"carrier/internal/config"
 	"carrier/internal/console"
+	"carrier/internal/ingest"
 	"carrier/internal/pathpush"
+	"carrier/internal/server"
 	"carrier/internal/store"
 	"carrier/internal/telemetry"
 	"carrier/internal/wechat"
@@ -30,7 +32,7 @@ func (a *App) newPusher(ctx context.Context, version string) error {
 		},
 		Guard:        pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
 		QuotaReserve: p.QuotaReserve,
-		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics, a.meter},
+		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics, a.meter}, Spans: a.tracing.Tracer(),
 	}
 	for code, scope := range p.Errcodes {
 		o.Errcodes[code] = wechat.Scope(scope)
@@ -103,13 +105,34 @@ type observer struct {
 	meter *console.Meter
 }
 
-func (o observer) Attempt(deliveryID, scope string, took time.Duration) {
-	o.m.Attempt(deliveryID, scope, took)
+func (o observer) Attempt(deliveryID string, at *store.Attempt) {
+	o.m.Attempt(deliveryID, at.Scope, at.Errcode, at.Duration)
 }
 
 func (o observer) Ended(deliveryID string, status store.Status, since time.Duration) {
 	o.m.Ended(deliveryID, status.String(), since)
 	o.meter.Ended(status)
+}
+
+// names are those that may be labels.
+func (a *App) names() telemetry.Names {
+	n := telemetry.Names{DeliveryIDs: a.accountIDs(), Sources: []string{ingest.OtherSource}, Errcodes: wechat.Errcodes()}
+	for i := range a.cfg.Sources {
+		n.Sources = append(n.Sources, a.cfg.Sources[i].Name)
+	}
+	for _, r := range append(server.Routes(), server.Pages()...) {
+		n.Routes = append(n.Routes, r.Path)
+	}
+	return n
+}
+
+// sampled says where a scrape reads.
+func (a *App) sampled() telemetry.Sources {
+	s := telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots}
+	if a.tracing != nil {
+		s.Spans = a.tracing.Counts
+	}
+	return s
 }
 
 // accountSnapshots is what a scrape reads of the accounts.
@@ -119,6 +142,7 @@ func (a *App) accountSnapshots() []telemetry.AccountSnapshot {
 	for i, s := range snaps {
 		out[i] = telemetry.AccountSnapshot{
 			DeliveryID: s.DeliveryID, Paused: s.Paused, InFlight: s.InFlight, TokenExpiresAt: s.AccessTokenExpiresAt,
+			NoToken:      a.cfg.Accounts[i].TokenMode == wechat.ModeNone,
 			GuardTripped: s.Guard.Tripped, Breaker: map[string]string{},
 			QuotaUsed: s.Quota.Used, QuotaLimit: s.Quota.Limit, QuotaEndsAt: s.Quota.EndsAt,
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/micro"
 
 	"carrier/internal/orders"
+	"carrier/internal/spans"
 )
 
 // maxAnswer bounds what is read of a dispatch system's answer, in bytes, as it does for the HTTP hook.
@@ -25,6 +26,9 @@ func ask(ctx context.Context, nc *nats.Conn, q orders.Question) (orders.Answer, 
 	msg, err := questionMsg(subject, &q)
 	if err != nil {
 		return orders.Answer{}, err
+	}
+	if parent := spans.Traceparent(ctx); parent != "" {
+		msg.Header[spans.Header] = []string{parent}
 	}
 	if !nc.IsConnected() { // Otherwise the question might be sent much later, when its answer is of no use any more.
 		return orders.Answer{}, notAsked(errNotConnected)

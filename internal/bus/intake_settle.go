@@ -77,7 +77,7 @@ func (s *session) take(ctx context.Context, batch []jetstream.Msg) {
 func (s *session) items(batch []jetstream.Msg) []*item {
 	items, again := make([]*item, len(batch)), 0
 	for n, message := range batch {
-		it := &item{message: message, event: ingest.Message{Header: message.Headers(), Body: message.Data()}}
+		it := &item{message: message, event: ingest.Message{Via: "take carrier.events", Header: message.Headers(), Body: message.Data()}}
 		// A stream that an operator widened may bring other subjects. They name no source, and end as dead letters.
 		if source, ok := strings.CutPrefix(message.Subject(), eventsPrefix); ok {
 			it.event.Source = source

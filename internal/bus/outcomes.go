@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -155,7 +156,7 @@ func outcomeHeader(n *store.Notice, instance, eventType string) nats.Header {
 		"ce-sequence": {fmt.Sprintf("%020d", n.Number)},
 	}
 	if n.Event.Trace != "" {
-		h[headTrace] = []string{n.Event.Trace}
+		h[spans.Header] = []string{n.Event.Trace}
 	}
 	return h
 }

@@ -23,7 +23,6 @@ const (
 	headAcceptLanguage = "accept-language"
 	headLanguage       = "content-language"
 	headRetryAfter     = "retry-after"
-	headTrace          = "traceparent"
 	headMsgID          = "Nats-Msg-Id"
 	headSource         = "ce-source"
 	headTime           = "ce-time"

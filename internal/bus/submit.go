@@ -45,7 +45,7 @@ func (s *service) takeSome(ctx context.Context, waiting []request) (n int) {
 }
 
 func (q *request) message() ingest.Message {
-	return ingest.Message{Source: q.name, Header: q.header, Body: q.body}
+	return ingest.Message{Source: q.name, Via: "take carrier.submit", Header: q.header, Body: q.body}
 }
 
 // language is the one that the sender asks for.

@@ -290,7 +290,7 @@ func TestCheckRefuses(t *testing.T) {
 		{name: "log", yaml: "log:\n  level: loud\n  format: xml\n",
 			want: []string{
 				`c.yaml:2: log.level: must be debug, info, warn or error, not "loud"`,
-				`c.yaml:3: log.format: must be text or json, not "xml"`,
+				`c.yaml:3: log.format: must be auto, text or json, not "xml"`,
 			}},
 		{name: "log by environment", env: []string{"CARRIER_LOG_LEVEL="},
 			want: []string{`CARRIER_LOG_LEVEL: log.level: must be debug, info, warn or error, not ""`}},

@@ -242,5 +242,5 @@ type AdminToken struct {
 // Log is the service's own log.
 type Log struct {
 	Level  string `yaml:"level"`  // debug, info, warn or error; slog.Level reads it.
-	Format string `yaml:"format"` // text or json.
+	Format string `yaml:"format"` // text, json, or auto: text on a terminal, else json.
 }

@@ -37,7 +37,7 @@ func Default() *Config {
 			Guard: Guard{Share: 0.5, Min: 1000, Window: Duration(10 * time.Minute)},
 		},
 		Verify: Verify{Share: 0.01, Rate: 1, PerDay: 10_000, After: Duration(5 * time.Minute), Delay: Duration(time.Minute)},
-		Log:    Log{Level: "info", Format: "text"},
+		Log:    Log{Level: "info", Format: "auto"},
 	}
 }
 

@@ -518,8 +518,8 @@ var keys = map[string]about{
 		choices: []string{"debug", "info", "warn", "error"},
 	},
 	"log.format": {
-		en:      "text for people, json for machines.",
-		zh:      "text 便于阅读，json 便于采集。",
-		choices: []string{"text", "json"},
+		en:      "text for people, json for machines; auto is text on a terminal and else json.",
+		zh:      "text 便于阅读，json 便于采集；auto 在终端为 text，否则为 json。",
+		choices: []string{"auto", "text", "json"},
 	},
 }

@@ -111,7 +111,7 @@ func TestLoadForms(t *testing.T) {
 		{"comments only", "# a\n# b\n"},
 		{"sections without keys", "server:\naccounts:\npush:\n  errcodes:\n  retry:\n"},
 		{"byte order mark", "\ufefflog: {level: info}\n"},
-		{"line ends of Windows", "log:\r\n  level: info\r\n  format: text\r\n"},
+		{"line ends of Windows", "log:\r\n  level: info\r\n  format: auto\r\n"},
 		{"document marks", "---\nlog: {level: info}\n...\n"},
 		{"second document of comments", "log: {level: info}\n---\n# nothing\n"},
 		{"zero durations", "state: {max_age: 0}\n"},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carrier/internal/problem"
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -20,6 +21,7 @@ func (d *Desk) takeBatch(ctx context.Context, q *request) (*batch, *problem.Prob
 		return nil, p
 	}
 	q.source.charge(q.now, len(texts)-1)
+	q.span.Set(spans.Events(len(texts)))
 	b := &batch{items: make([]reading, len(texts)), events: make([]state.Event, 0, len(texts))}
 	for i, text := range texts {
 		b.items[i] = d.readItem(text, q)

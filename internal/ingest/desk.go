@@ -7,7 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"carrier/internal/problem"
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -25,6 +28,7 @@ type Desk struct {
 	observe func(source, verdict string, n int)
 	// observeAge is told of events that are kept; see Options.
 	observeAge func(source string, age time.Duration)
+	spans      *spans.Tracer
 }
 
 // request is what is known of an HTTP request, or of a message, on its way in.
@@ -32,7 +36,9 @@ type request struct {
 	source *source
 	format format
 	header http.Header // With the names as HTTP writes them, wherever it came from.
+	via    string      // The way that it came by, for its span.
 	trace  string      // Its traceparent; empty: none.
+	span   *spans.Span
 	body   []byte
 	now    time.Time
 	buf    *[]byte // Of HTTP: the body while it is read, and then the answer. nil: it is a message.
@@ -51,6 +57,7 @@ func (d *Desk) admit(q *request, m *media, room error) *problem.Problem {
 		return d.trouble.problem(room)
 	}
 	q.trace = headerTrace(q.header)
+	q.span = d.begin(q)
 	return nil
 }
 
@@ -61,6 +68,7 @@ func (d *Desk) readEvent(q *request) reading {
 		q.mark(&got.event)
 		return got
 	}
+	q.span.Set(spans.Verdict(state.Invalid.String()))
 	if got.id != "" {
 		got.problem.With("id", got.id)
 	}
@@ -69,21 +77,18 @@ func (d *Desk) readEvent(q *request) reading {
 	return got
 }
 
-// mark gives an event the trace of the request that brought it, which counts for more than what the event says itself.
-func (q *request) mark(e *state.Event) {
-	if q.trace != "" {
-		e.Trace = q.trace
-	}
-}
-
 // apply hands events to the store. Its problem is for all of them.
 func (d *Desk) apply(ctx context.Context, events []state.Event) ([]store.Result, *problem.Problem) {
+	ctx, span := d.spans.Child(ctx, "store.apply", trace.SpanKindInternal, spans.Events(len(events)))
+	defer span.End()
 	results, err := d.store.Apply(ctx, events)
 	if err == nil && len(results) != len(events) {
 		err = miscounted(len(events), len(results))
 	}
 	if err != nil {
-		return nil, d.trouble.problem(err)
+		p := d.trouble.problem(err)
+		span.Fail(string(p.Code))
+		return nil, p
 	}
 	d.trouble.over()
 	return results, nil
@@ -131,9 +136,10 @@ func (d *Desk) logInvalid(q *request, got *reading) {
 }
 
 func (d *Desk) logRefused(s *source, e *state.Event, r *store.Result) {
-	d.log.Info("event refused", "source", s.name, "verdict", r.Verdict.String(), "event_id", e.ID,
+	attrs := []any{"source", s.name, "verdict", r.Verdict.String(), "event_id", e.ID,
 		"delivery_id", e.DeliveryID, "waybill_id", e.WaybillID, "action_type", int(e.Type),
-		"reason", r.Reason.String(), "seq", r.Seq)
+		"reason", r.Reason.String(), "seq", r.Seq}
+	d.log.Info("event refused", spans.Log(attrs, e.Trace)...)
 }
 
 // fieldCodes is field errors in a few words.

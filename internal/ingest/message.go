@@ -14,6 +14,7 @@ import (
 // Message is one event that came by another way than HTTP; for TakeBatch, many.
 type Message struct {
 	Source string              // The name under which it came.
+	Via    string              // The way that it came by, as the name of its span: "take carrier.events".
 	Header map[string][]string // As sent; names are looked up in any letter case (NATS keeps the sender's).
 	Body   []byte
 }
@@ -78,14 +79,16 @@ func (d *Desk) Take(ctx context.Context, messages []Message) []Reply {
 		q := request{now: now}
 		if p := d.open(&q, &messages[i], &singleMedia, room); p != nil {
 			replies[i] = notTaken("", p)
+			q.end(p)
 			continue
 		}
 		got := d.readEvent(&q)
 		if got.problem != nil {
 			replies[i] = notTaken(got.id, got.problem)
+			q.end(got.problem)
 			continue
 		}
-		t.add(got.event, q.source, i)
+		t.add(got.event, &q, i)
 	}
 	if len(t.events) > 0 {
 		d.decide(ctx, &t, replies)
@@ -99,10 +102,11 @@ func (d *Desk) Take(ctx context.Context, messages []Message) []Reply {
 // for one that the store did not take see problem.StoreUnavailable and problem.OutcomeUnknown, and their RetryAfter.
 func (d *Desk) TakeBatch(ctx context.Context, m Message) (answer []byte, p *problem.Problem) {
 	q := request{now: time.Now()}
+	defer func() { q.end(p) }()
 	if p := d.open(&q, &m, &batchMedia, d.store.Ready()); p != nil {
 		return nil, p
 	}
-	b, p := d.takeBatch(ctx, &q)
+	b, p := d.takeBatch(q.span.In(ctx), &q)
 	if p != nil {
 		return nil, p
 	}
@@ -116,7 +120,7 @@ func (d *Desk) open(q *request, m *Message, kinds *media, room error) *problem.P
 		d.observe(OtherSource, state.Invalid.String(), 1)
 		return p
 	}
-	q.header = canonical(m.Header)
+	q.header, q.via = canonical(m.Header), m.Via
 	if p := d.admit(q, kinds, room); p != nil {
 		return p
 	}
@@ -131,17 +135,22 @@ func (d *Desk) open(q *request, m *Message, kinds *media, room error) *problem.P
 // taking is what one Take hands to the store: the events of the messages that could be read.
 type taking struct {
 	events  []state.Event
-	sources []*source // Of each event.
-	places  []int     // Of each event's message among the messages.
+	sources []*source        // Of each event.
+	places  []int            // Of each event's message among the messages.
+	traced  map[int]*request // Requests whose spans are recorded, by the place of their events; nil: none.
 }
 
-func (t *taking) add(e state.Event, s *source, place int) {
-	t.events, t.sources, t.places = append(t.events, e), append(t.sources, s), append(t.places, place)
+func (t *taking) add(e state.Event, q *request, place int) {
+	if q.span != nil {
+		t.trace(q, len(t.events))
+	}
+	t.events, t.sources, t.places = append(t.events, e), append(t.sources, q.source), append(t.places, place)
 }
 
 // decide hands events to the store and fills in the replies to them.
 func (d *Desk) decide(ctx context.Context, t *taking, replies []Reply) {
-	results, p := d.apply(ctx, t.events)
+	results, p := d.apply(t.under(ctx), t.events)
+	defer t.end(results, p)
 	for i := range t.events {
 		e, reply := &t.events[i], &replies[t.places[i]]
 		if p != nil {

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -80,6 +81,8 @@ type Options struct {
 	// ObserveAge is told how long ago, by its own action_time, an event was scanned that the store has just taken for the
 	// first time; below zero if that lies ahead. As Observe in all else.
 	ObserveAge func(source string, age time.Duration)
+	// Spans makes a span of each request and message that is let in. nil: there are none.
+	Spans *spans.Tracer
 }
 
 // MaxBatch is how many events a batch may hold.
@@ -137,7 +140,7 @@ func New(o Options) (*Webhook, error) {
 	}
 	desk := &Desk{
 		store: o.Store, rules: r, senders: newSenders(o.Sources, o.DeliveryIDs), maxBody: o.MaxBody,
-		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe, observeAge: o.ObserveAge,
+		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe, observeAge: o.ObserveAge, spans: o.Spans,
 	}
 	w := &Webhook{Desk: desk, ring: ring}
 	w.buffers.New = func() any { return new([]byte) }

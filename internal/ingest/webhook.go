@@ -22,22 +22,23 @@ type Webhook struct {
 
 // Event takes one event: POST /v1/events.
 func (w *Webhook) Event(c echo.Context) error {
-	q := w.newRequest(c)
+	q := w.newRequest(c, "POST /v1/events")
 	defer w.release(&q)
 	if p := w.letIn(&q, c, &singleMedia); p != nil {
-		return p
+		return q.failed(p)
 	}
 	got := w.readEvent(&q)
 	if got.problem != nil {
-		return got.problem
+		return q.failed(got.problem)
 	}
-	results, p := w.apply(c.Request().Context(), []state.Event{got.event})
+	results, p := w.apply(q.span.In(c.Request().Context()), []state.Event{got.event})
 	if p != nil {
 		w.observe(q.source.label, Unavailable, 1)
-		return p
+		return q.failed(p)
 	}
+	q.tellSpan(&got.event, &results[0])
 	if p := w.decided(q.source, &got.event, &results[0]); p != nil {
-		return p
+		return q.failed(p)
 	}
 	*q.buf = appendAnswer((*q.buf)[:0], &got.event, &results[0])
 	return c.Blob(statusOf(results[0].Verdict), contentType, *q.buf)
@@ -46,14 +47,14 @@ func (w *Webhook) Event(c echo.Context) error {
 // Batch takes up to MaxBatch events: POST /v1/events/batch. The answer has one result an event, in the order sent;
 // what is wrong with one is told there and does not touch the others. All that are well go to the store at once.
 func (w *Webhook) Batch(c echo.Context) error {
-	q := w.newRequest(c)
+	q := w.newRequest(c, "POST /v1/events/batch")
 	defer w.release(&q)
 	if p := w.letIn(&q, c, &batchMedia); p != nil {
-		return p
+		return q.failed(p)
 	}
-	b, p := w.takeBatch(c.Request().Context(), &q)
+	b, p := w.takeBatch(q.span.In(c.Request().Context()), &q)
 	if p != nil {
-		return p
+		return q.failed(p)
 	}
 	*q.buf = w.answerBatch((*q.buf)[:0], &q, b)
 	return c.Blob(http.StatusOK, contentType, *q.buf)
@@ -126,9 +127,13 @@ func (q *request) label() string {
 	return q.source.label
 }
 
-func (w *Webhook) newRequest(c echo.Context) request {
-	return request{header: c.Request().Header, buf: w.buffers.Get().(*[]byte), now: time.Now()}
+func (w *Webhook) newRequest(c echo.Context, via string) request {
+	return request{header: c.Request().Header, via: via, buf: w.buffers.Get().(*[]byte), now: time.Now()}
 }
 
-// release gives the buffer back. Nothing that outlives the request may be part of it; see rules.event.
-func (w *Webhook) release(q *request) { w.buffers.Put(q.buf) }
+// release ends the request's span, and gives the buffer back: nothing that outlives the request may be part of it; see
+// rules.event.
+func (w *Webhook) release(q *request) {
+	q.span.End()
+	w.buffers.Put(q.buf)
+}

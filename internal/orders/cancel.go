@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"carrier/internal/callback"
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -88,7 +89,7 @@ func tooLate(s state.Stage) *reply {
 func (d *desk) void(ctx context.Context, c *cancellation, o *store.Order) (reply, error) {
 	done, err := d.store.CancelOrder(ctx, c.OrderKey, state.Event{
 		ID: c.eventID, Source: Source, DeliveryID: o.DeliveryID, WaybillID: o.WaybillID,
-		Type: state.Cancelled, Time: c.at, Msg: textCancelled,
+		Type: state.Cancelled, Time: c.at, Msg: textCancelled, Trace: spans.Traceparent(ctx),
 	})
 	if errors.Is(err, store.ErrNotFound) { // It was forgotten meanwhile.
 		return refuse(callback.UnknownOrder, textUnknown), nil

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"carrier/internal/callback"
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -39,6 +40,7 @@ type Store interface {
 type desk struct {
 	store Store
 	log   *slog.Logger
+	spans *spans.Tracer
 
 	flights singleflight.Group
 	mu      sync.Mutex // Guards closed, and that nothing begins after it.
@@ -107,7 +109,10 @@ func caught(err *error) {
 func (d *desk) ask(ctx context.Context, a *account, q Question, secret string) (answer Answer, ok bool) {
 	ctx, cancel := context.WithTimeoutCause(ctx, askWithin, errSlowDispatch)
 	defer cancel()
+	ctx, span := d.beginQuestion(ctx, &q)
+	defer span.End()
 	answer, err := a.dispatch.Ask(ctx, q)
+	tellAnswer(span, answer, err)
 	switch {
 	case errors.Is(err, ErrNobody):
 		return Answer{}, false

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/callback"
 	"carrier/internal/problem"
+	"carrier/internal/spans"
 	"carrier/internal/store"
 )
 
@@ -103,10 +104,14 @@ func (s *Service) take(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if !allowed {
 		return s.refused(p.account, errReplayed)
 	}
+	ctx, span := s.beginSpan(ctx, &p)
+	defer span.End()
 	answer, result, err := s.answer(ctx, p)
 	if err != nil {
+		span.Fail(Failed)
 		return s.again(w, r, p, err)
 	}
+	span.Set(spans.Result(result))
 	s.observe(p.account.id, eventLabel(p.message), result)
 	return send(w, answer)
 }
@@ -142,8 +147,10 @@ func (s *Service) answer(ctx context.Context, p push) (answer callback.Response,
 	if err != nil {
 		return callback.Response{}, "", err
 	}
-	s.log.Info("a push of WeChat's was answered", "delivery_id", p.account.id, "push", event, "result", r.result(), "result_code", int(r.code),
-		"given_waybill_id", r.waybillID, "fault", faultText(fault), "previous_key", p.message.PreviousKey)
+	attrs := []any{"delivery_id", p.account.id, "push", event, "result", r.result(), "result_code", int(r.code),
+		"given_waybill_id", r.waybillID, "fault", faultText(fault), "previous_key", p.message.PreviousKey}
+	s.log.Info("a push of WeChat's was answered", spans.Log(attrs, spans.Traceparent(ctx))...)
+	spans.FromContext(ctx).Set(spans.ResultCode(int(r.code)), spans.WaybillID(r.waybillID))
 	answer, err = p.message.Reply(words, time.Now())
 	return answer, r.result(), err
 }

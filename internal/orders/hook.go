@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"carrier/internal/spans"
 )
 
 // maxHookAnswer bounds what is read of an answer, in bytes.
@@ -90,6 +92,9 @@ func (h *Hook) request(ctx context.Context, id string, body []byte) (*http.Reque
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", h.o.UserAgent)
+	if parent := spans.Traceparent(ctx); parent != "" {
+		req.Header.Set(spans.Header, parent)
+	}
 	req.Header.Set("Webhook-Id", id)
 	req.Header.Set("Webhook-Timestamp", at)
 	req.Header.Set("Webhook-Signature", sign(h.o.Key, id, at, body))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"carrier/internal/callback"
+	"carrier/internal/spans"
 )
 
 // Account is a delivery company whose pushes are taken.
@@ -43,6 +44,7 @@ type Options struct {
 	// Observe counts pushes for metrics: by account (empty if it is none), event (empty if it could not be told, "other"
 	// if it is none that is handled here) and one of the words above. It must be quick. nil: nothing is counted.
 	Observe func(deliveryID, event, result string)
+	Spans   *spans.Tracer // Makes a span of each push, and of each question about one. nil: there are none.
 }
 
 // Service takes WeChat's own pushes. It is safe for concurrent use.
@@ -51,6 +53,7 @@ type Service struct {
 	accounts map[string]*account
 	observe  func(deliveryID, event, result string)
 	log      *slog.Logger
+	spans    *spans.Tracer
 }
 
 // account is an Account at work.
@@ -73,7 +76,8 @@ func New(o Options) *Service {
 	if o.Observe == nil {
 		o.Observe = func(string, string, string) {}
 	}
-	s := &Service{desk: desk{store: o.Store, log: o.Logger}, accounts: map[string]*account{}, observe: o.Observe, log: o.Logger}
+	s := &Service{desk: desk{store: o.Store, log: o.Logger, spans: o.Spans}, accounts: map[string]*account{}, observe: o.Observe,
+		log: o.Logger, spans: o.Spans}
 	for _, a := range o.Accounts {
 		if a.Dispatcher == nil {
 			a.Dispatcher = nobody{}

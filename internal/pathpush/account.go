@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -31,6 +32,7 @@ type account struct {
 	policy   policy
 	log      *slog.Logger
 	observer Observer
+	spans    *spans.Tracer
 
 	wake     chan struct{} // tells the scheduler that something changed
 	wakeLoad chan struct{} // tells the loader
@@ -67,7 +69,7 @@ type account struct {
 func newAccount(o *Options, ao AccountOptions) *account {
 	a := &account{
 		id: ao.DeliveryID, concurrency: ao.Concurrency, maxLoaded: o.MaxLoaded,
-		store: o.Store, owner: o.Ownership, creds: ao.Credentials, quotas: ao.Quota, observer: o.Observer, rate: ao.Rate,
+		store: o.Store, owner: o.Ownership, creds: ao.Credentials, quotas: ao.Quota, observer: o.Observer, spans: o.Spans, rate: ao.Rate,
 		policy:   policy{retry: o.Retry, tokenRetries: o.TokenRetries, errcodes: o.Errcodes, random: o.Random},
 		log:      o.Logger.With("delivery_id", ao.DeliveryID),
 		wake:     make(chan struct{}, 1),

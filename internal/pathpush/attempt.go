@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"carrier/internal/spans"
 	"carrier/internal/store"
 	"carrier/internal/wechat"
 )
@@ -27,7 +28,10 @@ func (a *account) fly(run, work context.Context, f *flight) {
 		a.lostBefore(f)
 		return
 	}
+	span := a.beginSpan(f)
+	defer span.End()
 	ans := a.send(f.lease, f.host.host.Upstream, push, token, accessToken)
+	tellAnswer(span, &ans)
 	if ans.attempt.Errcode == nil && f.lease.Err() != nil {
 		a.lostAway(f)
 		return
@@ -35,7 +39,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 
 	a.tellHow(&ans.attempt, f, accessTokenAt)
 	f.done(ans.health())
-	a.observer.Attempt(a.id, string(ans.scope), ans.attempt.Duration)
+	a.observer.Attempt(a.id, &ans.attempt)
 
 	switch ans.scope {
 	case wechat.ScopeCredential:
@@ -53,6 +57,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	o := a.policy.outcome(push, &ans, time.Now())
 	a.guardEnd(work, push, &o)
 	o.Token = token
+	span.Set(spans.PushStatus(o.Status.String()))
 	if o.Status != store.Pending {
 		a.logEnd(push, &o)
 	}
@@ -298,5 +303,5 @@ func (a *account) logEnd(p *store.Push, o *store.Outcome) {
 		}
 		args = append(args, "errmsg", at.Errmsg, "rid", at.RID, "ms", at.Duration.Milliseconds())
 	}
-	a.log.Log(context.Background(), level, "push ended", args...)
+	a.log.Log(context.Background(), level, "push ended", spans.Log(args, p.Event.Trace)...)
 }

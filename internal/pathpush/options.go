@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/wechat"
@@ -87,7 +88,7 @@ type BreakerOptions struct {
 
 // Observer hears of attempts and ends, for metrics. Its methods must not block.
 type Observer interface {
-	Attempt(deliveryID string, scope string, took time.Duration)
+	Attempt(deliveryID string, at *store.Attempt)
 	Ended(deliveryID string, status store.Status, sinceReceived time.Duration)
 }
 
@@ -104,6 +105,7 @@ type Options struct {
 	Errcodes     map[int]wechat.Scope // Overrides of wechat.ScopeOf.
 	Logger       *slog.Logger
 	Observer     Observer
+	Spans        *spans.Tracer // Makes a span of each attempt for an event that was traced. nil: there are none.
 	// MaxLoaded bounds the pushes of an account that are held in memory; 0 means 32,000.
 	MaxLoaded int
 	// Random gives numbers in [0,1) for the jitter; nil means math/rand's.
@@ -152,5 +154,5 @@ func (o *Options) complete() error {
 
 type silent struct{}
 
-func (silent) Attempt(string, string, time.Duration)     {}
+func (silent) Attempt(string, *store.Attempt)            {}
 func (silent) Ended(string, store.Status, time.Duration) {}

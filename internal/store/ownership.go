@@ -3,9 +3,20 @@ package store
 import (
 	"context"
 	"errors"
+	"time"
 
 	"carrier/internal/state"
 )
+
+// NodeStats is how a node stands among those that share a store.
+type NodeStats struct {
+	Alive     int       // Nodes, with this one.
+	Slots     int       // Groups of waybills that are this node's to push for.
+	RenewedAt time.Time // When its lease was renewed last; zero: none holds, and it pushes nothing.
+	Takeovers uint64    // Nodes that gave no sign of life, and whose waybills this one set free, since the start.
+	// RoundTrips is how often its commits went to the database and back, since the start.
+	RoundTrips uint64
+}
 
 // ErrNotOwner: another node pushes for the waybill by now. Nothing was recorded; the push is for that node to send.
 var ErrNotOwner = errors.New("another node pushes for this waybill")

@@ -240,6 +240,8 @@ type Stats struct {
 	CommitTime time.Duration // Total from batch to durable.
 	Rows       uint64        // Events and outcomes committed.
 	FreeBytes  uint64        // Of the disk; 0 if not known.
+
+	Nodes *NodeStats // nil: the engine is for one node.
 }
 
 // Report is what Check found.

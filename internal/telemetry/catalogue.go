@@ -25,8 +25,7 @@ type metric struct {
 	en, zh  string
 }
 
-// The metrics. Names end in their unit; times are seconds, sizes bytes. No label is free text: sources, accounts and
-// hosts come from the configuration, the rest are fixed words.
+// The metrics. Names end in their unit; times are seconds, sizes bytes. No label is free text: see known.
 var (
 	eventsTotal = metric{
 		name: "carrier_events_total", kind: counter, labels: []string{"source", "verdict"},
@@ -42,6 +41,11 @@ var (
 		name: "carrier_push_attempts_total", kind: counter, labels: []string{"delivery_id", "scope"},
 		en: "Requests to updatePath, by what the answer speaks of; ok is success.",
 		zh: "调用 updatePath 的次数，按应答所属范围统计；ok 表示成功。",
+	}
+	answersTotal = metric{
+		name: "carrier_push_answers_total", kind: counter, labels: []string{"delivery_id", "errcode"},
+		en: "Requests to updatePath, by the errcode of the answer: those of the table of errcodes, other for any that is not in it, none where no readable answer came.",
+		zh: "调用 updatePath 的次数，按返回的 errcode 统计：错误码表中的错误码，other 为表外的错误码，none 为没有可读的应答。",
 	}
 	endedTotal = metric{
 		name: "carrier_pushes_total", kind: counter, labels: []string{"delivery_id", "status"},
@@ -124,6 +128,11 @@ var (
 		en: "Age of the oldest pending push; 0 if none is pending.",
 		zh: "最早一条待推送记录的等待时间；没有则为 0。",
 	}
+	oldestAtStage = metric{
+		name: "carrier_waybill_stage_oldest_seconds", kind: gauge, labels: []string{"delivery_id", "stage"},
+		en: "Of the waybills at a stage that is not the last and that WeChat's customers look at (they have a Token): how long ago the newest event came of the one that stands still longest. It is read every 15 s; absent where no waybill is at the stage.",
+		zh: "处于某阶段（非终态）且微信用户可见（已有 Token）的运单中，停滞最久者距其最近一次事件的时间；每 15 秒读取一次，该阶段没有运单时不输出。",
+	}
 	heldEvents = metric{
 		name: "carrier_held_events", kind: gauge,
 		en: "Events held for a scan that is missing before them.",
@@ -148,6 +157,11 @@ var (
 		name: "carrier_access_token_expires_timestamp_seconds", kind: gauge, labels: []string{"delivery_id"},
 		en: "When the account's access_token expires, Unix time; absent while there is none.",
 		zh: "账户 access_token 的过期时间（Unix 时间）；没有时不输出。",
+	}
+	tokenValid = metric{
+		name: "carrier_access_token_valid", kind: gauge, labels: []string{"delivery_id"},
+		en: "1 while the account has an access_token that has not expired, else 0; absent with token_mode none. An account without anything to push may have none.",
+		zh: "账户持有未过期的 access_token 时为 1，否则为 0；token_mode 为 none 时不输出。没有待推送内容的账户可能没有 access_token。",
 	}
 	accountPaused = metric{
 		name: "carrier_account_paused", kind: gauge, labels: []string{"delivery_id"},
@@ -199,6 +213,36 @@ var (
 		en: "Free space on the store's disk; absent where it is not known.",
 		zh: "存储所在磁盘的剩余空间；无法得知时不输出。",
 	}
+	storeTrips = metric{
+		name: "carrier_store_round_trips_total", kind: counter,
+		en: "Round trips of this node's commits to PostgreSQL since the start; absent with the embedded store.",
+		zh: "启动以来本节点提交时与 PostgreSQL 的往返次数；使用内置存储时不输出。",
+	}
+	nodesAlive = metric{
+		name: "carrier_nodes", kind: gauge,
+		en: "Nodes that share the PostgreSQL store and are alive, as this one sees it; absent with the embedded store.",
+		zh: "共享 PostgreSQL 存储且存活的节点数（本节点所见）；使用内置存储时不输出。",
+	}
+	nodeSlots = metric{
+		name: "carrier_node_slots", kind: gauge,
+		en: "Of the 256 groups that waybills are divided into, those that this node pushes for; 0 if its lease has ended. Absent with the embedded store.",
+		zh: "运单划分的 256 个分组中由本节点负责推送的数量；租约失效时为 0。使用内置存储时不输出。",
+	}
+	nodeTakeovers = metric{
+		name: "carrier_node_takeovers_total", kind: counter,
+		en: "Nodes that gave no sign of life and whose waybills this one set free for others, since the start; a node that stops in order is none. Absent with the embedded store.",
+		zh: "启动以来被本节点判定失联并释放其运单的节点数；正常停止的节点不计入。使用内置存储时不输出。",
+	}
+	leaseAge = metric{
+		name: "carrier_node_lease_age_seconds", kind: gauge,
+		en: "How long ago this node's lease was renewed, which is done every fifth of store.lease; absent while none holds, and with the embedded store.",
+		zh: "距本节点上次续租的时间，续租间隔为 store.lease 的五分之一；租约失效时以及使用内置存储时不输出。",
+	}
+	traceSpans = metric{
+		name: "carrier_trace_spans_total", kind: counter, labels: []string{"outcome"},
+		en: "Spans sent to the OpenTelemetry collector: exported, or lost because it did not take them; absent while traces are off.",
+		zh: "发往 OpenTelemetry 采集器的 span 数：exported（已送出）、lost（采集器未接收而丢弃）；未启用链路追踪时不输出。",
+	}
 	buildInfo = metric{
 		name: "carrier_build_info", kind: gauge, labels: []string{"version", "revision", "goversion"},
 		en: "Always 1; the labels say what is running.",
@@ -209,12 +253,13 @@ var (
 // counted are kept by Metrics as things happen, sampled are read at the scrape.
 var (
 	counted = []*metric{
-		&eventsTotal, &callbacksTotal, &attemptsTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds, &verifyTotal,
+		&eventsTotal, &callbacksTotal, &attemptsTotal, &answersTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds, &verifyTotal,
 		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
 	}
 	sampled = []*metric{
-		&pushes, &oldestPending, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &accountPaused, &guardTripped,
-		&quotaUsed, &quotaLimit, &quotaEnds, &inFlight, &storeCommits, &storeCommitSeconds, &storeRows, &storeFree, &buildInfo,
+		&pushes, &oldestPending, &oldestAtStage, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &tokenValid, &accountPaused, &guardTripped,
+		&quotaUsed, &quotaLimit, &quotaEnds, &inFlight, &storeCommits, &storeCommitSeconds, &storeRows, &storeFree, &storeTrips, &nodesAlive, &nodeSlots,
+		&nodeTakeovers, &leaseAge, &traceSpans, &buildInfo,
 	}
 )
 

@@ -8,17 +8,22 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"reflect"
 	"strings"
+
+	"golang.org/x/term"
 )
 
 // Formats of log lines.
 const (
 	FormatText = "text"
 	FormatJSON = "json"
+	FormatAuto = "auto" // Text on a terminal, else JSON: what collects logs reads that.
 )
 
-// NewLogger writes lines of at least the given level ("debug", "info", "warn", "error") to w, as text or JSON.
+// NewLogger writes lines of at least the given level ("debug", "info", "warn", "error") to w, as text, as JSON, or as fits w
+// ("auto").
 // Phone numbers are masked in every value that is or prints as a string, and terminal escapes, control characters
 // and marks of writing direction are taken out; what strangers send can be logged as it came.
 // A level or format that is none is logged as a warning, and "info" and "text" are used.
@@ -29,7 +34,7 @@ func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	v.Set(parsed)
 	h := leveled{level: v}
 	opts := slog.HandlerOptions{Level: v}
-	if format == FormatJSON {
+	if format == FormatJSON || format == FormatAuto && !isTerminal(w) {
 		opts.ReplaceAttr = replacer(asJSON)
 		h.Handler = slog.NewJSONHandler(w, &opts)
 	} else {
@@ -40,10 +45,15 @@ func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	if err != nil {
 		log.LogAttrs(context.Background(), slog.LevelWarn, "log.level is not known, info is used", slog.Any("err", err))
 	}
-	if format != FormatJSON && format != FormatText && format != "" {
-		log.Warn("log.format is not known, text is used: give text or json", "format", format)
+	if format != FormatJSON && format != FormatText && format != FormatAuto && format != "" {
+		log.Warn("log.format is not known, text is used: give auto, text or json", "format", format)
 	}
 	return log
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // ParseLevel reads a level's name, in any case; "" is info. With an error it returns info too.

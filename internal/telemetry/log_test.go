@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"unicode"
@@ -224,5 +226,29 @@ func TestUnknownLevelAndFormatAreToldAndSurvived(t *testing.T) {
 	NewLogger(&out, "", "")
 	if out.Len() != 0 {
 		t.Errorf("the defaults are not worth %q", out.String())
+	}
+}
+
+// TestAutoIsJSONOffATerminal: what is no terminal is read by machines.
+func TestAutoIsJSONOffATerminal(t *testing.T) {
+	file, err := os.Create(t.TempDir() + "/log")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	var buffer bytes.Buffer
+	for name, w := range map[string]io.Writer{"a file": file, "a buffer": &buffer} {
+		NewLogger(w, "info", FormatAuto).Info("here", "seq", 1)
+		text := buffer.Bytes()
+		if w == file {
+			text, _ = os.ReadFile(file.Name())
+		}
+		var line struct {
+			Msg string
+			Seq int
+		}
+		if err := json.Unmarshal(text, &line); err != nil || line.Msg != "here" || line.Seq != 1 {
+			t.Errorf("%s has %q, %v", name, text, err)
+		}
 	}
 }

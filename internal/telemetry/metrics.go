@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"runtime"
 	"strconv"
-	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,14 +24,15 @@ type Build struct {
 type Metrics struct {
 	registry *prometheus.Registry
 	sampler  *sampler
+	known    atomic.Pointer[known]
 
-	events, callbacks, attempts, ended, requests, verified *prometheus.CounterVec
-	attemptSeconds, delaySeconds, httpTook                 *prometheus.HistogramVec
-	nats                                                   natsMetrics
+	events, callbacks, attempts, answers, ended, requests, verified *prometheus.CounterVec
+	attemptSeconds, delaySeconds, httpTook                          *prometheus.HistogramVec
+	nats                                                            natsMetrics
 }
 
 // NewMetrics makes the metrics of one service, in a registry of their own. What is sampled appears once Collect
-// has been told where to read it.
+// has been told where to read it, and names of the configuration are labels once Know has been told of them.
 func NewMetrics(b Build) *Metrics {
 	b.GoVersion = cmp.Or(b.GoVersion, runtime.Version())
 	r := prometheus.NewRegistry()
@@ -41,6 +42,7 @@ func NewMetrics(b Build) *Metrics {
 		events:         eventsTotal.counterVec(r),
 		callbacks:      callbacksTotal.counterVec(r),
 		attempts:       attemptsTotal.counterVec(r),
+		answers:        answersTotal.counterVec(r),
 		ended:          endedTotal.counterVec(r),
 		attemptSeconds: attemptSeconds.histogramVec(r),
 		delaySeconds:   delaySeconds.histogramVec(r),
@@ -49,6 +51,7 @@ func NewMetrics(b Build) *Metrics {
 		verified:       verifyTotal.counterVec(r),
 		nats:           newNATSMetrics(r),
 	}
+	m.Know(Names{})
 	r.MustRegister(m.sampler, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -74,24 +77,30 @@ func (m *Metrics) Handler() http.Handler {
 // Events counts n events of a source by verdict, or by the word for why there was none.
 func (m *Metrics) Events(source, verdict string, n int) {
 	if m != nil && n > 0 {
-		m.events.WithLabelValues(label(source), label(verdict)).Add(float64(n))
+		m.events.WithLabelValues(m.label("source", source), m.label("verdict", verdict)).Add(float64(n))
 	}
 }
 
 // Callback counts one of WeChat's own pushes by what it was answered. event is empty if it could not be told.
 func (m *Metrics) Callback(deliveryID, event, result string) {
 	if m != nil {
-		m.callbacks.WithLabelValues(label(deliveryID), label(event), label(result)).Inc()
+		m.callbacks.WithLabelValues(m.label("delivery_id", deliveryID), m.label("event", event), m.label("result", result)).Inc()
 	}
 }
 
-// Attempt counts one request to upstream: what its answer speaks of ("ok" on success) and how long it took.
-func (m *Metrics) Attempt(deliveryID, scope string, took time.Duration) {
+// Attempt counts one request to upstream: what its answer speaks of ("ok" on success), its errcode (nil: there was none)
+// and how long it took.
+func (m *Metrics) Attempt(deliveryID, scope string, errcode *int, took time.Duration) {
 	if m == nil {
 		return
 	}
-	id := label(deliveryID)
-	m.attempts.WithLabelValues(id, label(scope)).Inc()
+	id := m.label("delivery_id", deliveryID)
+	m.attempts.WithLabelValues(id, m.label("scope", scope)).Inc()
+	code := "none"
+	if errcode != nil {
+		code = m.label("errcode", strconv.Itoa(*errcode))
+	}
+	m.answers.WithLabelValues(id, code).Inc()
 	m.attemptSeconds.WithLabelValues(id).Observe(seconds(took))
 }
 
@@ -100,8 +109,8 @@ func (m *Metrics) Ended(deliveryID, status string, sinceReceived time.Duration) 
 	if m == nil {
 		return
 	}
-	id := label(deliveryID)
-	m.ended.WithLabelValues(id, label(status)).Inc()
+	id := m.label("delivery_id", deliveryID)
+	m.ended.WithLabelValues(id, m.label("status", status)).Inc()
 	if status == "delivered" {
 		m.delaySeconds.WithLabelValues(id).Observe(seconds(sinceReceived))
 	}
@@ -112,20 +121,17 @@ func (m *Metrics) HTTPRequest(route string, status int, took time.Duration) {
 	if m == nil {
 		return
 	}
-	route = label(cmp.Or(route, "none"))
-	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
+	route = m.label("route", cmp.Or(route, "none"))
+	m.requests.WithLabelValues(route, m.label("code", strconv.Itoa(status))).Inc()
 	m.httpTook.WithLabelValues(route).Observe(seconds(took))
 }
 
 // Verified counts a waybill that was checked upstream, by what came of it.
 func (m *Metrics) Verified(result string) {
 	if m != nil {
-		m.verified.WithLabelValues(label(result)).Inc()
+		m.verified.WithLabelValues(m.label("result", result)).Inc()
 	}
 }
 
 // seconds is d for a metric; a clock that was set back makes it 0.
 func seconds(d time.Duration) float64 { return max(0, d).Seconds() }
-
-// label makes s fit for a label: the client library panics on what is no UTF-8.
-func label(s string) string { return strings.ToValidUTF8(s, "\ufffd") }

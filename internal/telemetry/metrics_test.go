@@ -88,7 +88,12 @@ func (p *page) want(name string, samples map[string]float64) {
 // busy is a Metrics in which every metric has a sample.
 func busy() *Metrics {
 	m := NewMetrics(Build{Version: "v1.2.3", Revision: "abc"})
+	m.Know(Names{Sources: []string{"courier-app"}, DeliveryIDs: []string{"SF"}, Routes: []string{"/v1/events"}, Errcodes: []int{0, -1}})
 	m.Collect(Sources{
+		Spans: func() (int64, int64) { return 7, 1 },
+		Stages: func() []StageAge {
+			return []StageAge{{"SF", "in_transit", time.Now().Add(-time.Hour)}, {"SF", "nonsense", time.Now()}}
+		},
 		Stats: func() store.Stats {
 			return store.Stats{
 				Pushes: map[string]map[store.Status]int64{
@@ -97,6 +102,7 @@ func busy() *Metrics {
 				Held: 2, Oldest: map[string]time.Time{"SF": time.Now().Add(-90 * time.Second)},
 				Notices: 6, OldestNotice: time.Now().Add(-90 * time.Second),
 				Commits: 10, CommitTime: 1500 * time.Millisecond, Rows: 20, FreeBytes: 1 << 30,
+				Nodes: &store.NodeStats{Alive: 3, Slots: 86, RenewedAt: time.Now().Add(-2 * time.Second), Takeovers: 1, RoundTrips: 25},
 			}
 		},
 		Accounts: func() []AccountSnapshot {
@@ -106,7 +112,7 @@ func busy() *Metrics {
 					Paused: true, GuardTripped: true, InFlight: 7, TokenExpiresAt: time.Unix(1_700_000_000, 500_000_000),
 					QuotaUsed: 900, QuotaLimit: 1000, QuotaEndsAt: time.Unix(1_700_000_100, 0),
 				},
-				{DeliveryID: "YTO"},
+				{DeliveryID: "YTO", NoToken: true},
 			}
 		},
 	})
@@ -115,8 +121,8 @@ func busy() *Metrics {
 	m.Events("", "unauthorized", 1)
 	m.Callback("SF", "add_waybill", "accepted")
 	m.Callback("", "", "unknown")
-	m.Attempt("SF", "ok", 30*time.Millisecond)
-	m.Attempt("SF", "upstream", 10*time.Second)
+	m.Attempt("SF", "ok", new(0), 30*time.Millisecond)
+	m.Attempt("SF", "upstream", nil, 10*time.Second)
 	m.Ended("SF", "delivered", 2*time.Hour)
 	m.Ended("SF", "failed", time.Hour)
 	m.HTTPRequest("/v1/events", 202, 3*time.Millisecond)
@@ -142,6 +148,7 @@ func TestCounted(t *testing.T) {
 	p.want("carrier_push_attempts_total", map[string]float64{
 		`delivery_id="SF",scope="ok"`: 1, `delivery_id="SF",scope="upstream"`: 1,
 	})
+	p.want("carrier_push_answers_total", map[string]float64{`delivery_id="SF",errcode="0"`: 1, `delivery_id="SF",errcode="none"`: 1})
 	p.want("carrier_pushes_total", map[string]float64{
 		`delivery_id="SF",status="delivered"`: 1, `delivery_id="SF",status="failed"`: 1,
 	})
@@ -197,6 +204,13 @@ func TestSampled(t *testing.T) {
 		p.want("carrier_store_commit_seconds_total", map[string]float64{"": 1.5})
 		p.want("carrier_store_rows_total", map[string]float64{"": 20})
 		p.want("carrier_store_free_bytes", map[string]float64{"": 1 << 30})
+		p.want("carrier_waybill_stage_oldest_seconds", map[string]float64{`delivery_id="SF",stage="in_transit"`: 3600})
+		p.want("carrier_nodes", map[string]float64{"": 3})
+		p.want("carrier_node_slots", map[string]float64{"": 86})
+		p.want("carrier_node_takeovers_total", map[string]float64{"": 1})
+		p.want("carrier_node_lease_age_seconds", map[string]float64{"": 2})
+		p.want("carrier_store_round_trips_total", map[string]float64{"": 25})
+		p.want("carrier_trace_spans_total", map[string]float64{`outcome="exported"`: 7, `outcome="lost"`: 1})
 		p.want("carrier_build_info", map[string]float64{
 			`goversion="` + runtime.Version() + `",revision="abc",version="v1.2.3"`: 1,
 		})
@@ -299,6 +313,41 @@ func TestScrapeWithoutSources(t *testing.T) {
 	}
 }
 
+// TestSeriesAreBounded: nothing that is not known becomes a label, whatever is told.
+func TestSeriesAreBounded(t *testing.T) {
+	m := busy()
+	before := len(read(t, m).samples)
+	const strange = "strange-"
+	for i := range 500 {
+		text := strange + strconv.Itoa(i)
+		m.Events(text, text, 1)
+		m.Callback(text, text, text)
+		m.Attempt(text, text, new(1000+i), time.Second)
+		m.Ended(text, text, time.Second)
+		m.HTTPRequest("/"+text, 600+i, time.Second)
+		m.NATSMessages(text, 1)
+		m.Verified(text)
+	}
+	after := read(t, m).samples
+	for name := range after {
+		if strings.Contains(name, strange) {
+			t.Fatalf("there is a series %s", name)
+		}
+	}
+	// One more series of each counter, and of each histogram its buckets, sum and count.
+	if more := len(after) - before; more > 100 {
+		t.Errorf("%d series came of strange words", more)
+	}
+	for name, value := range map[string]float64{
+		`carrier_events_total{source="other",verdict="other"}`: 500, `carrier_push_answers_total{delivery_id="other",errcode="other"}`: 500,
+		`carrier_http_requests_total{code="other",route="other"}`: 500,
+	} {
+		if after[name] != value {
+			t.Errorf("%s is %v, want %v", name, after[name], value)
+		}
+	}
+}
+
 func TestCollectReplacesItsSources(t *testing.T) {
 	m := busy()
 	m.Collect(Sources{Stats: func() store.Stats { return store.Stats{Held: 99} }})
@@ -311,7 +360,7 @@ func TestNilMetricsDoNothing(t *testing.T) {
 	var m *Metrics
 	m.Collect(Sources{})
 	m.Events("s", "accepted", 1)
-	m.Attempt("SF", "ok", 1)
+	m.Attempt("SF", "ok", new(0), 1)
 	m.Ended("SF", "delivered", 1)
 	m.HTTPRequest("/", 200, 1)
 	m.NATSConnected(true)
@@ -332,7 +381,7 @@ func TestOddValuesAreSurvived(t *testing.T) {
 	m.Events("\xff\xfe", "accepted", 1)
 	m.Events("s", "accepted", 0)
 	m.Events("s", "accepted", -1) // A counter panics on it.
-	m.Attempt("\xff", "\xff", -time.Second)
+	m.Attempt("\xff", "\xff", new(77), -time.Second)
 	m.Ended("\xff", "delivered", -time.Hour)
 	m.HTTPRequest("\xff", -1, -1)
 	m.Verified("\xff")
@@ -344,9 +393,9 @@ func TestOddValuesAreSurvived(t *testing.T) {
 		Accounts: func() []AccountSnapshot { return []AccountSnapshot{{DeliveryID: "SF"}, {DeliveryID: "SF"}} },
 	})
 	p := read(t, m)
-	p.want("carrier_events_total", map[string]float64{"source=\"\ufffd\",verdict=\"accepted\"": 1})
+	p.want("carrier_events_total", map[string]float64{`source="other",verdict="accepted"`: 1})
 	p.want("carrier_oldest_pending_seconds", map[string]float64{`delivery_id="SF"`: 0})
-	p.want("carrier_delivery_delay_seconds_sum", map[string]float64{"delivery_id=\"\ufffd\"": 0})
+	p.want("carrier_delivery_delay_seconds_sum", map[string]float64{`delivery_id="other"`: 0})
 }
 
 // TestRegistriesAreTheirOwn: two services in one process (tests, the demo) must not meet in a global.

@@ -41,7 +41,7 @@ func (m *Metrics) NATSMessages(outcome string, n int) {
 	if m == nil || n <= 0 {
 		return
 	}
-	m.nats.messages.WithLabelValues(label(outcome)).Add(float64(n))
+	m.nats.messages.WithLabelValues(m.label("outcome", outcome)).Add(float64(n))
 	if outcome == natsAcked {
 		m.nats.takenAt.WithLabelValues().SetToCurrentTime()
 	}

@@ -11,11 +11,15 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Sources are where a scrape reads. Both must answer from memory: they are called at every scrape, by several
+// Sources are where a scrape reads. All must answer from memory: they are called at every scrape, by several
 // goroutines at once. One that is nil is left out.
 type Sources struct {
 	Stats    func() store.Stats
 	Accounts func() []AccountSnapshot
+	// Stages are the waybills that stand still longest.
+	Stages func() []StageAge
+	// Spans is how many spans were exported and lost.
+	Spans func() (exported, lost int64)
 }
 
 // AccountSnapshot is how an account stands at the moment.
@@ -26,9 +30,17 @@ type AccountSnapshot struct {
 	GuardTripped   bool // Paused by the guard against mass failing.
 	InFlight       int
 	TokenExpiresAt time.Time // Zero: there is no access_token.
+	NoToken        bool      // It needs none (token_mode none).
 
 	QuotaUsed, QuotaLimit int64     // Calls of updatePath today in Beijing; a limit of 0 is not known.
 	QuotaEndsAt           time.Time // Zero: it lasts the day, or that is not known.
+}
+
+// StageAge is the waybill of an account that has stood at a stage for longest, of those that customers look at.
+type StageAge struct {
+	DeliveryID string
+	Stage      string
+	OldestAt   time.Time // When its newest event came.
 }
 
 var breakerStates = []string{"closed", "open", "half_open"}
@@ -67,12 +79,20 @@ func (s *sampler) Collect(ch chan<- prometheus.Metric) {
 	if src.Accounts != nil {
 		accounts = src.Accounts()
 	}
+	now := time.Now()
 	for _, a := range accounts {
-		out.account(a)
+		out.account(a, now)
+	}
+	if src.Spans != nil {
+		exported, lost := src.Spans()
+		out.put(&traceSpans, float64(exported), "exported")
+		out.put(&traceSpans, float64(lost), "lost")
+	}
+	if src.Stages != nil {
+		out.stages(src.Stages(), now)
 	}
 	if src.Stats != nil {
 		stats := src.Stats()
-		now := time.Now()
 		out.store(stats, now)
 		out.backlog(stats, accounts, now)
 	}
@@ -100,7 +120,7 @@ func (s scrape) put(m *metric, value float64, labels ...string) {
 	s.ch <- sample
 }
 
-func (s scrape) account(a AccountSnapshot) {
+func (s scrape) account(a AccountSnapshot, now time.Time) {
 	for host, is := range a.Breaker {
 		for _, state := range breakerStates {
 			s.put(&breakerState, oneIf(is == state), a.DeliveryID, host, state)
@@ -111,6 +131,9 @@ func (s scrape) account(a AccountSnapshot) {
 	s.put(&inFlight, float64(a.InFlight), a.DeliveryID)
 	if !a.TokenExpiresAt.IsZero() {
 		s.put(&tokenExpires, float64(a.TokenExpiresAt.UnixMilli())/1000, a.DeliveryID)
+	}
+	if !a.NoToken {
+		s.put(&tokenValid, oneIf(now.Before(a.TokenExpiresAt)), a.DeliveryID)
 	}
 	s.quota(a)
 }
@@ -134,6 +157,29 @@ func (s scrape) store(stats store.Stats, now time.Time) {
 	s.put(&storeRows, float64(stats.Rows))
 	if stats.FreeBytes != 0 {
 		s.put(&storeFree, float64(stats.FreeBytes))
+	}
+	if stats.Nodes != nil {
+		s.nodes(stats.Nodes, now)
+	}
+}
+
+// nodes puts how this node stands among others.
+func (s scrape) nodes(n *store.NodeStats, now time.Time) {
+	s.put(&nodesAlive, float64(n.Alive))
+	s.put(&nodeSlots, float64(n.Slots))
+	s.put(&nodeTakeovers, float64(n.Takeovers))
+	s.put(&storeTrips, float64(n.RoundTrips))
+	if !n.RenewedAt.IsZero() {
+		s.put(&leaseAge, age(n.RenewedAt, now))
+	}
+}
+
+// stages puts how long waybills stand still. A stage that is none is a mistake of ours, and left out.
+func (s scrape) stages(all []StageAge, now time.Time) {
+	for _, a := range all {
+		if slices.Contains(words["stage"], a.Stage) {
+			s.put(&oldestAtStage, age(a.OldestAt, now), a.DeliveryID, a.Stage)
+		}
 	}
 }
 

@@ -7,8 +7,12 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/wechat"
 )
 
 // lookTimeout bounds one look, access_token and all.
@@ -18,7 +22,10 @@ const lookTimeout = 30 * time.Second
 func (r *Runner) look(ctx context.Context, w state.Waybill) {
 	ctx, cancel := context.WithTimeoutCause(ctx, lookTimeout, errors.New("looking at a waybill took longer than "+lookTimeout.String()))
 	defer cancel()
+	ctx, span := r.o.Spans.Root(ctx, "verify", trace.SpanKindClient, time.Time{}, spans.DeliveryID(w.DeliveryID), spans.WaybillID(w.WaybillID))
+	defer span.End()
 	result, err := r.compare(ctx, w)
+	tellSpan(span, result, err)
 	switch {
 	case ctx.Err() != nil && errors.Is(context.Cause(ctx), context.Canceled):
 		return // The service stops.
@@ -29,6 +36,20 @@ func (r *Runner) look(ctx context.Context, w state.Waybill) {
 	r.last = result
 	if result != "" {
 		r.o.Observe(result)
+	}
+}
+
+// tellSpan tells the span of a look what came of it, but for upstream's words.
+func tellSpan(span *spans.Span, result Result, err error) {
+	if span == nil {
+		return
+	}
+	span.Set(spans.Result(string(result)))
+	if refused, ok := errors.AsType[*wechat.RefusedError](err); ok {
+		span.Set(spans.Errcode(refused.Errcode), spans.RID(refused.RID))
+	}
+	if err != nil {
+		span.Fail(string(result))
 	}
 }
 
@@ -57,6 +78,7 @@ func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 	if orderID != "" && anyLeft(PushesOf(&story)) {
 		r.askOrder(ctx, merchant, asked{w, orderID})
 	}
+	spans.FromContext(ctx).Set(spans.Merchant(merchant.Name))
 	if !r.budget.take(merchant.Name, time.Now()) {
 		return ResultLimited, nil
 	}

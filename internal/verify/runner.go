@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -51,6 +52,7 @@ type Options struct {
 	Owns    func(state.Waybill) bool
 	Observe func(Result) // Hears of each result. It must not block. May be nil.
 	Logger  *slog.Logger
+	Spans   *spans.Tracer // Makes a span of each waybill that is looked at. nil: there are none.
 }
 
 const (

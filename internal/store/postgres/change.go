@@ -41,6 +41,7 @@ func (s *Store) changeOf(ctx context.Context, w state.Waybill, do func(x *tx) er
 
 // find reads a row into dest, and tells whether there is one. If that fails, so does the transaction.
 func (x *tx) find(sql string, args []any, dest ...any) (found bool, err error) {
+	x.trips++
 	switch err := x.conn.QueryRow(x.ctx, sql, args...).Scan(dest...); {
 	case errors.Is(err, pgx.ErrNoRows):
 		return false, nil
@@ -59,6 +60,7 @@ func (x *tx) ask(sql string, args []any, dest ...any) (found bool, err error) {
 // exec runs a statement at once, and tells how many rows it changed. If that fails, so does the transaction.
 func (x *tx) exec(sql string, args ...any) (rows int64, err error) {
 	x.wrote = true
+	x.trips++
 	tag, err := x.conn.Exec(x.ctx, sql, args...)
 	if err != nil {
 		return 0, x.fail(x.lost(err))

@@ -51,6 +51,7 @@ type leases struct {
 	held    [slots]*holding
 	ending  map[*holding]bool // Given up, with pushes under way.
 	alive   int
+	found   uint64 // Nodes whose leases had ended, since the start.
 	leaving bool
 	duties  map[store.Duty]*duty
 	news    []store.BreakerNews // To be told with the next round.
@@ -123,6 +124,24 @@ func (l *leases) Nodes() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return max(1, l.alive)
+}
+
+// stats is how this node stands.
+func (l *leases) stats() store.NodeStats {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	st := store.NodeStats{Alive: max(1, l.alive), Takeovers: l.found, RenewedAt: l.renewed}
+	if !l.valid(now) {
+		st.RenewedAt = time.Time{}
+		return st
+	}
+	for _, h := range l.held {
+		if h != nil && !h.ended {
+			st.Slots++
+		}
+	}
+	return st
 }
 
 // HandOver gives all slots up (store.Ownership).

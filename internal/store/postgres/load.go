@@ -69,6 +69,7 @@ func (x *tx) run(batch *pgx.Batch) error {
 	if batch.Len() == 0 {
 		return nil
 	}
+	x.trips++
 	if err := x.conn.SendBatch(x.ctx, batch).Close(); err != nil {
 		return x.fail(x.lost(err))
 	}

@@ -113,6 +113,7 @@ func (x *tx) keepOrder(o *store.Order) error {
 
 // order reads an order as it is within this transaction, and locks it.
 func (x *tx) order(key store.OrderKey) (o store.Order, found bool, err error) {
+	x.trips++
 	o, err = scanOrder(x.conn.QueryRow(x.ctx, readOrder+" FOR UPDATE", key.DeliveryID, key.BizID, key.OrderID))
 	if errors.Is(err, store.ErrNotFound) {
 		return o, false, nil

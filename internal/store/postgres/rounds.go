@@ -237,6 +237,9 @@ func (l *leases) bury(ctx context.Context) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
+		l.mu.Lock()
+		l.found += uint64(len(dead))
+		l.mu.Unlock()
 		l.o.Log.Warn("nodes gave no sign of life: what they owned is free", "nodes", dead)
 		return nil
 	})

@@ -89,6 +89,7 @@ func (x *tx) save() (committed bool, err error) {
 		committed = true
 		return nil
 	})
+	x.trips++
 	return committed, x.conn.SendBatch(x.ctx, &batch).Close()
 }
 

@@ -69,6 +69,7 @@ func (x *tx) lockShown(w state.Waybill) (r shownRow, err error) {
 	if _, err := x.exec(makeShown, w.DeliveryID, w.WaybillID); err != nil {
 		return r, err
 	}
+	x.trips++
 	r, _, err = scanShown(x.conn.QueryRow(x.ctx, readShown+" FOR UPDATE", w.DeliveryID, w.WaybillID))
 	if err != nil {
 		return r, x.fail(x.lost(err))

@@ -168,6 +168,7 @@ func (s *Store) count(x *tx, took time.Duration) {
 	s.commits++
 	s.waited += took
 	s.rows += uint64(x.size)
+	s.trips += uint64(x.trips)
 	if x.told != nil {
 		s.untold = fromMillis(x.told.oldest)
 	}
@@ -178,11 +179,14 @@ func (s *Store) count(x *tx, took time.Duration) {
 
 // Stats reads figures that are kept in memory. What other nodes change of them is at most a second late.
 func (s *Store) Stats() store.Stats {
+	nodes := s.leases.stats()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st := s.totals.all.stats()
 	st.Oldest = maps.Clone(s.oldest)
 	st.OldestNotice = s.untold
 	st.Commits, st.CommitTime, st.Rows = s.commits, s.waited, s.rows
+	nodes.RoundTrips = s.trips
+	st.Nodes = &nodes
 	return st
 }

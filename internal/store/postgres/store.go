@@ -59,6 +59,7 @@ type Store struct {
 	commits uint64
 	waited  time.Duration
 	rows    uint64
+	trips   uint64
 }
 
 // clock is the time of a commit in Unix milliseconds; it does not go back, whatever the machine's clock says.

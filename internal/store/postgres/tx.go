@@ -18,13 +18,14 @@ import (
 // is in memory here, so that later operations see what earlier ones did, and all that changed is written in one go
 // (save). What only a few operations need is read when they ask for it.
 type tx struct {
-	s    *Store
-	ctx  context.Context
-	conn *pgx.Conn
-	id   [16]byte // Of its row in commits.
-	xid  int64    // PostgreSQL's number of it, once it has written.
-	size int      // Events and outcomes in it.
-	now  int64    // Unix ms, the received_at of all its events.
+	s     *Store
+	ctx   context.Context
+	conn  *pgx.Conn
+	id    [16]byte // Of its row in commits.
+	xid   int64    // PostgreSQL's number of it, once it has written.
+	size  int      // Events and outcomes in it.
+	trips int      // To the database and back.
+	now   int64    // Unix ms, the received_at of all its events.
 
 	numbers  []uint64 // Taken from the sequence and not given yet.
 	newest   uint64   // The newest replay when it began.

@@ -112,6 +112,7 @@ func (s *Store) CloseDifference(ctx context.Context, w state.Waybill, agrees boo
 // oneDifference reads what a statement gives of a waybill's difference.
 func (x *tx) oneDifference(sql string, w state.Waybill) (d store.Difference, found bool, err error) {
 	x.wrote = true
+	x.trips++
 	rows, err := x.conn.Query(x.ctx, sql, w.DeliveryID, w.WaybillID)
 	if err == nil {
 		d, err = pgx.CollectExactlyOneRow(rows, scanDifference)
