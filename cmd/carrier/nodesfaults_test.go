@@ -56,7 +56,9 @@ type besieged struct {
 	names  map[*clusterNode]string
 	made   int
 	faults []*fault
-	paused *clusterNode
+
+	paused *clusterNode // That stands still at the moment.
+	pause  *fault
 }
 
 // TestNodesUnderFaults kills a random node of three every 5 s, crashes PostgreSQL once, and has a node stand still for
@@ -130,34 +132,27 @@ func (b *besieged) suffer(d time.Duration) {
 	}
 }
 
-// one picks a node that runs.
-func (b *besieged) one() (i int) {
-	running := b.rng.IntN(len(b.nodes))
-	if b.nodes[running] == b.paused {
-		running = (running + 1) % len(b.nodes)
-	}
-	return running
-}
+// one picks a node that runs: one that stands still is not among them.
+func (b *besieged) one() (i int) { return b.rng.IntN(len(b.nodes)) }
 
-// begin notes a fault of a node, with what the node owned.
-func (b *besieged) begin(kind string, n *clusterNode) *fault {
+// befall has something happen to a node, and notes what the node owned when it did.
+func (b *besieged) befall(n *clusterNode, kind string, happen func()) *fault {
 	b.Helper()
-	f := &fault{kind: kind, slots: b.slotsOf(n)}
+	f := &fault{kind: kind, begun: time.Now()}
+	happen()
+	f.slots = b.slotsOf(n) // It can't hand any over by now.
 	if len(f.slots) == 0 {
-		b.Logf("%s, a node that owned nothing at that moment, is %s", b.names[n], kind)
+		b.Logf("%s: %s owned nothing at that moment", kind, b.names[n])
 	}
 	// What it had in flight may be sent again until others have taken over.
-	f.begun = time.Now()
 	f.end = f.begun.Add(testLease + pushTimeout)
 	b.faults = append(b.faults, f)
 	return f
 }
 
 func (b *besieged) killOne() {
-	i := b.one()
-	f := b.begin("killed", b.nodes[i])
-	n := b.without(i)
-	n.kill()
+	n := b.without(b.one())
+	f := b.befall(n, "a node was killed", n.kill)
 	b.with(b.startNode())
 	f.until(time.Now())
 }
@@ -171,17 +166,13 @@ func (b *besieged) crashDatabase() {
 }
 
 func (b *besieged) pauseOne() {
-	i := b.one()
-	f := b.begin("stood still", b.nodes[i])
-	b.paused = b.without(i)
-	b.signal(syscall.SIGSTOP)
-	f.end = f.begun.Add(2*testLease + pushTimeout)
+	b.paused = b.without(b.one())
+	b.pause = b.befall(b.paused, "a node stood still", func() { b.signal(syscall.SIGSTOP) })
 }
 
 func (b *besieged) resume() {
 	b.signal(syscall.SIGCONT)
-	f := b.faults[slices.IndexFunc(b.faults, func(f *fault) bool { return f.kind == "stood still" })]
-	f.until(time.Now().Add(pushTimeout))
+	b.pause.until(time.Now().Add(pushTimeout))
 	b.with(b.paused)
 	b.paused = nil
 }
@@ -261,7 +252,7 @@ func (b *besieged) reportTakeovers(arrivals []sandbox.Arrival, slots map[string]
 		lease := f.begun.Add(testLease / 2)
 		next := slices.IndexFunc(arrivals, func(a sandbox.Arrival) bool { return a.At.After(lease) && f.slots[slots[a.WaybillID]] })
 		if next < 0 {
-			b.Errorf("no waybill of the node that was %s ever moved again", f.kind)
+			b.Errorf("%s, and none of its waybills ever moved again", f.kind)
 			continue
 		}
 		took = append(took, arrivals[next].At.Sub(f.begun).Round(10*time.Millisecond))
@@ -301,9 +292,9 @@ func (b *besieged) judgeRepeats(arrivals []sandbox.Arrival, slots map[string]int
 	}
 	var told []string
 	for kind, limit := range most {
-		told = append(told, fmt.Sprintf("%d as a node was hit (%s; at most %d can be)", counts[kind], kind, limit))
+		told = append(told, fmt.Sprintf("%d when %s (at most %d can be)", counts[kind], kind, limit))
 		if counts[kind] > limit {
-			b.Errorf("%d pushes were sent twice as nodes were hit (%s); at most %d were under way", counts[kind], kind, limit)
+			b.Errorf("%d pushes were sent twice when %s; at most %d were under way", counts[kind], kind, limit)
 		}
 	}
 	slices.Sort(told)

@@ -128,20 +128,30 @@ func (s *Server) URL(database string) string {
 	return u.String()
 }
 
-// statementTimeout bounds a statement of Exec.
+// statementTimeout bounds what Exec and QueryRow do.
 const statementTimeout = 20 * time.Second
 
 // Exec runs a statement as superuser in the maintenance database.
 func (s *Server) Exec(sql string, args ...any) error {
+	return s.connected(func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, sql, args...)
+		return err
+	})
+}
+
+// QueryRow reads the one row of a query, likewise.
+func (s *Server) QueryRow(sql string, into ...any) error {
+	return s.connected(func(ctx context.Context, conn *pgx.Conn) error { return conn.QueryRow(ctx, sql).Scan(into...) })
+}
+
+func (s *Server) connected(do func(ctx context.Context, conn *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), statementTimeout)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, s.URL("postgres"))
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, sql, args...)
-	return err
+	return errors.Join(do(ctx, conn), conn.Close(context.WithoutCancel(ctx)))
 }
 
 // Version is the server's major version.
