@@ -12,11 +12,12 @@ import (
 )
 
 type benchCommand struct {
-	Only    []string      `enum:"single,batch,nats,push,pipe,latency,replay,backlog" placeholder:"NAME" help:"Measure only that: ${enum}."`
+	Only    []string      `enum:"single,batch,nats,push,pipe,latency,replay,backlog,nodes" placeholder:"NAME" help:"Measure only that: ${enum}."`
 	Rounds  int           `default:"3" help:"How often each is measured, in turn with its ceiling; the median counts (${default})."`
 	For     time.Duration `default:"5s" help:"How long each takes (${default})."`
 	Pending int           `default:"1000000" help:"Pushes left pending when memory is measured (${default})."`
 	Dir     string        `placeholder:"FOLDER" help:"Where the stores are made and deleted again; choose the disk that the service will use. Default: the system's folder for temporary files."`
+	Store   string        `placeholder:"URL" help:"PostgreSQL for nodes, postgres://USER:PASSWORD@HOST:5432/DATABASE; databases of its own are made and removed. Default: one is started, where PostgreSQL is installed."`
 	JSON    bool          `help:"Print JSON for machines."`
 	Profile string        `placeholder:"FOLDER" help:"Write profiles of what is measured, for go tool pprof."`
 	Part    bool          `hidden:"" help:"Be the process that is measured; standard input says which."`
@@ -45,7 +46,7 @@ func (b *benchCommand) Run(ctx context.Context, w *world) error {
 	}
 	report, err := bench.Run(ctx, bench.Options{
 		Spawn: func(ctx context.Context) *exec.Cmd { return exec.CommandContext(ctx, self, "bench", "--part") },
-		Dir:   b.Dir, Only: b.Only, Rounds: b.Rounds, For: b.For, Pending: b.Pending, Profile: b.Profile,
+		Dir:   b.Dir, Store: b.Store, Only: b.Only, Rounds: b.Rounds, For: b.For, Pending: b.Pending, Profile: b.Profile,
 		Say: func(line string) { fmt.Fprintln(w.stderr, line) },
 	})
 	if report == nil {

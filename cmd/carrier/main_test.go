@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"testing"
+	"time"
 
 	"carrier/internal/store/postgres/pgtest"
 )
@@ -14,6 +15,9 @@ const runEnv = "CARRIER_TEST_RUN"
 
 // kills is how often TestKill9 kills the service; a release is tested with more.
 var kills = flag.Int("kills", 20, "how often TestKill9 kills the service")
+
+// nodesFor is how long TestNodesUnderFaults goes on; a release is tested with 60s and more.
+var nodesFor = flag.Duration("nodes-for", 20*time.Second, "how long TestNodesUnderFaults kills nodes")
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runEnv) != "" {

@@ -28,15 +28,16 @@ var allowed = map[string][]string{
 	"api":          {}, // Descriptions of the interface, embedded.
 	"api/apicheck": {"api"},
 
-	"internal/store":                 {"internal/state"},
-	"internal/store/content":         {"internal/state"},
-	"internal/store/seal":            {},
-	"internal/store/migrate":         {"internal/store"},
-	"internal/store/pebble":          {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
-	"internal/store/postgres":        {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
-	"internal/store/postgres/pgtest": {}, // Real PostgreSQL servers, for tests.
-	"internal/store/storetest":       {"internal/state", "internal/store"},
-	"internal/telemetry":             {"internal/spans", "internal/store"},
+	"internal/store":                  {"internal/state"},
+	"internal/store/content":          {"internal/state"},
+	"internal/store/seal":             {},
+	"internal/store/migrate":          {"internal/store"},
+	"internal/store/pebble":           {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/postgres":         {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/postgres/pglocal": {}, // Real PostgreSQL servers, for tests and measurements.
+	"internal/store/postgres/pgtest":  {"internal/store/postgres/pglocal"},
+	"internal/store/storetest":        {"internal/state", "internal/store"},
+	"internal/telemetry":              {"internal/spans", "internal/store"},
 
 	"internal/ingest":   {"internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/orders":   {"internal/callback", "internal/problem", "internal/spans", "internal/state", "internal/store"},
@@ -65,7 +66,7 @@ var allowed = map[string][]string{
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
-		"internal/store", "internal/store/pebble", "internal/telemetry"},
+		"internal/store", "internal/store/pebble", "internal/store/postgres/pglocal", "internal/telemetry"},
 
 	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/bus", "internal/config", "internal/demo", "internal/doctor",
 		"internal/ingest", "internal/merchant", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/wechat"},

@@ -34,6 +34,8 @@ type Options struct {
 	For time.Duration
 	// Pending is how many pushes the measurement backlog leaves pending; 0: 1,000,000.
 	Pending int
+	// Store is the URL of a PostgreSQL for the measurement nodes, whose user may make databases; "": one is started for it.
+	Store string
 	// Profile is a folder for profiles of what is measured (CPU; memory in backlog); "": none are made.
 	Profile string
 	// Say is told how far it is; nil: nobody is.
@@ -57,6 +59,7 @@ func measurements() []measurement {
 		{"latency", (*bench).latency},
 		{"replay", (*bench).replay},
 		{"backlog", (*bench).backlog},
+		{"nodes", (*bench).nodes},
 	}
 }
 
@@ -247,9 +250,15 @@ func (s span) micros() float64 { return s.cpu * 1e6 / float64(max(s.count, 1)) }
 // firstPatience is how long it may take until anything is counted at all.
 const firstPatience = time.Minute
 
+// meter tells what is measured has used so far. A part is one.
+type meter interface {
+	usage() (usage, error)
+	profile(file string) error
+}
+
 // during runs work, and counts while it does: from the end of the warm-up on, which begins when something is counted
 // first, for as long as is measured, and longer if nothing was counted by then. label names the profile.
-func (b *bench) during(ctx context.Context, p *part, label string, count func() uint64, work func(context.Context) error) (span, error) {
+func (b *bench) during(ctx context.Context, m meter, label string, count func() uint64, work func(context.Context) error) (span, error) {
 	var s span
 	g, working := errgroup.WithContext(ctx)
 	working, stop := context.WithCancel(working)
@@ -259,7 +268,7 @@ func (b *bench) during(ctx context.Context, p *part, label string, count func() 
 	g.Go(func() (err error) {
 		defer stop()
 		if moved(working, count, count()) && sleep(working, b.warmUp()) {
-			s, err = b.count(working, p, label, count)
+			s, err = b.count(working, m, label, count)
 		}
 		return err
 	})
@@ -282,8 +291,8 @@ func moved(ctx context.Context, count func() uint64, from uint64) bool {
 	return true
 }
 
-func (b *bench) count(ctx context.Context, p *part, label string, count func() uint64) (span, error) {
-	return b.metered(p, label, func() (uint64, error) {
+func (b *bench) count(ctx context.Context, m meter, label string, count func() uint64) (span, error) {
+	return b.metered(m, label, func() (uint64, error) {
 		from := count()
 		sleep(ctx, b.o.For)
 		moved(ctx, count, from)
@@ -292,14 +301,14 @@ func (b *bench) count(ctx context.Context, p *part, label string, count func() u
 }
 
 // metered takes the time and the part's CPU for what work counts. label names the profile.
-func (b *bench) metered(p *part, label string, work func() (uint64, error)) (s span, err error) {
+func (b *bench) metered(m meter, label string, work func() (uint64, error)) (s span, err error) {
 	if b.o.Profile != "" && label != "" {
-		if err := p.profile(filepath.Join(b.o.Profile, label+".cpu")); err != nil {
+		if err := m.profile(filepath.Join(b.o.Profile, label+".cpu")); err != nil {
 			return s, err
 		}
-		defer func() { err = errors.Join(err, p.profile("")) }()
+		defer func() { err = errors.Join(err, m.profile("")) }()
 	}
-	before, err := p.usage()
+	before, err := m.usage()
 	if err != nil {
 		return s, err
 	}
@@ -308,7 +317,7 @@ func (b *bench) metered(p *part, label string, work func() (uint64, error)) (s s
 		return s, err
 	}
 	s.took = time.Since(s.began)
-	after, err := p.usage()
+	after, err := m.usage()
 	s.cpu = after.CPUSeconds - before.CPUSeconds
 	return s, err
 }

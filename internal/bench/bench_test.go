@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"carrier/internal/store/postgres/pgtest"
 )
 
 // short is enough to see that a measurement works, and far too short for a figure that means something.
@@ -49,9 +51,54 @@ func TestRun(t *testing.T) {
 			}
 		})
 	}
+	names = append(names, "nodes") // TestNodes.
 	if !slices.Equal(names, Names()) {
 		t.Errorf("measurements %v, tested %v", Names(), names)
 	}
+}
+
+// TestNodes measures on a PostgreSQL that the bench starts, and on one that it is told of.
+func TestNodes(t *testing.T) {
+	server := pgtest.StartServer(t) // Which also skips where there is none.
+	for _, tt := range []struct{ name, store string }{
+		{"its own", ""},
+		{"another's", server.URL("postgres")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := short(t, "nodes")
+			o.Dir, o.Store = openFolder(t), tt.store
+			report, err := Run(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			checkFigures(t, report, []string{"nodes-1", "nodes-2", "nodes-3", "nodes-1-cpu", "nodes-2-cpu", "nodes-3-cpu"}, true)
+			if left, err := os.ReadDir(o.Dir); err != nil || len(left) != 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+			unknown := strings.Contains(report.Figures[3].Title, "is not known (the server is not this program's own)")
+			if unknown != (tt.store != "") {
+				t.Errorf("of PostgreSQL's CPU it says %q", report.Figures[3].Title)
+			}
+		})
+	}
+	var left int
+	if err := server.QueryRow("SELECT count(*) FROM pg_database WHERE datname LIKE 'carrier_bench_%'", &left); err != nil || left != 0 {
+		t.Errorf("%d databases are left behind, %v", left, err)
+	}
+}
+
+// openFolder is one that PostgreSQL may enter, which runs as another user where the tests run as root.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return folder
 }
 
 func checkFigures(t *testing.T, r *Report, want []string, ceilings bool) {

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -73,6 +74,21 @@ func (b *book) accept(first uint64, n, step int) {
 
 // waits is how many events are accepted and have not arrived.
 func (b *book) waits() int64 { return int64(b.accepted.Load()) - int64(b.arrived.Load()) }
+
+// drain waits until all that was accepted has arrived, or nothing does any more.
+func (b *book) drain(ctx context.Context) error {
+	const step = 10 * time.Millisecond
+	last, since := b.arrived.Load(), time.Now()
+	for b.waits() > 0 && time.Since(since) < drainPatience {
+		if !sleep(ctx, step) {
+			return ctx.Err()
+		}
+		if now := b.arrived.Load(); now != last {
+			last, since = now, time.Now()
+		}
+	}
+	return nil
+}
 
 // arrive notes a push. A push may arrive before its acceptance was heard of.
 func (b *book) arrive(body []byte) {

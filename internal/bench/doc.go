@@ -11,6 +11,8 @@
 //	pipe       events/s in and delivered, in order,    / the same loop
 //	           upstream 20 ms, and CPU per event
 //	latency    accepted to delivered, upstream 20 ms   / the upstream's own 20 ms
+//	nodes      the same as pipe, of 1, 2, 3 nodes on   / pipe, of the embedded engine
+//	           one PostgreSQL, and CPU of both
 //	backlog    memory with a million pending pushes, and the way from a process's start to its first push
 //
 // # Who runs where

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 )
 
 // line is one sender's way to the service.
@@ -30,6 +31,14 @@ func overHTTP(addr, key string, batch int) dialer {
 			return nil, err
 		}
 		return &httpLine{w, batch > 1}, nil
+	}
+}
+
+// inTurn makes one line after the other by another of several dialers.
+func inTurn(dialers []dialer) dialer {
+	var turn atomic.Uint64
+	return func(ctx context.Context) (line, error) {
+		return dialers[turn.Add(1)%uint64(len(dialers))](ctx)
 	}
 }
 

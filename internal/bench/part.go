@@ -25,6 +25,7 @@ const (
 type role struct {
 	Kind        string `json:"kind"`
 	Folder      string `json:"folder"`      // The store of the service, or of the NATS server.
+	Store       string `json:"store"`       // URL of the database that is the service's store instead.
 	Upstream    string `json:"upstream"`    // Base URL.
 	Concurrency int    `json:"concurrency"` // Pushes in flight.
 	APIKey      string `json:"api_key"`

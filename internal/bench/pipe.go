@@ -65,7 +65,7 @@ func (b *bench) pipeOnce(ctx context.Context) (s span, a Audit, err error) {
 	if s, err = b.during(ctx, run.part, "pipe", run.book.arrived.Load, l.run); err != nil {
 		return s, a, err
 	}
-	if err := run.drain(ctx); err != nil {
+	if err := run.book.drain(ctx); err != nil {
 		return s, a, err
 	}
 	a = run.book.audit()
@@ -105,21 +105,6 @@ func (r *piped) load(b *bench, conns, batch int) *load {
 
 func (r *piped) stop() error { return errors.Join(r.part.stop(), r.up.stop()) }
 
-// drain waits until all that was accepted has arrived, or nothing does any more.
-func (r *piped) drain(ctx context.Context) error {
-	const step = 10 * time.Millisecond
-	last, since := r.book.arrived.Load(), time.Now()
-	for r.book.waits() > 0 && time.Since(since) < drainPatience {
-		if !sleep(ctx, step) {
-			return ctx.Err()
-		}
-		if now := r.book.arrived.Load(); now != last {
-			last, since = now, time.Now()
-		}
-	}
-	return nil
-}
-
 // latency measures how long live events take at a rate that leaves the machine at ease.
 func (b *bench) latency(ctx context.Context) error {
 	half := &Figure{Name: "latency-p50", Unit: "ms", Title: fmt.Sprintf("accepted to delivered, %d events/s, half of them within", liveRate),
@@ -156,7 +141,7 @@ func (b *bench) latencyOnce(ctx context.Context) (waited []time.Duration, err er
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(run.drain(ctx), run.book.audit().err()); err != nil {
+	if err := errors.Join(run.book.drain(ctx), run.book.audit().err()); err != nil {
 		return nil, err
 	}
 	if waited = run.book.waited(s.began); len(waited) == 0 {

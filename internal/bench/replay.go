@@ -82,7 +82,7 @@ func (b *bench) besideReplay(ctx context.Context) (ms, replayed float64, err err
 		return 0, 0, err
 	}
 	all, took := run.up.Pushes()-before, time.Since(s.began)+b.warmUp()
-	if err := errors.Join(run.drain(ctx), run.book.audit().err()); err != nil {
+	if err := errors.Join(run.book.drain(ctx), run.book.audit().err()); err != nil {
 		return 0, 0, err
 	}
 	waited := run.book.waited(s.began)

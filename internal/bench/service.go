@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -46,7 +47,7 @@ func errorLog() *slog.Logger {
 func (r role) config() *config.Config {
 	c := config.Default()
 	c.Server.Listen, c.Server.AdminListen = anyPort, anyPort
-	c.Store.URL = config.DSN("file:" + r.Folder)
+	c.Store.URL = r.storeURL()
 	c.Sources = []config.Source{{Name: sourceName, APIKey: config.Secret(r.APIKey)}}
 	c.Admin.Tokens = []config.AdminToken{{Name: sourceName, Token: config.Secret(r.AdminToken), Role: config.RoleOperator}}
 	account := config.DefaultAccount()
@@ -56,6 +57,11 @@ func (r role) config() *config.Config {
 	c.NATS.URL = config.DSN(r.NATS)
 	c.Accounts = []config.Account{account}
 	return c
+}
+
+// storeURL is where the service keeps what it is given.
+func (r role) storeURL() config.DSN {
+	return config.DSN(cmp.Or(r.Store, "file:"+r.Folder))
 }
 
 // webhook is the service's own way in: the same server, the same handlers. Only the store is missing.

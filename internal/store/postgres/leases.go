@@ -293,15 +293,28 @@ func (l *leases) tellGained(gained int) {
 	l.o.Feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
 }
 
+// startPatience is for how long a node tries to register. A round that takes its time is as good as lost to a node that
+// renews its lease; one that starts has nothing to lose yet.
+const startPatience = 20 * time.Second
+
 // start registers the node and takes what is free.
 func (l *leases) start(ctx context.Context) error {
 	feed := l.o.Feed
 	l.o.Feed = func([]store.Change) {} // Nothing is loaded yet that could change.
 	defer func() { l.o.Feed = feed }()
-	if _, err := l.round(ctx); err != nil {
-		return fmt.Errorf("register node %s: %w", l.o.Name, err)
+	ctx, cancel := context.WithTimeoutCause(ctx, startPatience, fmt.Errorf("PostgreSQL did not let it within %s", startPatience))
+	defer cancel()
+	for {
+		again, err := l.round(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("register node %s: %w (%w)", l.o.Name, context.Cause(ctx), err)
+		case <-time.After(again):
+		}
 	}
-	return nil
 }
 
 // run renews and balances until ctx ends.

@@ -1,9 +1,7 @@
 // Package pgtest starts PostgreSQL for tests.
 //
-// The programs come from PATH or /usr/lib/postgresql/*/bin. A server gets a folder of its own, a free port on
-// loopback, a random password and fsync as in production; as root it runs as user postgres or nobody, because
-// PostgreSQL refuses to run as root. A test binary has one server, whose files are in memory where the system has a
-// folder for that, started by the first test that asks:
+// A test binary has one server (package pglocal), whose files are in memory where the system has a folder for that,
+// started by the first test that asks:
 //
 //	func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
 //

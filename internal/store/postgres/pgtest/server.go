@@ -1,28 +1,20 @@
 package pgtest
 
 import (
-	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
-	"time"
 
-	"github.com/jackc/pgx/v5"
+	"carrier/internal/store/postgres/pglocal"
 )
-
-// userName is the server's superuser.
-const userName = "carrier"
 
 // Server is a PostgreSQL server that belongs to a test, or to the whole test binary. Its methods fail the test that
 // they are given; Stop, Kill and Restart are for one goroutine at a time.
 type Server struct {
-	instance  *instance
+	*pglocal.Server
 	shared    bool
 	copyFiles string // What makes CREATE DATABASE copy the files of its template.
 }
@@ -43,7 +35,7 @@ func Main(m *testing.M, after ...func() error) int {
 	shared.mu.Unlock()
 	code := m.Run()
 	if s := shared.server; s != nil {
-		after = append([]func() error{s.instance.remove}, after...)
+		after = append([]func() error{s.Remove}, after...)
 	}
 	for _, check := range after {
 		if err := check(); err != nil && code == 0 {
@@ -85,7 +77,7 @@ func StartServer(t testing.TB) *Server {
 		skip(t, err)
 	}
 	t.Cleanup(func() {
-		if err := s.instance.remove(); err != nil {
+		if err := s.Remove(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -97,18 +89,18 @@ func newServer(isShared bool) (*Server, error) {
 	if isShared {
 		parent = memoryFolder()
 	}
-	in, err := newInstance(parent, rand.Text())
+	local, err := pglocal.New(parent)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{instance: in, shared: isShared}
-	if err := in.start(s.ping); err != nil {
-		_ = in.remove() // err says more
-		return nil, err
+	s := &Server{Server: local, shared: isShared}
+	err = local.Start()
+	version := 0
+	if err == nil {
+		version, err = local.Version()
 	}
-	version, err := in.version()
 	if err != nil {
-		return nil, errors.Join(err, in.remove())
+		return nil, errors.Join(err, local.Remove())
 	}
 	if version >= 15 { // Before, there is no other way.
 		s.copyFiles = " STRATEGY FILE_COPY"
@@ -117,19 +109,17 @@ func newServer(isShared bool) (*Server, error) {
 }
 
 // Stop ends the server in order: clients are cut off, the data is flushed.
-func (s *Server) Stop(t testing.TB) { s.end(t, syscall.SIGINT) }
+func (s *Server) Stop(t testing.TB) { s.end(t, s.Server.Stop) }
 
-// Kill ends the server as a crash does: clients are cut off within a statement, nothing is flushed, and the next
-// start recovers from the write-ahead log. (SIGKILL would leave the server's children to find out by themselves,
-// and the folder locked until the last one has.)
-func (s *Server) Kill(t testing.TB) { s.end(t, syscall.SIGQUIT) }
+// Kill ends the server as a crash does (pglocal.Server.Crash).
+func (s *Server) Kill(t testing.TB) { s.end(t, s.Server.Crash) }
 
-func (s *Server) end(t testing.TB, sig syscall.Signal) {
+func (s *Server) end(t testing.TB, end func() error) {
 	t.Helper()
 	if s.shared {
 		t.Fatal("the server is shared with other tests: take one of your own with pgtest.StartServer")
 	}
-	if err := s.instance.signalAndWait(sig); err != nil {
+	if err := end(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -138,46 +128,10 @@ func (s *Server) end(t testing.TB, sig syscall.Signal) {
 func (s *Server) Restart(t testing.TB) {
 	t.Helper()
 	s.Stop(t)
-	if err := s.instance.start(s.ping); err != nil {
+	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 }
-
-// Port is the server's, on 127.0.0.1; the same after each restart.
-func (s *Server) Port() int { return s.instance.port }
-
-// Log is the end of the server's log.
-func (s *Server) Log() string { return s.instance.logTail() }
-
-// url names a database of the server.
-func (s *Server) url(database string) string {
-	u := url.URL{
-		Scheme:   "postgres",
-		User:     url.UserPassword(userName, s.instance.password),
-		Host:     fmt.Sprintf("127.0.0.1:%d", s.instance.port),
-		Path:     database,
-		RawQuery: "sslmode=disable",
-	}
-	return u.String()
-}
-
-// adminTimeout bounds a statement of pgtest's own.
-const adminTimeout = 20 * time.Second
-
-// exec runs a statement as superuser in the maintenance database.
-func (s *Server) exec(sql string, args ...any) error {
-	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, s.url("postgres"))
-	if err != nil {
-		return err
-	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, sql, args...)
-	return err
-}
-
-func (s *Server) ping() error { return s.exec("SELECT 1") }
 
 // Database is an empty database of one test.
 type Database struct {
@@ -200,12 +154,12 @@ func (s *Server) Database(t testing.TB) *Database {
 func (s *Server) database(t testing.TB, template string) *Database {
 	t.Helper()
 	db := &Database{Server: s, Name: newName()}
-	if err := s.exec("CREATE DATABASE " + db.Name + " TEMPLATE " + template + s.copyFiles); err != nil {
+	if err := s.Exec("CREATE DATABASE " + db.Name + " TEMPLATE " + template + s.copyFiles); err != nil {
 		t.Fatalf("make a database: %v", err)
 	}
 	if s.shared { // a server of the test's own goes as a whole
 		t.Cleanup(func() {
-			if err := s.exec("DROP DATABASE " + db.Name + " WITH (FORCE)"); err != nil {
+			if err := s.Exec("DROP DATABASE " + db.Name + " WITH (FORCE)"); err != nil {
 				t.Errorf("drop the database %s: %v", db.Name, err)
 			}
 		})
@@ -214,15 +168,15 @@ func (s *Server) database(t testing.TB, template string) *Database {
 }
 
 // URL is for pgx, with the user and the password.
-func (db *Database) URL() string { return db.Server.url(db.Name) }
+func (db *Database) URL() string { return db.Server.URL(db.Name) }
 
 // Password is the user's, for tests that look for it where it must not be.
-func (db *Database) Password() string { return db.Server.instance.password }
+func (db *Database) Password() string { return db.Server.Server.Password() }
 
 // Disconnect cuts off every client of the database, as an administrator or a failing network would.
 func (db *Database) Disconnect(t testing.TB) {
 	t.Helper()
-	err := db.Server.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, db.Name)
+	err := db.Server.Exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1`, db.Name)
 	if err != nil {
 		t.Fatalf("disconnect clients: %v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 )
 
 // Template is what the databases of many tests begin with. It is filled once in a test binary, and copied for each
@@ -28,13 +29,16 @@ func (tp *Template) Start(t testing.TB) *Database {
 	return s.database(t, tp.name)
 }
 
+// fillTimeout bounds the filling of a template.
+const fillTimeout = 20 * time.Second
+
 // fill makes a database that stays as long as the server does.
 func (s *Server) fill(fill func(ctx context.Context, url string) error) (name string, err error) {
 	name = newName()
-	if err := s.exec("CREATE DATABASE " + name); err != nil {
+	if err := s.Exec("CREATE DATABASE " + name); err != nil {
 		return "", err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), adminTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), fillTimeout)
 	defer cancel()
-	return name, fill(ctx, s.url(name))
+	return name, fill(ctx, s.URL(name))
 }

@@ -1,20 +1,16 @@
-package pgtest
+package pglocal
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"testing"
 )
 
-// RequireEnv is the variable which, set to 1, makes a missing PostgreSQL a failure rather than a skipped test.
-const RequireEnv = "REQUIRE_POSTGRES"
-
-var errMissing = errors.New("initdb and postgres are neither on PATH nor under /usr/lib/postgresql: " +
-	"install PostgreSQL 13 or later (Debian: apt-get install postgresql)")
+// ErrMissing: there is no PostgreSQL to be started.
+var ErrMissing = errors.New("initdb and postgres are neither on PATH nor under /usr/lib/postgresql: " +
+	"install PostgreSQL 14 or later (Debian: apt-get install postgresql)")
 
 // programs are the two that a server needs, from one folder, so that their versions agree.
 type programs struct{ initdb, postgres string }
@@ -36,7 +32,7 @@ func findPrograms() (programs, error) {
 			return p, nil
 		}
 	}
-	return programs{}, errMissing
+	return programs{}, ErrMissing
 }
 
 func programsIn(folder string) (programs, bool) {
@@ -50,13 +46,4 @@ func programsIn(folder string) (programs, bool) {
 func version(folder string) int {
 	n, _ := strconv.Atoi(filepath.Base(filepath.Dir(folder)))
 	return n
-}
-
-// skip ends the test because PostgreSQL can't be started here: skipped on a developer's machine, failed at the gate.
-func skip(t testing.TB, err error) {
-	t.Helper()
-	if os.Getenv(RequireEnv) == "1" {
-		t.Fatalf("%s=1 and PostgreSQL can't be started: %v", RequireEnv, err)
-	}
-	t.Skipf("PostgreSQL can't be started: %v", err)
 }

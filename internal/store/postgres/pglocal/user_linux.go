@@ -1,4 +1,4 @@
-package pgtest
+package pglocal
 
 import (
 	"errors"
@@ -38,8 +38,8 @@ func (u *runAs) own(folder string) error {
 	return os.Chown(folder, u.uid, u.gid)
 }
 
-// attributes are those of a child that runs as the user and goes when the thread that started it does: a test
-// binary that panics or is killed leaves no server behind. SIGQUIT is PostgreSQL's immediate shutdown.
+// attributes are those of a child that runs as the user and goes when the thread that started it does: a process
+// that panics or is killed leaves no server behind. SIGQUIT is PostgreSQL's immediate shutdown.
 func (u *runAs) attributes() *syscall.SysProcAttr {
 	a := &syscall.SysProcAttr{Pdeathsig: syscall.SIGQUIT}
 	if u != nil {

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package pgtest
+package pglocal
 
 import (
 	"errors"
@@ -13,7 +13,7 @@ type runAs struct{}
 
 func otherUser() (*runAs, error) {
 	if os.Geteuid() == 0 {
-		return nil, errors.New("PostgreSQL refuses to run as root: run these tests as another user")
+		return nil, errors.New("PostgreSQL refuses to run as root: do this as another user")
 	}
 	return nil, nil
 }
