@@ -69,7 +69,7 @@ func (p *product) build(ctx context.Context) (entry, *buildinfo.BuildInfo, error
 	}
 	file := filepath.Join(dir, e.name)
 	// What the environment says of Go must not reach into it: only what is named here.
-	env := []string{"CGO_ENABLED=0", "GOOS=" + p.goos, "GOARCH=" + p.goarch, "GOFLAGS=", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOWORK=off"}
+	env := []string{"CGO_ENABLED=0", "GOOS=" + p.goos, "GOARCH=" + p.goarch, "GOFLAGS=-buildvcs=true", "GOEXPERIMENT=", "GOAMD64=v1", "GOARM64=v8.0", "GOWORK=off"}
 	if _, err := run(ctx, p.root, env, "go", "build", "-trimpath", "-ldflags", "-s -w -X main.release="+p.version, "-o", file, "./cmd/carrier"); err != nil {
 		return entry{}, nil, err
 	}
