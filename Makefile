@@ -40,5 +40,9 @@ fuzz: ## fuzz what strangers send, FUZZTIME (default 20000x, or a time: 1m) for 
 bench: ## measure this machine
 	go run ./cmd/carrier bench
 
+.PHONY: release
+release: ## archives for all platforms in dist, with checksums, licences and SBOM
+	go run ./internal/release -version $(VERSION) -out dist
+
 .PHONY: check
 check: lint race ## what CI runs, but for fuzzing

@@ -50,7 +50,7 @@ type commands struct {
 	Store   storeCommand   `cmd:"" group:"keep" help:"Check or back up a store. 检查或备份存储"`
 	NATS    natsCommand    `cmd:"" group:"keep" name:"nats" help:"See and make the streams and the consumer on NATS. 查看与修正 NATS 的流与消费者"`
 	Bench   benchCommand   `cmd:"" group:"keep" help:"Measure this machine against the built-in simulator. 性能测试"`
-	Version versionCommand `cmd:"" group:"keep" help:"Print version, commit and Go version, or all modules (SBOM). 版本信息"`
+	Version versionCommand `cmd:"" group:"keep" help:"Print version, commit and Go version. 版本信息"`
 }
 
 // world is what a command may use of the outside.
