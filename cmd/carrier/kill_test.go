@@ -66,7 +66,7 @@ func (l *load) start(t *testing.T, seed uint64, client func() *apptest.Client, r
 // oracle compare the logs.
 func (l *load) finish(t *testing.T, outages []apptest.Outage) *apptest.Run {
 	t.Helper()
-	run, violations := l.compare(t, outages)
+	run, violations := l.compare(t, outages, soon)
 	for _, v := range violations[:min(len(violations), 20)] {
 		t.Error(v)
 	}
@@ -76,14 +76,15 @@ func (l *load) finish(t *testing.T, outages []apptest.Outage) *apptest.Run {
 	return run
 }
 
-// compare is finish for who wants to judge the violations himself.
-func (l *load) compare(t *testing.T, outages []apptest.Outage) (run *apptest.Run, violations []string) {
+// compare is finish for who wants to judge the violations himself. What is not through when nothing has moved for while
+// is left over.
+func (l *load) compare(t *testing.T, outages []apptest.Outage, while time.Duration) (run *apptest.Run, violations []string) {
 	t.Helper()
 	l.Stop()
 	l.done.Wait()
 	l.up.Faulty(t, sandbox.Faults{})
 	c := l.client.Load()
-	c.Drain(t, soon)
+	c.Drain(t, while)
 	log, order, wrong := l.Log()
 	run = &apptest.Run{
 		Sent: log, Order: order, Stored: c.EventsOf(t, "delivery_id=SF"), Pushes: c.Pushes(t, "delivery_id=SF"), Outages: outages,

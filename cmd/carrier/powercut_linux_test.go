@@ -21,7 +21,7 @@ var cuts = flag.Int("cuts", 5, "how often TestPowerCut cuts the power")
 func TestPowerCut(t *testing.T) {
 	seed := rand.Uint64N(1 << 32)
 	t.Logf("seed %d", seed)
-	l, run, violations := powerCuts(t, itself, seed, *cuts)
+	l, run, violations := powerCuts(t, itself, seed, *cuts, soon)
 	for _, v := range violations[:min(len(violations), 20)] {
 		t.Error(v)
 	}
@@ -33,8 +33,9 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
-// powerCuts has a carrier serve from a disk whose power is cut at random moments, and returns what the oracle says.
-func powerCuts(t *testing.T, b binary, seed uint64, cuts int) (l *load, run *apptest.Run, violations []string) {
+// powerCuts has a carrier serve from a disk whose power is cut at random moments, and returns what the oracle says. while is
+// as for compare.
+func powerCuts(t *testing.T, b binary, seed uint64, cuts int, while time.Duration) (l *load, run *apptest.Run, violations []string) {
 	t.Helper()
 	disk := newLoopDisk(t, 512<<20)
 	rng := rand.New(rand.NewPCG(seed, 4))
@@ -62,7 +63,7 @@ func powerCuts(t *testing.T, b binary, seed uint64, cuts int) (l *load, run *app
 		l.client.Store(c)
 	}
 	l.starts = 1 + len(outages)
-	run, violations = l.compare(t, outages)
+	run, violations = l.compare(t, outages, while)
 	p.kill() // The disk can't be unmounted before.
 	return l, run, violations
 }
