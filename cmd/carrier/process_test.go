@@ -103,6 +103,16 @@ func (p *process) up() bool {
 	return p.events != ""
 }
 
+// running tells whether the process has not ended yet.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 func (p *process) tail(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()

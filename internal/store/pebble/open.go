@@ -86,9 +86,13 @@ func (s *Store) openFiles() (err error) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
+	if err := home.roomToStart(); err != nil && !s.readOnly {
+		return err
+	}
 	s.cache = cdb.NewCache(s.opts.cacheSize())
-	log := &engineLog{log: s.opts.Logger, fatal: s.fail}
-	s.washer.logs.FS = s.opts.FS
+	s.patient.FS = s.opts.FS
+	log := &engineLog{log: s.opts.Logger, fatal: s.fail, disk: &s.patient}
+	s.washer.logs.FS = &s.patient
 	opts := s.opts.engineOptions(log, &s.washer.logs, s.cache)
 	opts.Lock, opts.ReadOnly = s.lock, s.readOnly
 	if s.db, err = openEngine(home.database, opts); err != nil {
