@@ -42,36 +42,6 @@ func (d *diskWatch) refusal() error {
 		store.ErrDiskLow, d.free.Load()>>20, d.dir, d.min>>20)
 }
 
-// roomToStart says why a store can't be opened on a disk as full as this one. The engine reads the logs of the last run
-// into memory and writes them as tables before it opens; where there is no room for the newest of them, it would try for
-// ever.
-func (h *home) roomToStart() error {
-	usage, err := h.fs.GetDiskUsage(h.database)
-	if err != nil {
-		return nil // A file system that does not tell is never full.
-	}
-	names, err := h.fs.List(h.database)
-	if err != nil {
-		return err
-	}
-	newest := ""
-	for _, name := range names {
-		// The numbers have as many digits for a million logs, and then more.
-		if strings.HasSuffix(name, ".log") && (len(name) > len(newest) || len(name) == len(newest) && name > newest) {
-			newest = name
-		}
-	}
-	if newest == "" {
-		return nil
-	}
-	info, err := h.fs.Stat(h.fs.PathJoin(h.database, newest))
-	if err != nil || uint64(info.Size()) <= usage.AvailBytes {
-		return err
-	}
-	return fmt.Errorf("no space left on device: %d KiB are free, and the log of the last run, of %d KiB, must be written as "+
-		"a table first: free some space on the disk and start again; nothing is lost", usage.AvailBytes>>10, info.Size()>>10)
-}
-
 // pause is how long the engine waits before it tries a background job again that failed.
 const pause = time.Second
 

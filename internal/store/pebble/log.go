@@ -17,6 +17,7 @@ type engineLog struct {
 	log   *slog.Logger
 	fatal func(error)
 	disk  *patientFS // May be nil.
+	full  chan error // Hears of a job that failed for want of space, if it has room; may be nil.
 
 	mu     sync.Mutex
 	failed string    // What a background job failed for last.
@@ -57,6 +58,10 @@ func (l *engineLog) background(err error) {
 	switch {
 	case !tell:
 	case vfs.IsNoSpaceError(err):
+		select {
+		case l.full <- err:
+		default:
+		}
 		l.log.Error("the store's disk is full: free some space; it goes on by itself then", "err", err)
 	default:
 		l.log.Error("the storage engine could not finish a background job; it will try again", "err", err)
