@@ -29,6 +29,7 @@ type load struct {
 	*apptest.Generator
 	up     *apptest.Upstream
 	client atomic.Pointer[apptest.Client]
+	starts int // Of processes, for the oracle; 0: it is not to judge how often access_tokens were fetched.
 	done   sync.WaitGroup
 }
 
@@ -65,27 +66,36 @@ func (l *load) start(t *testing.T, seed uint64, client func() *apptest.Client, r
 // oracle compare the logs.
 func (l *load) finish(t *testing.T, outages []apptest.Outage) *apptest.Run {
 	t.Helper()
-	l.Stop()
-	l.done.Wait()
-	l.up.Faulty(t, sandbox.Faults{})
-	c := l.client.Load()
-	c.Drain(t, soon)
-	log, order, wrong := l.Log()
-	run := &apptest.Run{
-		Sent: log, Order: order, Stored: c.EventsOf(t, "delivery_id=SF"), Pushes: c.Pushes(t, "delivery_id=SF"), Outages: outages,
-		Arrivals: slices.DeleteFunc(l.up.All(), func(a sandbox.Arrival) bool { return a.WaybillID[0] != 'W' }),
-	}
-	violations := append(wrong, run.Violations()...)
+	run, violations := l.compare(t, outages, soon)
 	for _, v := range violations[:min(len(violations), 20)] {
 		t.Error(v)
 	}
 	if n := len(violations); n > 20 {
 		t.Errorf("... %d violations in all", n)
 	}
-	if n := l.up.Stats().Overlaps; n != 0 {
-		t.Errorf("%d pushes of one waybill were under way together with another", n)
-	}
 	return run
+}
+
+// compare is finish for who wants to judge the violations himself. What is not through when nothing has moved for while
+// is left over.
+func (l *load) compare(t *testing.T, outages []apptest.Outage, while time.Duration) (run *apptest.Run, violations []string) {
+	t.Helper()
+	l.Stop()
+	l.done.Wait()
+	l.up.Faulty(t, sandbox.Faults{})
+	c := l.client.Load()
+	c.Drain(t, while)
+	log, order, wrong := l.Log()
+	run = &apptest.Run{
+		Sent: log, Order: order, Stored: c.EventsOf(t, "delivery_id=SF"), Pushes: c.Pushes(t, "delivery_id=SF"), Outages: outages,
+		Arrivals: slices.DeleteFunc(l.up.All(), func(a sandbox.Arrival) bool { return a.WaybillID[0] != 'W' }),
+		Upstream: l.up.Stats(), Starts: l.starts,
+	}
+	violations = append(wrong, run.Violations()...)
+	if n := run.Upstream.Overlaps; n != 0 {
+		violations = append(violations, fmt.Sprintf("%d pushes of one waybill were under way together with another", n))
+	}
+	return run, violations
 }
 
 // TestKill9 kills the service at random moments while events come in and upstream is restless, and compares what was
@@ -126,6 +136,7 @@ func TestKill9(t *testing.T) {
 		}
 		l.client.Store(c)
 	}
+	l.starts = 1 + len(outages)
 	run := l.finish(t, outages)
 
 	stats := up.Stats()

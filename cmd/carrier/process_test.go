@@ -34,11 +34,25 @@ type process struct {
 	err    error // Of Wait; read it after ended.
 }
 
+// binary is a carrier that can be run.
+type binary struct {
+	path string
+	env  []string // Besides this process's.
+}
+
+// itself is this test binary, acting as carrier.
+var itself = binary{os.Args[0], []string{runEnv + "=1"}}
+
 // launch starts `carrier serve` with a configuration file, and returns when it takes events or has ended.
 func launch(t testing.TB, configFile string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(os.Args[0], "serve", "-c", configFile), ended: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), runEnv+"=1")
+	return itself.launch(t, configFile)
+}
+
+func (b binary) launch(t testing.TB, configFile string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(b.path, "serve", "-c", configFile), ended: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), b.env...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +103,16 @@ func (p *process) up() bool {
 	return p.events != ""
 }
 
+// running tells whether the process has not ended yet.
+func (p *process) running() bool {
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
 func (p *process) tail(n int) string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,7 +155,12 @@ func (p *process) status() int {
 // serveCarrier launches a service that must come up.
 func serveCarrier(t testing.TB, s *apptest.Settings, configFile string) (*process, *apptest.Client) {
 	t.Helper()
-	p := launch(t, configFile)
+	return itself.serve(t, s, configFile)
+}
+
+func (b binary) serve(t testing.TB, s *apptest.Settings, configFile string) (*process, *apptest.Client) {
+	t.Helper()
+	p := b.launch(t, configFile)
 	if !p.up() {
 		t.Fatalf("carrier serve ended with status %d:\n%s", p.status(), p.tail(20))
 	}

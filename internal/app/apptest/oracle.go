@@ -24,6 +24,10 @@ type Run struct {
 	Pushes   []ListedPush
 	Arrivals []sandbox.Arrival
 	Outages  []Outage
+	// Upstream is what upstream counted; with none, L8 and L9 are not judged.
+	Upstream sandbox.Stats
+	// Starts is how many processes asked upstream for an access_token of their own; 0: L8 is not judged.
+	Starts int
 }
 
 // Violations compares the logs. Each violation begins with the law that it breaks:
@@ -35,12 +39,16 @@ type Run struct {
 //	L5  what arrives twice did so because the outcome of the first sending was unknown
 //	L6  nothing arrives that the table forbids
 //	L7  a rejected event has no push
+//	L8  an access_token is fetched at a start, after a fetch that failed, and after a refusal of the one in use
+//	L9  what upstream refuses for what it says is not sent again
 func (r *Run) Violations() []string {
 	o := oracle{run: r, sent: map[eventKey]*Sent{}, nodes: map[node]*Sent{}, stored: map[eventKey][]*StoredEvent{}}
 	o.index()
 	o.kept()
 	o.pushed()
 	o.arrived()
+	o.fetched()
+	o.refused()
 	return o.found
 }
 
@@ -235,5 +243,55 @@ func (o *oracle) foldable(id string, seen map[node]bool) {
 			return
 		}
 		stage = c.To
+	}
+}
+
+var (
+	// credentialCodes say that the access_token is not, or no longer, good; contentCodes that the event is not (the
+	// product's contract, section 8).
+	credentialCodes = []int{40001, 40014, 42001, 41001}
+	contentCodes    = []int{40097, 47001, 44002, 9300526}
+)
+
+// fetched checks L8. Many refusals may be of one access_token, so this is a bound from above.
+func (o *oracle) fetched() {
+	up := &o.run.Upstream
+	if o.run.Starts == 0 {
+		return
+	}
+	grounds := uint64(o.run.Starts)
+	for _, code := range credentialCodes {
+		grounds += up.Errcodes[code]
+	}
+	for code, n := range up.TokenErrors {
+		if code != 0 {
+			grounds += n
+		}
+	}
+	for _, n := range up.TokenFaults {
+		grounds += n
+	}
+	if up.TokenFetches > grounds {
+		o.blame("L8: %d access_tokens were fetched, for which there were %d grounds", up.TokenFetches, grounds)
+	}
+}
+
+// refused checks L9. A refusal that a crash kept from being recorded leads to another one, so runs with outages are not
+// judged.
+func (o *oracle) refused() {
+	if len(o.run.Outages) > 0 {
+		return
+	}
+	refusals, failed := uint64(0), uint64(0)
+	for _, code := range contentCodes {
+		refusals += o.run.Upstream.Errcodes[code]
+	}
+	for i := range o.run.Pushes {
+		if p := &o.run.Pushes[i]; p.Errcode != nil && slices.Contains(contentCodes, *p.Errcode) {
+			failed++
+		}
+	}
+	if refusals > failed {
+		o.blame("L9: upstream refused %d pushes for what they say, and %d ended with that", refusals, failed)
 	}
 }

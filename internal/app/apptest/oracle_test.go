@@ -116,6 +116,17 @@ func TestOracleFindsPlantedViolations(t *testing.T) {
 				ActionType: int64(e.ActionType), ActionTime: e.ActionTime, ActionMsg: e.ActionMsg})
 			r.Order["W"] = append(r.Order["W"], "x")
 		}, "L6"},
+		{"an access_token fetched after a refusal", func(r *Run) {
+			r.Starts, r.Upstream = 1, sandbox.Stats{TokenFetches: 2, Errcodes: map[int]uint64{42001: 1}}
+		}, ""},
+		{"an access_token fetched for nothing", func(r *Run) {
+			r.Starts, r.Upstream = 1, sandbox.Stats{TokenFetches: 2, Errcodes: map[int]uint64{9300507: 1}}
+		}, "L8"},
+		{"refused once, and failed", func(r *Run) {
+			r.Upstream.Errcodes = map[int]uint64{40097: 1}
+			r.Pushes[2].Status, r.Pushes[2].Reason, r.Pushes[2].Errcode = "failed", "refused", new(40097)
+		}, ""},
+		{"refused, and sent again", func(r *Run) { r.Upstream.Errcodes = map[int]uint64{40097: 1} }, "L9"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := goodRun()

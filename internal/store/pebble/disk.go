@@ -2,7 +2,9 @@ package pebble
 
 import (
 	"fmt"
+	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -38,4 +40,27 @@ func (d *diskWatch) refusal() error {
 	}
 	return fmt.Errorf("%w: only %d MiB are free on the disk of %s, and %d MiB must stay free: free some space",
 		store.ErrDiskLow, d.free.Load()>>20, d.dir, d.min>>20)
+}
+
+// pause is how long the engine waits before it tries a background job again that failed.
+const pause = time.Second
+
+// patientFS makes the engine below wait after a background job failed. By itself it tries again at once: on a full disk
+// that took a whole core, and filled the log with 500 lines a second.
+type patientFS struct {
+	vfs.FS
+	failed atomic.Int64 // When a job failed last, in Unix ns.
+}
+
+// note hears that a job failed.
+func (f *patientFS) note() { f.failed.Store(time.Now().UnixNano()) }
+
+// Create begins the tables that flushes and compactions write.
+func (f *patientFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if strings.HasSuffix(name, ".sst") {
+		if wait := time.Until(time.Unix(0, f.failed.Load()).Add(pause)); wait > 0 {
+			time.Sleep(min(wait, pause))
+		}
+	}
+	return f.FS.Create(name, c)
 }

@@ -84,16 +84,17 @@ func (s *Store) openFiles() (err error) {
 		return err
 	}
 	defer func() {
-		if err != nil {
+		if err != nil && !errors.Is(err, errDiskFull) {
 			err = errors.Join(err, s.lock.Close())
 		}
 	}()
 	s.cache = cdb.NewCache(s.opts.cacheSize())
-	log := &engineLog{log: s.opts.Logger, fatal: s.fail}
-	s.washer.logs.FS = s.opts.FS
+	s.patient.FS = s.opts.FS
+	log := &engineLog{log: s.opts.Logger, fatal: s.fail, disk: &s.patient, full: make(chan error, 1)}
+	s.washer.logs.FS = &s.patient
 	opts := s.opts.engineOptions(log, &s.washer.logs, s.cache)
 	opts.Lock, opts.ReadOnly = s.lock, s.readOnly
-	if s.db, err = openEngine(home.database, opts); err != nil {
+	if s.db, err = openEngine(home.database, opts, log.full); err != nil {
 		s.cache.Unref()
 		return err
 	}
@@ -104,8 +105,32 @@ func (s *Store) openFiles() (err error) {
 	return nil
 }
 
-// openEngine opens the database below. Damage that makes it panic is an error too.
-func openEngine(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
+// errDiskFull is why a start was given up, though the engine below goes on trying.
+var errDiskFull = errors.New("free some space on the disk and start again; nothing is lost")
+
+// openEngine opens the database below. Before it is open, the engine writes the log of the last run as tables, and where
+// there is no room for them it tries for ever; full says so, and the engine is left to itself, with its files and their
+// lock, until the process ends.
+func openEngine(dir string, opts *cdb.Options, full <-chan error) (*cdb.DB, error) {
+	type opened struct {
+		db  *cdb.DB
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		db, err := openUnlessDamaged(dir, opts)
+		done <- opened{db, err}
+	}()
+	select {
+	case o := <-done:
+		return o.db, o.err
+	case err := <-full:
+		return nil, fmt.Errorf("%w: %w", errDiskFull, err)
+	}
+}
+
+// openUnlessDamaged makes damage that the engine panics over an error, too.
+func openUnlessDamaged(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("%v", r)

@@ -49,8 +49,9 @@ type Store struct {
 	// durable is the highest number whose commit is on disk: what is above it is not shown as sendable.
 	durable atomic.Uint64
 	// low is the low-water mark: no natural push below it is open.
-	low  atomic.Uint64
-	disk diskWatch
+	low     atomic.Uint64
+	disk    diskWatch
+	patient patientFS
 
 	index  *index
 	fronts *fronts
