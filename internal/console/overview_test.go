@@ -75,7 +75,7 @@ func TestTroubles(t *testing.T) {
 func TestTroubleOfTheWholeServiceComesFirst(t *testing.T) {
 	b := open(t, &fakeAdmin{stats: admin.StatsItem{Pushes: map[store.Status]int64{store.Failed: 1}}}).as(deskToken)
 	b.console.trouble = func() []string { return []string{"the disk is full"} }
-	b.get("/", Viewer, b.console.Overview).says(200, "the disk is full 1 pushes have failed")
+	b.get("/", Viewer, b.console.Overview).says(200, "the disk is full 1 push has failed")
 }
 
 func TestOverviewFails(t *testing.T) {

@@ -97,7 +97,7 @@ var silentTexts = texts{
 	"silent.open":     {En: "%d pending", Zh: "待推送 %d"},
 	"silent.failed":   {En: "%d failed", Zh: "失败 %d"},
 	"silent.empty":    {En: "No silent waybill: whatever is under way moved lately.", Zh: "没有停滞运单：在途运单近期均有扫描。"},
-	"silent.reading":  {En: "The service has just been started and still reads where each waybill stands (%s of about %s events). The list is not whole yet.", Zh: "服务刚刚启动，仍在读取各运单的位置（已读 %s / 约 %s 个事件）。列表尚不完整。"},
+	"silent.reading":  {En: "The service has just been started and still reads where each waybill stands (%s of about %s {2:event|events}). The list is not whole yet.", Zh: "服务刚刚启动，仍在读取各运单的位置（已读 %s / 约 %s 个事件）。列表尚不完整。"},
 	"silent.bounds":   {En: "Those that fell silent first are at the top. Waybills that were ordered and never scanned are not listed.", Zh: "停滞最久的排在最前。下单后从未扫描的运单不在此列。"},
 	"silent.hours_of": {En: "%d h", Zh: "%d 小时"},
 }
