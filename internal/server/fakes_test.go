@@ -61,9 +61,9 @@ type fakeStore struct {
 	summaries   store.Summaries
 	found       store.FindQuery   // asked for last
 	silent      store.SilentQuery // likewise
-	refuses     bool   // Resend does
-	gone        bool   // Everything was expunged.
-	next        uint64 // of every page
+	refuses     bool              // Resend does
+	gone        bool              // Everything was expunged.
+	next        uint64            // of every page
 	stats       store.Stats
 }
 

@@ -130,6 +130,10 @@ func knowsFormer(t *testing.T, s *Store) {
 		if w.TokenSet != want.token || w.Parked != want.parked || len(w.Timeline) != want.events {
 			t.Errorf("%s: Token %v, parked %v, %d events; want %+v", want.waybill, w.TokenSet, w.Parked, len(w.Timeline), want)
 		}
+		found, err := s.Find(t.Context(), store.FindQuery{End: want.waybill[2:], Limit: 1})
+		if err != nil || len(found.Items) != 1 || found.Items[0].Waybill.WaybillID != want.waybill {
+			t.Errorf("%s, by its end: %+v, %v", want.waybill, found.Items, err)
+		}
 	}
 	if a, err := s.Account(t.Context(), "JD"); err != nil || !a.Paused || !a.ByHand {
 		t.Errorf("account JD is %+v, %v; it was paused by hand", a, err)
