@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"runtime/pprof"
 	"strings"
 	"testing"
 
@@ -28,6 +29,9 @@ const (
 func gossip(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	heard := fmt.Sprintf("%s %s phone=%s", r.URL, body, canaryPhone)
+	if parent := r.Header.Get("Traceparent") + r.Header.Get("Tracestate") + r.Header.Get("Baggage"); parent != "" {
+		panic("upstream was sent the trace " + parent)
+	}
 	answer := func(code int) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"errcode": code, "errmsg": heard + " rid: 1-2-3"})
 	}
@@ -83,7 +87,8 @@ func TestCanaries(t *testing.T) {
 		apptest.Account{DeliveryID: "BUSY", BaseURL: gossiping + "/busy", Secret: canarySecret, TokenMode: "basic"},
 	)
 	settings.LogLevel = "debug"
-	s := start(t, settings)
+	spans := &spanKeeper{}
+	s := startTraced(t, settings, newTracing(t, spans))
 
 	var seqs []uint64
 	send := func(deliveryID, waybill string) {
@@ -119,6 +124,11 @@ func TestCanaries(t *testing.T) {
 
 	refusals := provoke(t, s, settings)
 	pages := adminPages(t, s, seqs)
+	maps.Copy(pages, consolePages(t, s, seqs))
+	var goroutines strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&goroutines, 1); err != nil { // With the labels of each.
+		t.Fatal(err)
+	}
 	s.stop() // What the stop logs counts too.
 
 	secrets := map[string]string{
@@ -126,14 +136,15 @@ func TestCanaries(t *testing.T) {
 		"the api key": settings.Key, "the operator's token": settings.Operator, "the viewer's token": settings.Viewer,
 		"the signing secret": strings.TrimPrefix(settings.SigningSecret, "whsec_"),
 	}
-	outputs := map[string]string{"the log": s.log.String(), "the answers to wrong requests": refusals}
+	outputs := map[string]string{"the log": s.log.String(), "the answers to wrong requests": refusals, "the spans": spans.text(),
+		"the profile of goroutines": goroutines.String()}
 	maps.Copy(outputs, pages)
 	for where, text := range outputs {
 		if text == "" {
 			t.Errorf("%s is empty: nothing was looked at", where)
 		}
 		for what, secret := range secrets {
-			for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), jsonForm(secret)} {
+			for _, form := range []string{secret, url.QueryEscape(secret), url.PathEscape(secret), jsonForm(secret), jsonForm(jsonForm(secret))} {
 				if i := strings.Index(text, form); i >= 0 {
 					t.Errorf("%s is in %s: ...%s...", what, where, text[max(0, i-100):min(len(text), i+len(form)+20)])
 				}
@@ -212,6 +223,24 @@ func adminPages(t *testing.T, s *service, seqs []uint64) map[string]string {
 				t.Errorf("GET %s as %s answers %d: %s", path, who, status, body)
 			}
 			pages[who+path] = string(body)
+		}
+	}
+	return pages
+}
+
+// consolePages reads the console's pages, as both roles.
+func consolePages(t *testing.T, s *service, seqs []uint64) map[string]string {
+	t.Helper()
+	paths := []string{"/", "/sources", "/accounts", "/pushes", "/pushes.csv", "/replays", "/differences", "/dead-letters", "/audit", "/waybills",
+		"/waybills/SF/TOKEN", "/waybills/PAUSED/ACCOUNT", "/events/rejected", "/events/held"}
+	for _, seq := range seqs {
+		paths = append(paths, fmt.Sprintf("/pushes/%d", seq))
+	}
+	pages := map[string]string{}
+	for who, token := range map[string]string{"the viewer's console ": s.Viewer, "the operator's console ": s.Operator} {
+		v := logIn(t, s, token)
+		for _, path := range paths {
+			pages[who+path] = v.get(t, path)
 		}
 	}
 	return pages

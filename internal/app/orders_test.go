@@ -88,7 +88,8 @@ func TestOrdersFromWeChat(t *testing.T) {
 	account.Orders = fmt.Sprintf("{url: %q, secret: %q}", dispatch, "whsec_"+base64.StdEncoding.EncodeToString(secret))
 	settings := apptest.NewSettings(t, account, apptest.Account{DeliveryID: "MUTE", BaseURL: up.URL})
 	settings.LogLevel = "debug"
-	s := start(t, settings)
+	spans := &spanKeeper{}
+	s := startTraced(t, settings, newTracing(t, spans))
 
 	early := without(scan("OWN-1", 1, 100003))
 	s.Accept(t, early)
@@ -131,11 +132,11 @@ func TestOrdersFromWeChat(t *testing.T) {
 			t.Errorf("a forged push to %s is answered %d %s", deliveryID, status, answer)
 		}
 	}
-	secretsOfOrders(t, s, answers.String())
+	secretsOfOrders(t, s, answers.String(), spans)
 }
 
 // secretsOfOrders looks for what was in the orders wherever something comes out.
-func secretsOfOrders(t *testing.T, s *service, answers string) {
+func secretsOfOrders(t *testing.T, s *service, answers string, spans *spanKeeper) {
 	t.Helper()
 	pages := map[string]string{"the answers to WeChat": answers}
 	for _, path := range []string{"/metrics", "/readyz", "/admin/v1/pushes", "/admin/v1/events", "/admin/v1/accounts", "/admin/v1/audit", "/admin/v1/stats",
@@ -156,7 +157,10 @@ func secretsOfOrders(t *testing.T, s *service, answers string) {
 		}
 	}
 	s.stop()
-	pages["the log"] = s.log.String()
+	pages["the log"], pages["the spans"] = s.log.String(), spans.text()
+	if !strings.Contains(pages["the spans"], "ask dispatch") {
+		t.Error("there is no span of a question")
+	}
 	for where, text := range pages {
 		for _, secret := range []string{canaryPwd, canaryPhone, canaryAddress, callbackToken} {
 			if i := strings.Index(text, secret); i >= 0 {
@@ -167,7 +171,7 @@ func secretsOfOrders(t *testing.T, s *service, answers string) {
 			t.Errorf("the Token is in %s", where)
 		}
 	}
-	if len(pages) != 11 {
+	if len(pages) != 12 {
 		t.Errorf("only %v were looked at", slices.Sorted(maps.Keys(pages)))
 	}
 }

@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net/url"
 	"regexp"
@@ -70,12 +71,12 @@ func redactText(text string, secrets ...string) string {
 	return secretParam.ReplaceAllString(text, "${1}"+hidden)
 }
 
-// hide replaces the secrets in text. The longest goes first, so that none that contains another is left in part.
+// hide replaces the secrets in text, as they are and as URLs and JSON spell them. The longest goes first, so that none that contains another is left in part.
 func hide(text string, secrets ...string) string {
 	var spellings []string
 	for _, s := range secrets {
-		if len(s) >= shortestSecret {
-			spellings = append(spellings, s, url.QueryEscape(s), url.PathEscape(s))
+		if len(s) >= shortestSecret && len(s) <= len(text) { // No spelling is shorter than the secret.
+			spellings = append(spellings, s, url.QueryEscape(s), url.PathEscape(s), inJSON(s, true), inJSON(s, false))
 		}
 	}
 	slices.SortFunc(spellings, func(a, b string) int { return len(b) - len(a) })
@@ -83,6 +84,15 @@ func hide(text string, secrets ...string) string {
 		text = strings.ReplaceAll(text, s, hidden)
 	}
 	return text
+}
+
+// inJSON is a text within a JSON string; escapeHTML has < > & written as \u003c and so on.
+func inJSON(s string, escapeHTML bool) string {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(escapeHTML)
+	_ = enc.Encode(s) // Writing a string into memory never fails.
+	return b.String()[1 : b.Len()-len("\"\n")]
 }
 
 // hideBytes is hide of a whole answer and one secret.

@@ -68,12 +68,12 @@ func TestRedact(t *testing.T) {
 	}
 }
 
-// Also a secret inside of which another one stands is hidden whole, however a URL spells it.
+// Also a secret inside of which another one stands is hidden whole, however a URL or JSON spells it.
 func TestHideLeavesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		secret := rapid.StringMatching(`[A-Za-z0-9+/=&<_-]{4,40}`).Draw(t, "secret")
+		secret := rapid.StringMatching(`[A-Za-z0-9+/=&<"_-]{4,40}`).Draw(t, "secret")
 		part := secret[:rapid.IntRange(shortestSecret, len(secret)).Draw(t, "part")]
-		spelling := rapid.SampledFrom([]string{secret, url.QueryEscape(secret), url.PathEscape(secret)}).Draw(t, "spelling")
+		spelling := rapid.SampledFrom([]string{secret, url.QueryEscape(secret), url.PathEscape(secret), inJSON(secret, true), inJSON(secret, false)}).Draw(t, "spelling")
 		if got := hide("..."+spelling+"...", part, secret); got != "...***..." {
 			t.Errorf("hide left %q", got)
 		}
