@@ -221,6 +221,12 @@ func TestTakeover(t *testing.T) {
 	if n := a.Nodes(); n != 1 {
 		t.Errorf("%d nodes are alive, want 1", n)
 	}
+	if st := a.leases.stats(); st.Alive != 1 || st.Slots != slots || st.Takeovers != 1 || time.Since(st.RenewedAt) > testLease {
+		t.Errorf("the one that took over stands at %+v", st)
+	}
+	if st := b.leases.stats(); st.Slots != 0 || !st.RenewedAt.IsZero() || st.Takeovers != 0 {
+		t.Errorf("the one that lost its lease stands at %+v", st)
+	}
 
 	proxy.Resume()
 	eventually(t, soon, "the node comes back", func() bool { return len(b.leases.owned()) >= 127 })

@@ -252,4 +252,8 @@ func TestFiguresOfOneNodeAreExact(t *testing.T) {
 	}
 	stop()
 	refreshing.Wait()
+	// What a commit needs is read in one go, and written in another.
+	if st := s.Stats(); st.Nodes == nil || st.Nodes.RoundTrips != 2*st.Commits || st.Nodes.Slots != slots {
+		t.Errorf("%d commits; the node stands at %+v", st.Commits, st.Nodes)
+	}
 }
