@@ -117,8 +117,10 @@ func (d *desk) ask(ctx context.Context, a *account, q Question, secret string) (
 	case errors.Is(err, ErrNobody):
 		return Answer{}, false
 	case err != nil:
-		d.log.Error("the dispatch system gives no usable answer; WeChat is told no",
-			"delivery_id", q.DeliveryID, "event", q.Event, "question", q.ID, "err", err)
+		if withheld, ok := a.silence.next(time.Now()); ok {
+			d.log.Error("the dispatch system gives no usable answer; WeChat is told no",
+				"delivery_id", q.DeliveryID, "event", q.Event, "question", q.ID, "err", err, "withheld", withheld)
+		}
 		return Answer{Code: int(callback.Failed), Msg: textDispatch}, true
 	}
 	if code := int(tellable(q.Event, callback.ResultCode(answer.Code))); code != answer.Code {

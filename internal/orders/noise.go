@@ -5,10 +5,11 @@ import (
 	"time"
 )
 
-// quiet is how long after a line about refused pushes of an account there is no other.
+// quiet is how long after a line about an account's pushes that came to nothing there is no other of the same kind.
 const quiet = time.Minute
 
-// noise keeps strangers from filling the log: anybody can send wrong signatures as fast as the network carries them.
+// noise keeps the log from being filled with one thing: by strangers, who can send wrong signatures as fast as the network
+// carries them, and by each order while a dispatch system is away.
 type noise struct {
 	mu       sync.Mutex
 	last     time.Time

@@ -65,6 +65,7 @@ type account struct {
 	other    func(context.Context, *callback.Message) error // Account.Take
 	noise    noise                                          // About what is no push of WeChat's.
 	trouble  noise                                          // About what could not be dealt with.
+	silence  noise                                          // About a dispatch system that gives no answer.
 }
 
 // New makes a Service. Close it after the last push was taken.

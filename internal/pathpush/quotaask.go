@@ -92,13 +92,18 @@ func (a *account) askSoon() {
 func (a *account) keepQuotas(ctx context.Context) error {
 	every := time.NewTicker(keepQuotaEvery)
 	defer every.Stop()
+	failing := "" // What it fails for, so that it is told once.
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-every.C:
-			if err := a.keepQuota(ctx, false); err != nil && ctx.Err() == nil {
-				a.log.Error("keeping what is used of the quota", "err", err)
+			switch err := a.keepQuota(ctx, false); {
+			case err == nil:
+				failing = ""
+			case ctx.Err() == nil && err.Error() != failing:
+				failing = err.Error()
+				a.log.Error("keeping what is used of the quota; trying again", "err", err)
 			}
 		case <-a.wakeKept:
 			if err := a.reread(ctx); err != nil && ctx.Err() == nil {
