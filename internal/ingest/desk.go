@@ -7,8 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"carrier/internal/problem"
 	"carrier/internal/spans"
 	"carrier/internal/state"
@@ -79,7 +77,7 @@ func (d *Desk) readEvent(q *request) reading {
 
 // apply hands events to the store. Its problem is for all of them.
 func (d *Desk) apply(ctx context.Context, events []state.Event) ([]store.Result, *problem.Problem) {
-	ctx, span := d.spans.Child(ctx, "store.apply", trace.SpanKindInternal, spans.Events(len(events)))
+	ctx, span := d.beginCommit(ctx, len(events))
 	defer span.End()
 	results, err := d.store.Apply(ctx, events)
 	if err == nil && len(results) != len(events) {

@@ -11,6 +11,8 @@ import (
 	"carrier/internal/store"
 )
 
+// What begins spans looks first whether there are any: attributes of a span that is not there would cost every event.
+
 // begin begins the span of a request or message that was let in, as a part of its sender's trace if it names one. It is
 // done no earlier: who is not known can't make traces here.
 func (d *Desk) begin(q *request) *spans.Span {
@@ -23,6 +25,14 @@ func (d *Desk) begin(q *request) *spans.Span {
 	}
 	_, span := d.spans.Under(context.Background(), q.trace, q.via, kind, q.now, spans.Source(q.source.label))
 	return span
+}
+
+// beginCommit begins the part of a span in which events are decided and made durable.
+func (d *Desk) beginCommit(ctx context.Context, events int) (context.Context, *spans.Span) {
+	if d.spans == nil {
+		return ctx, nil
+	}
+	return d.spans.Child(ctx, "store.apply", trace.SpanKindInternal, spans.Events(events))
 }
 
 // mark gives an event the trace of the request that brought it, which counts for more than what the event says itself.

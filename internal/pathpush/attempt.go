@@ -57,7 +57,9 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	o := a.policy.outcome(push, &ans, time.Now())
 	a.guardEnd(work, push, &o)
 	o.Token = token
-	span.Set(spans.PushStatus(o.Status.String()))
+	if span != nil { // Else what is set would be made for nothing, with every push.
+		span.Set(spans.PushStatus(o.Status.String()))
+	}
 	if o.Status != store.Pending {
 		a.logEnd(push, &o)
 	}
