@@ -127,6 +127,8 @@ func TestCheckRefuses(t *testing.T) {
 			want: []string{"c.yaml:3: accounts[0].base_url: must be a plain address, without user, query or fragment; remove those"}},
 		{name: "base_url of the metadata service", yaml: account("base_url: http://169.254.169.254"),
 			want: []string{`c.yaml:3: accounts[0].base_url: "169.254.169.254" is a link-local or metadata address, from which a cloud hands out credentials; use another host`}},
+		{name: "base_url with a port that is none", yaml: account("base_url: https://proxy.example:65536"),
+			want: []string{"c.yaml:3: accounts[0].base_url: the port must be 1 to 65535, not 65536"}},
 		{name: "base_url over http", yaml: account("base_url: http://api.weixin.qq.com"),
 			want: []string{`c.yaml:3: accounts[0].base_url: sends credentials over http to "api.weixin.qq.com", which is no private host; use https`}},
 		{name: "fallback over http", yaml: account("fallback_base_url: http://api2.weixin.qq.com"),

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -26,11 +27,19 @@ func (k *checker) baseURL(key, raw, mode string) {
 		k.bad(key, "must be http:// or https:// and a host, for example %s", DefaultBaseURL)
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.HasSuffix(raw, "#"):
 		k.bad(key, "must be a plain address, without user, query or fragment; remove those") // Which may be secret.
+	case !isPort(u.Port()):
+		k.bad(key, "the port must be 1 to 65535, not %s", u.Port())
 	case isMetadata(u.Hostname()):
 		k.bad(key, "%q is a link-local or metadata address, from which a cloud hands out credentials; use another host", u.Host)
 	case u.Scheme == "http" && mode != TokenNone && !isPrivate(u.Hostname()):
 		k.bad(key, "sends credentials over http to %q, which is no private host; use https", u.Host)
 	}
+}
+
+// isPort tells whether a URL's port can be one; none is the scheme's own.
+func isPort(port string) bool {
+	n, err := strconv.ParseUint(port, 10, 16)
+	return port == "" || err == nil && n > 0
 }
 
 // isMetadata tells hosts that no request may be sent to.

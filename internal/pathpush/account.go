@@ -147,7 +147,7 @@ func (a *account) changed(c *store.Change) {
 	case c.Blocked:
 	case a.leavesInStore(c):
 		a.reserve.left = true
-	case max(a.lanes.loaded, len(a.lanes.all)) >= a.maxLoaded:
+	case a.full():
 		a.sweep.again = true
 	case c.Whole && !c.Reload:
 		if len(c.Added) > 0 {
@@ -157,6 +157,16 @@ func (a *account) changed(c *store.Change) {
 		a.want(&lane{waybill: c.Waybill})
 	}
 	a.poke()
+}
+
+// full tells whether there is no room for another lane. Where it is a backlog that fills the memory, a quarter more is for
+// what is new: else the scans of today would wait in the store until all of the backlog is through.
+func (a *account) full() bool {
+	ls := &a.lanes
+	if max(ls.loaded, len(ls.all)) < a.maxLoaded {
+		return false
+	}
+	return ls.queues[live].len >= a.maxLoaded/8 || len(ls.all) >= a.maxLoaded+a.maxLoaded/4
 }
 
 // leave leaves a lane's new end in the store for want of room: it is read when the lane's turn comes.

@@ -16,7 +16,7 @@ type lane struct {
 	pushes  []store.Push
 	bulk    int // How many of pushes are Bulk; while loading, how many there may be.
 	where   place
-	backlog bool // It was swept in, or waited parked or frozen; no new event fed it.
+	backlog bool // It was swept in, or waited parked, frozen or for upstream's return; no new event fed it.
 	known   bool // It was read, or fed whole, before.
 
 	// stale says that more than the end changed in the store: it is read again before the next push.
@@ -174,6 +174,17 @@ func (ls *lanes) take(l *lane) {
 	case waiting:
 		heap.Remove(&ls.waiting, l.index)
 		ls.wake(l)
+	}
+}
+
+// age makes a backlog of what there is: what gathered during an outage comes behind what happens from now on.
+func (ls *lanes) age() {
+	for l := ls.queues[live].first; l != nil; l = ls.queues[live].first {
+		l.backlog = true // So it is no live one.
+		ls.classify(l)
+	}
+	for _, l := range ls.waiting {
+		l.backlog = true
 	}
 }
 

@@ -217,6 +217,7 @@ func (a *account) breakerChanges(b *breaker, now time.Time) []breakerChange {
 	changes := b.takeChanges()
 	if closing(changes) {
 		a.ramp.restart(b.o.HalfOpen, now)
+		a.lanes.age()
 	}
 	return changes
 }

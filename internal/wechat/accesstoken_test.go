@@ -731,3 +731,15 @@ func TestDated(t *testing.T) {
 		}
 	})
 }
+
+// An NTP step must neither age an access_token nor keep a dead one: times that are compared with others of this process
+// have to keep Go's reading of the monotonic clock, which rounding drops. (There is none on a bubble's clock.)
+func TestLifeIsMonotonic(t *testing.T) {
+	a, _ := keeper(t, ModeStable, nil, &tokenHost{t: t})
+	mustGet(t, a)
+	for name, at := range map[string]time.Time{"expiresAt": a.expiresAt, "refreshAt": a.refreshAt} {
+		if !strings.Contains(at.String(), " m=") {
+			t.Errorf("%s is %v, without a reading of the monotonic clock: a step of the wall clock moves it", name, at)
+		}
+	}
+}

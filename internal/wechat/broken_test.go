@@ -3,7 +3,11 @@ package wechat
 import (
 	"bufio"
 	"bytes"
+	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -11,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -86,6 +91,8 @@ func TestBrokenAnswers(t *testing.T) {
 		{name: "empty", handle: body("200 OK", "application/json", ""), kind: KindNotJSON, status: 200},
 		{name: "204", handle: say("HTTP/1.1 204 No Content\r\n\r\n"), kind: KindNotJSON, status: 204},
 		{name: "gzip unasked", handle: say("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\n\x1f\x8b\x08"), kind: KindNotJSON, status: 200},
+		{name: "gzip bomb", handle: body("200 OK", "application/json\r\nContent-Encoding: gzip", zipped(64<<20)), kind: KindNotJSON, status: 200},
+		{name: "1xx without end", handle: say(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 5000)), kind: KindNetwork},
 		{name: "no errcode", handle: body("200 OK", "application/json", `{"errmsg":"ok"}`), kind: KindNoErrcode, status: 200},
 		{name: "errcode null", handle: body("200 OK", "application/json", `{"errcode":null}`), kind: KindNoErrcode, status: 200},
 		{name: "errcode string", handle: body("200 OK", "application/json", `{"errcode":"`+canaryToken[:20]+`"}`), kind: KindBadErrcode, status: 200},
@@ -159,6 +166,41 @@ func TestSlowAnswers(t *testing.T) {
 	}
 }
 
+// zipped is n zeros in gzip: a thousandth of that.
+func zipped(n int64) string {
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	_, err := io.CopyN(w, zeros{}, n)
+	must(0, errors.Join(err, w.Close()))
+	return b.String()
+}
+
+// An answer that comes byte by byte is waited for no longer than any other.
+func TestDrippingAnswer(t *testing.T) {
+	const answer = "HTTP/1.1 200 OK\r\nContent-Length: 27\r\n\r\n{\"errcode\":0,\"errmsg\":\"ok\"}"
+	for name, every := range map[string]time.Duration{"headers": time.Second, "body": 200 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, stop := pipeClient(func(conn net.Conn) {
+					readRequest(conn)
+					for _, b := range []byte(answer) {
+						time.Sleep(every)
+						if _, err := conn.Write([]byte{b}); err != nil {
+							return
+						}
+					}
+				})
+				defer stop()
+				start := time.Now()
+				_, err := client.UpdatePath(t.Context(), canaryAccess, PathUpdate{Token: canaryToken})
+				if e := wantCallError(t, err, "updatePath"); e.Kind != KindTimeout || !e.Sent || time.Since(start) > defaultTimeout {
+					t.Errorf("%+v after %v, want timeout, sent, after %v", e, time.Since(start), defaultTimeout)
+				}
+			})
+		})
+	}
+}
+
 // A host that takes connections but no bytes: the request was never sent whole.
 func TestUnreadRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -223,6 +265,8 @@ func TestNotSent(t *testing.T) {
 		{"refused", ClientOptions{BaseURL: "http://" + refusing.Addr().String()}, KindNetwork},
 		{"no such host", ClientOptions{BaseURL: "http://host.invalid"}, KindNetwork},
 		{"another transport's", ClientOptions{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, dead })}, KindNetwork},
+		{"link-local", ClientOptions{BaseURL: "http://169.254.169.254"}, KindNetwork},
+		{"link-local as IPv6", ClientOptions{BaseURL: "http://[::ffff:169.254.169.254]:80"}, KindNetwork},
 		{"an error that shows the URL", ClientOptions{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			return nil, fmt.Errorf("proxy: %s %s: %s", r.Method, r.URL, canaryToken)
 		})}, KindNetwork},
@@ -453,6 +497,15 @@ func TestTokenDoesNotWaitBehindPushes(t *testing.T) {
 	}
 }
 
+// selfSigned signs a certificate with its own key.
+func selfSigned(t *testing.T, c *x509.Certificate) tls.Certificate {
+	t.Helper()
+	key := must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))
+	c.SerialNumber, c.IsCA, c.BasicConstraintsValid = big.NewInt(1), true, true
+	der := must(x509.CreateCertificate(rand.Reader, c, c, key.Public(), key))
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
 func TestTLS(t *testing.T) {
 	ok := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.Write(okAnswer) })
 	start := func(t *testing.T, maxVersion uint16) *httptest.Server {
@@ -484,6 +537,23 @@ func TestTLS(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	for name, c := range map[string]x509.Certificate{
+		"expired":          {NotAfter: time.Now().Add(-time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}},
+		"of tomorrow":      {NotBefore: time.Now().Add(time.Hour), NotAfter: time.Now().Add(2 * time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}},
+		"of somebody else": {NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"api.example"}},
+	} {
+		t.Run("certificate "+name, func(t *testing.T) {
+			s := httptest.NewUnstartedServer(ok)
+			s.TLS = &tls.Config{Certificates: []tls.Certificate{selfSigned(t, &c)}}
+			s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+			s.StartTLS()
+			defer s.Close()
+			_, err := push(t, s, true)
+			if e := wantCallError(t, err, "updatePath"); e.Kind != KindNetwork || e.Sent {
+				t.Errorf("%+v, want network, not sent", e)
+			}
+		})
+	}
 	for name, tt := range map[string]struct {
 		version uint16
 		trusted bool

@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -110,7 +112,7 @@ func newTransport(conns int, timeout time.Duration) *http.Transport {
 	setup := min(timeout, 5*time.Second)
 	return &http.Transport{
 		Proxy:       http.ProxyFromEnvironment,
-		DialContext: (&net.Dialer{Timeout: setup, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext: (&net.Dialer{Timeout: setup, KeepAlive: 15 * time.Second, Control: refuseLinkLocal}).DialContext,
 		TLSClientConfig: &tls.Config{
 			MinVersion:         tls.VersionTLS12,
 			ClientSessionCache: tls.NewLRUClientSessionCache(conns),
@@ -127,6 +129,19 @@ func newTransport(conns int, timeout time.Duration) *http.Transport {
 		MaxResponseHeaderBytes: maxAnswerBytes,
 		Protocols:              protocols,
 	}
+}
+
+// refuseLinkLocal keeps calls off link-local addresses, from which clouds hand out credentials, whatever name leads there:
+// that of a base_url was checked when the configuration was read, and may resolve to something else by now.
+func refuseLinkLocal(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	if ip := to.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsLinkLocalMulticast() {
+		return fmt.Errorf("%s is a link-local address, where no upstream is: check the name in base_url", ip)
+	}
+	return nil
 }
 
 // CloseIdleConnections closes the connections that no call uses; the last thing to do with a client.

@@ -149,7 +149,7 @@ func (x *tx) decide(w *waybill, p *prepared) (v verdict, err error) {
 	if v.before, err = x.timeline(w); err != nil {
 		return v, err
 	}
-	v.after, v.Decision = x.s.opts.Machine.Decide(slices.Clone(v.before), e, x.now)
+	v.after, v.Decision = x.s.opts.Machine.Decide(slices.Clone(v.before), e, x.clock)
 	v.released, err = x.eventsOf(v.Changed)
 	return v, err
 }

@@ -1,6 +1,8 @@
 package pebble
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,5 +96,49 @@ func TestUseAfterTheClockWentBack(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("content %d: %v, %v; want %v", content, got, err, want)
 		}
+	}
+}
+
+// TestClockJumps lets the clock jump to and fro by hours and days while events come in, some of which wait for a missing
+// scan, and while the store is opened anew. What waits is released once its time has passed on the clock that there is
+// by then, nothing is lost, and numbers keep the order of arrival.
+func TestClockJumps(t *testing.T) {
+	jumps := []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour, time.Second, time.Minute}
+	for seed := range uint64(20) {
+		rng := rand.New(rand.NewPCG(seed, 15))
+		c, o := newClock(), options(t, vfs.NewMem())
+		o.Now = c.now
+		s := mustOpen(t, "data", o)
+		newest := uint64(0)
+		var held []state.Waybill
+		for n := range 40 {
+			c.advance(jumps[rng.IntN(len(jumps))])
+			if rng.IntN(8) == 0 {
+				mustClose(t, s)
+				s = mustOpen(t, "data", o)
+			}
+			e := scanOf(fmt.Sprint(n), 1+rng.IntN(2)*-1)
+			r := mustApply(t, s, e)[0]
+			if r.Seq <= newest {
+				t.Fatalf("seed %d: number %d comes after %d", seed, r.Seq, newest)
+			}
+			newest = r.Seq
+			if r.Verdict == state.Held {
+				held = append(held, e.Waybill())
+			}
+		}
+		c.advance(o.Machine.ReorderWindow + time.Second)
+		if err := s.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range held {
+			if lane, err := s.Lane(t.Context(), w); err != nil || len(lane.Pushes) != 1 {
+				t.Errorf("seed %d: waybill %s still waits for a scan %v after its event came (%v)", seed, w, o.Machine.ReorderWindow, err)
+			}
+		}
+		if len(held) == 0 {
+			t.Errorf("seed %d is void: nothing waited", seed)
+		}
+		mustCheck(t, s)
 	}
 }

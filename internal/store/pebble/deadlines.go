@@ -98,15 +98,18 @@ func (s *Store) expire(ctx context.Context) error {
 }
 
 // dueNow lists deadlines that have passed, but for those that failed, and the earliest that has not passed (Unix ms;
-// MaxInt64: there is none).
+// MaxInt64: there is none). A held event that would wait for longer than it may was dated by a clock that ran ahead and
+// was put right: its time has passed, too.
 func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error) {
 	now := s.opts.Now().UnixMilli()
+	tooFar := now + s.opts.Machine.ReorderWindow.Milliseconds() + 1
 	next = math.MaxInt64
 	err = s.view(func(db cdb.Reader) error {
-		for _, table := range []byte{tableHeld, tableNoToken} {
-			err := scan(db, []byte{table}, func(key, value []byte) (bool, error) {
+		look := func(table byte, from, upTo int64) error {
+			lower, upper := deadlineKey(nil, table, from, 0), after([]byte{table})
+			return scanRange(db, lower, upper, func(key, value []byte) (bool, error) {
 				at := keyDeadline(key)
-				if at > now {
+				if at > upTo {
 					next = min(next, at)
 					return false, nil
 				}
@@ -119,11 +122,8 @@ func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error)
 				}
 				return len(list) < dueRows, nil
 			})
-			if err != nil {
-				return err
-			}
 		}
-		return nil
+		return errors.Join(look(tableHeld, 0, now), look(tableHeld, tooFar, math.MaxInt64), look(tableNoToken, 0, now))
 	})
 	return list, next, err
 }

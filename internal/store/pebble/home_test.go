@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -61,6 +62,10 @@ func TestHome(t *testing.T) {
 		want   string // Part of the error; empty: the store opens, with its event.
 	}{
 		{"nothing happened", func(*testing.T, vfs.FS) {}, ""},
+		{"a stranger's file among its own", func(t *testing.T, fs vfs.FS) {
+			put(t, fs, "data/db/000123.sst", "no table")
+			put(t, fs, "data/db/notes.txt", "buy milk")
+		}, ""},
 		{"the database is gone", func(t *testing.T, fs vfs.FS) { remove(t, fs, "data/db") }, "is gone"},
 		{"INSTANCE is gone", func(t *testing.T, fs vfs.FS) { remove(t, fs, "data/INSTANCE") }, "INSTANCE is missing"},
 		{"INSTANCE is empty", func(t *testing.T, fs vfs.FS) { put(t, fs, "data/INSTANCE", "") }, "INSTANCE is empty"},
@@ -167,8 +172,11 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// flips is how many bits TestDamagedFiles flips in each file; a release is tested with more.
+var flips = flag.Int("flips", 12, "how many bits TestDamagedFiles flips in each file, one at a time")
+
 // TestDamagedFiles flips bits in all kinds of files: the store may refuse, but it must not panic, start empty, or
-// show an event with other bytes.
+// show an event with other bytes. Run it with -flips 200 for a release.
 func TestDamagedFiles(t *testing.T) {
 	const waybills, events = 40, 10
 	fs := vfs.NewMem()
@@ -187,7 +195,7 @@ func TestDamagedFiles(t *testing.T) {
 	refused, damaged := 0, 0
 	for _, name := range names {
 		original := get(t, fs, "data/db/"+name)
-		for range min(len(original), 12) {
+		for range min(len(original), *flips) {
 			b := append([]byte(nil), original...)
 			b[rng.IntN(len(b))] ^= 1 << rng.IntN(8)
 			put(t, fs, "data/db/"+name, string(b))

@@ -12,7 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// engineLog is the engine's logger. Its everyday reports are of no use to an operator; its fatal ones end the store.
+// engineLog is the engine's logger. Its everyday reports are of no use to an operator; its fatal ones end the store. Of
+// its errors only the text is logged: formatted in full, they are pages of stack traces.
 type engineLog struct {
 	log   *slog.Logger
 	fatal func(error)
@@ -62,14 +63,14 @@ func (l *engineLog) background(err error) {
 		case l.full <- err:
 		default:
 		}
-		l.log.Error("the store's disk is full: free some space; it goes on by itself then", "err", err)
+		l.log.Error("the store's disk is full: free some space; it goes on by itself then", "err", err.Error())
 	default:
-		l.log.Error("the storage engine could not finish a background job; it will try again", "err", err)
+		l.log.Error("the storage engine could not finish a background job; it will try again", "err", err.Error())
 	}
 }
 
 // damage hears of a damaged file. Whoever read it gets an error too; the rest of the store goes on.
 func (l *engineLog) damage(info cdb.DataCorruptionInfo) {
 	l.log.Error("a file of the store is damaged: stop carrier, and restore a backup or run carrier store check to see "+
-		"what is lost", "file", info.Path, "err", info.Details)
+		"what is lost", "file", info.Path, "err", info.Details.Error())
 }

@@ -23,6 +23,7 @@ type tx struct {
 	w     *writer
 	b     *cdb.Batch
 	now   int64 // Unix ms, the received_at of all its events.
+	clock int64 // What the clock says, which may be less: it may have run ahead before. Waits are counted from it.
 	ops   []operation
 	rows  int
 	delta counters
@@ -87,7 +88,8 @@ func (s *Store) begin() *tx {
 	}
 	x.b = s.db.NewBatch()
 	s.w.batch++
-	s.w.lastMS = max(s.w.lastMS, s.opts.Now().UnixMilli())
+	x.clock = s.opts.Now().UnixMilli()
+	s.w.lastMS = max(s.w.lastMS, x.clock)
 	x.now = s.w.lastMS
 	if s.failed.Load() != nil {
 		x.err = *s.failed.Load()
