@@ -5,6 +5,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"carrier/internal/store"
 )
 
 const (
@@ -90,6 +92,9 @@ func (c *committer) commit(ops []operation) {
 	if err == nil {
 		c.s.committed(x, time.Since(begun))
 	}
+	if isUnknown(err) {
+		c.s.doubt(n)
+	}
 	c.s.busy.free(n.waybills)
 	if err != nil && len(ops) > 1 && isRefusedData(err) {
 		// One of them holds what the database refuses. The others must not suffer for it.
@@ -101,6 +106,27 @@ func (c *committer) commit(ops []operation) {
 	for _, op := range ops {
 		op.finish(err)
 	}
+}
+
+// doubt has the lanes read waybills of which it is not known what a transaction left, and has whatever is signed from
+// now on tell itself from that. The waybills are still held.
+func (s *Store) doubt(n *needs) {
+	s.pens.Add(1)
+	changes := make([]store.Change, 0, len(n.waybills))
+	for w := range n.waybills {
+		if s.leases.owns(w) {
+			changes = append(changes, store.Change{Waybill: w, Reload: true})
+		}
+	}
+	s.feed(changes)
+}
+
+// pen is what this node signs waybills with: its name, and how often it did not know what became of a transaction.
+func (s *Store) pen() string {
+	if n := s.pens.Load(); n > 0 {
+		return fmt.Sprintf("%s#%d", s.opts.Node, n)
+	}
+	return s.opts.Node
 }
 
 // transact makes the transaction, and makes it anew where it is certain that nothing was kept and another try may do

@@ -98,11 +98,16 @@ func isConflict(err error) bool {
 func isRefusedData(err error) bool {
 	switch c := code(err); {
 	case c == "":
-		_, unknown := errors.AsType[*unknownError](err)
-		return err != nil && !isLost(err) && !unknown
+		return err != nil && !isLost(err) && !isUnknown(err)
 	default:
 		return !isConflict(err) && (c[:2] == classData || c[:2] == classConstraint)
 	}
+}
+
+// isUnknown tells whether it is not known if a transaction was kept.
+func isUnknown(err error) bool {
+	_, unknown := errors.AsType[*unknownError](err)
+	return unknown
 }
 
 // refused is the error of a transaction as callers get it: ErrUnavailable, unless the outcome is unknown, or the same
@@ -111,7 +116,7 @@ func (s *Store) refused(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, unknown := errors.AsType[*unknownError](err); unknown {
+	if isUnknown(err) {
 		return err
 	}
 	if isRefusedData(err) {

@@ -149,3 +149,44 @@ func TestCheckDatabase(t *testing.T) {
 		t.Error("the check became a node")
 	}
 }
+
+// What another node left open, and what a transaction did of which the outcome is not known, must not be overtaken: the
+// lanes of the owner may not have heard of it.
+func TestNothingOvertakesWhatWasNotTold(t *testing.T) {
+	a, b, _ := pair(t)
+	w := a.ownedWaybill(t)
+	scan := func(n *node, at int) {
+		t.Helper()
+		r, err := n.Apply(t.Context(), []state.Event{scanOf(w.WaybillID, at, state.Transit)})
+		if err != nil || r[0].Verdict != state.Accepted {
+			t.Fatalf("apply: %+v, %v", r, err)
+		}
+	}
+	reloads := func() int { return a.fed(func(c *store.Change) bool { return c.Waybill == w && c.Reload }) }
+	first := a.accept(t, w)
+	scan(a, 2)
+	if n := reloads(); n != 0 {
+		t.Errorf("%d reloads of what only the owner changed, want none", n)
+	}
+	scan(b, 3)
+	eventually(t, soon, "the owner hears of the other node's event", func() bool { return reloads() > 0 })
+	heard := reloads()
+	if err := a.delivered(w, first); err != nil {
+		t.Fatal(err)
+	}
+	if n := reloads(); n != heard+1 {
+		t.Errorf("%d more reloads when the owner signs over the other node's name, want 1", n-heard)
+	}
+	scan(a, 4)
+	if n := reloads(); n != heard+1 {
+		t.Errorf("%d more reloads of what only the owner changed, want none", n-heard-1)
+	}
+	a.doubt(&needs{waybills: map[state.Waybill]bool{w: true}})
+	if n := reloads(); n != heard+2 {
+		t.Errorf("%d more reloads by a doubt, want 1", n-heard-1)
+	}
+	scan(a, 5)
+	if n := reloads(); n != heard+4 { // By its being added, and by its being signed.
+		t.Errorf("%d more reloads by what came after a doubt, want 2", n-heard-2)
+	}
+}

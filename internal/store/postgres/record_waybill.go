@@ -15,7 +15,8 @@ type waybill struct {
 	encoded  []byte // The timeline as it is in the row, and as it is to be written.
 	timeline state.Timeline
 	open     []uint64 // The numbers of its pending pushes, in the order of sending.
-	writer   string   // The node that changed what is open last.
+	had      int      // How many pushes were pending in the row.
+	writer   string   // Who changed what is open last: a Store's pen.
 	stage    int16    // Where the timeline leads, and of the accepted events
 	newest   uint64   // the one that came last: worked out as the row is written.
 
@@ -96,7 +97,7 @@ func front(t state.Timeline) (stage int16, newest uint64) {
 
 // decode takes in what was scanned.
 func (w *waybill) decode() (err error) {
-	w.stored = true
+	w.stored, w.had = true, len(w.open)
 	w.timeline, err = decodeTimeline(w.encoded)
 	return err
 }

@@ -118,7 +118,7 @@ func (x *tx) queueWaybillRows(batch *pgx.Batch) {
 	for _, w := range x.dirtyWaybills() {
 		w.encode()
 		if x.touched[w.name] {
-			w.writer = x.s.opts.Node
+			x.sign(w)
 		}
 		if w.stored {
 			known = append(known, w)
@@ -163,6 +163,15 @@ func (x *tx) audit(act store.Act, on store.AuditEntry) {
 	}
 	on.Act, on.At = act, fromMillis(x.now)
 	x.audits = append(x.audits, &on)
+}
+
+// sign notes who changed what is open of a waybill last. The lanes here may not have heard of what another node, or a
+// transaction whose outcome was not known, left open: they must read, or what comes next would overtake that.
+func (x *tx) sign(w *waybill) {
+	if w.writer != x.pen && w.had > 0 && len(w.open) > 0 {
+		x.feedReload(w)
+	}
+	w.writer = x.pen
 }
 
 // touch notes that what is open of a waybill changed.

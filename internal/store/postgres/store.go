@@ -33,7 +33,8 @@ type Store struct {
 	committers     []*committer
 	committersDone sync.WaitGroup
 	background     sync.WaitGroup
-	busy           busy // The waybills that a committer is at.
+	busy           busy          // The waybills that a committer is at.
+	pens           atomic.Uint64 // How often it was not known what became of a transaction.
 	partitions     partitions
 	wake           chan struct{} // An earlier deadline than before was set.
 	sleepsUntil    atomic.Int64  // The deadline that the background waits for (Unix ms).

@@ -146,12 +146,12 @@ func (x *tx) notice(n *notice) {
 }
 
 // feedOpened tells the lanes of pushes that became open; before is how many the waybill had. Where another node changed
-// what is open since this one did, the lanes here are behind, and must read.
+// what is open since this one did, the lanes here may be behind, and must read.
 func (x *tx) feedOpened(w *waybill, before int, opened []*row) {
 	if x.s.opts.Feed == nil || len(opened) == 0 {
 		return
 	}
-	if before > 0 && w.writer != x.s.opts.Node {
+	if before > 0 && w.writer != x.pen {
 		x.feedReload(w)
 		return
 	}

@@ -22,6 +22,7 @@ type tx struct {
 	ctx   context.Context
 	conn  *pgx.Conn
 	id    [16]byte // Of its row in commits.
+	pen   string   // What it signs waybills with.
 	xid   int64    // PostgreSQL's number of it, once it has written.
 	size  int      // Events and outcomes in it.
 	trips int      // To the database and back.
@@ -81,7 +82,7 @@ type idRow struct {
 
 func (s *Store) newTx(ctx context.Context, conn *pgx.Conn) *tx {
 	return &tx{
-		s: s, ctx: ctx, conn: conn, id: newID(), now: s.clock(),
+		s: s, ctx: ctx, conn: conn, id: newID(), pen: s.pen(), now: s.clock(),
 		waybills: map[state.Waybill]*waybill{}, rows: map[uint64]*row{}, ids: map[eventID]first{}, asked: map[eventID]bool{},
 		replays: map[uint64]*replayRecord{}, changed: map[uint64]*row{}, delta: counters{}, touched: map[state.Waybill]bool{}, mine: map[int16]bool{},
 	}
