@@ -11,12 +11,12 @@ import (
 )
 
 // gathered is how many pushes gather in TestAnHourWithoutUpstream; a release is tested with more.
-var gathered = flag.Int("waiting", 25_000, "how many pushes gather in TestAnHourWithoutUpstream")
+var gathered = flag.Int("gathered", 25_000, "how many pushes gather in TestAnHourWithoutUpstream")
 
 // TestAnHourWithoutUpstream has pushes gather while upstream is away for an hour, far more than fit into memory, and then
 // lets it come back: while it is away it is asked once per time-out of the breaker, and nothing of what waits is used up;
 // afterwards the flow rises step by step up to the rate, which it keeps to, and scans that come in by then don't wait
-// behind the rest. Run it with -waiting 100000 for a release.
+// behind the rest. Run it with -gathered 100000 for a release.
 func TestAnHourWithoutUpstream(t *testing.T) {
 	const scans, rate = 5, 500
 	waybills, room := *gathered/scans, *gathered/12
