@@ -124,7 +124,10 @@ func TestMetricsOfAService(t *testing.T) {
 	shown := func(name string) bool {
 		return strings.Contains(page, "\n"+name+"{") || strings.Contains(page, "\n"+name+" ") || strings.Contains(page, "\n"+name+"_bucket{")
 	}
-	r.eventually(func() bool { _, page = get(t, r.s.Admin+"/metrics"); return shown("carrier_nats_waiting_messages") && shown("carrier_waybill_stage_oldest_seconds") },
+	r.eventually(func() bool {
+		_, page = get(t, r.s.Admin+"/metrics")
+		return shown("carrier_nats_waiting_messages") && shown("carrier_waybill_stage_oldest_seconds")
+	},
 		"the backlog of the stream, and how long waybills stand still, are known")
 	for _, name := range documented() {
 		if _, may := conditional[name]; !may && !shown(name) {
