@@ -128,7 +128,8 @@ func (a *App) names() telemetry.Names {
 
 // sampled says where a scrape reads.
 func (a *App) sampled() telemetry.Sources {
-	s := telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots}
+	ages := &stages{read: a.store.StageAges}
+	s := telemetry.Sources{Stats: a.store.Stats, Accounts: a.accountSnapshots, Stages: ages.get}
 	if a.tracing != nil {
 		s.Spans = a.tracing.Counts
 	}
