@@ -44,7 +44,7 @@ func script(program, file string) func(*testing.T) []string {
 func buildExample(t *testing.T) []string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "send")
-	if out, err := exec.Command("go", "build", "-o", binary, "carrier/api/examples/go").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", binary, "carrier/api/examples/go/send").CombinedOutput(); err != nil {
 		t.Fatalf("building the example: %v\n%s", err, out)
 	}
 	return []string{binary}
