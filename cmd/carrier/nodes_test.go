@@ -1,3 +1,7 @@
+//go:build unix
+
+// Windows has no signal that stops a process and lets it go on.
+
 package main
 
 import (
