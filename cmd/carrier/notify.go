@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"strings"
 )
@@ -27,8 +28,5 @@ func (w *world) notify(state string) error {
 		return err
 	}
 	_, err = conn.Write([]byte(state))
-	if closing := conn.Close(); err == nil {
-		err = closing
-	}
-	return err
+	return errors.Join(err, conn.Close())
 }
