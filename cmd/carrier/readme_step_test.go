@@ -64,7 +64,7 @@ func shape(line string) string {
 	case heading.MatchString(line):
 		return heading.FindString(line)
 	case picture.MatchString(line):
-		return "![" + picture.FindStringSubmatch(line)[1]
+		return "![" + strings.Replace(picture.FindStringSubmatch(line)[1], ".zh-CN.", ".", 1) // Each has its language's.
 	case strings.HasPrefix(line, "|"):
 		return row(line)
 	case item.MatchString(line):

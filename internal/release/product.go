@@ -86,7 +86,7 @@ func (p *product) build(ctx context.Context) (entry, *buildinfo.BuildInfo, error
 // documentsOf are the files that go into every archive: of what git holds, and nothing else that lies around, what a
 // reader of the README is led to.
 func documentsOf(ctx context.Context, root string) (entries []entry, err error) {
-	list, err := run(ctx, root, nil, "git", "ls-files", "-z", "README.md", "README.zh-CN.md", "api", "configs")
+	list, err := run(ctx, root, nil, "git", "ls-files", "-z", "README.md", "README.zh-CN.md", "api", "configs", "internal/console/browsertest/pictures")
 	if err != nil {
 		return nil, err
 	}
