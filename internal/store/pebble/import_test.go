@@ -18,6 +18,9 @@ import (
 	"carrier/internal/store/migrate"
 )
 
+// anySource is the instance that targets are filled from.
+const anySource = "8d0f2c5e-0000-4000-8000-000000000000"
+
 // exportOf is a closed store.
 type exportOf struct {
 	dir string
@@ -36,7 +39,7 @@ func (e exportOf) Export(ctx context.Context, use func(*store.Record) error) err
 func wantMigrates(t testing.TB, home string, o Options) {
 	t.Helper()
 	o.Feed, o.Notify = nil, nil
-	target, err := OpenImporter(home+"-copy", o)
+	target, err := OpenImporter(home+"-copy", anySource, o)
 	if err != nil {
 		t.Errorf("OpenImporter: %v", err)
 		return
@@ -46,7 +49,7 @@ func wantMigrates(t testing.TB, home string, o Options) {
 	if err != nil {
 		t.Errorf("Copy: %v", err)
 	}
-	if again, err := migrate.Compare(context.Background(), source, target); err != nil || !again.Same() || again.Records != report.Records {
+	if again, err := migrate.Compare(context.Background(), source, target, nil); err != nil || !again.Same() || again.Records != report.Records {
 		t.Errorf("Compare after %+v: %+v, %v", report, again, err)
 	}
 	if err := errors.Join(target.Finish(context.Background()), target.Close()); err != nil {
@@ -58,7 +61,7 @@ func wantMigrates(t testing.TB, home string, o Options) {
 			t.Errorf("CheckDir(%s) after %+v: %+v, %v", dir, report, got, err)
 		}
 	}
-	if again, err := migrate.Compare(context.Background(), source, exportOf{home + "-copy", o}); err != nil || !again.Same() {
+	if again, err := migrate.Compare(context.Background(), source, exportOf{home + "-copy", o}, nil); err != nil || !again.Same() {
 		t.Errorf("Compare with what was finished: %+v, %v", again, err)
 	}
 }
@@ -152,7 +155,7 @@ func TestHalfMigrated(t *testing.T) {
 	}
 	mustClose(t, s)
 
-	target, err := OpenImporter("to", o)
+	target, err := OpenImporter("to", anySource, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,10 +182,10 @@ func TestHalfMigrated(t *testing.T) {
 			t.Errorf("%s of half a store: %v", name, err)
 		}
 	}
-	if _, err := OpenImporter("from", o); err == nil || !strings.Contains(err.Error(), "holds a store already") {
+	if _, err := OpenImporter("from", anySource, o); err == nil || !strings.Contains(err.Error(), "holds a store already") {
 		t.Errorf("OpenImporter of a store: %v", err)
 	}
-	if target, err = OpenImporter("to", o); err != nil {
+	if target, err = OpenImporter("to", anySource, o); err != nil {
 		t.Fatal(err)
 	}
 	report, err := migrate.Copy(t.Context(), exportOf{"from", o}, target, nil)
@@ -239,17 +242,17 @@ func TestMigrationFollows(t *testing.T) {
 			if err := errors.Join(s.Tick(t.Context()), s.Close()); err != nil {
 				rt.Fatal(err)
 			}
-			target, err := OpenImporter("to", o)
+			target, err := OpenImporter("to", anySource, o)
 			if err != nil {
 				rt.Fatal(err)
 			}
 			_, err = migrate.Copy(t.Context(), exportOf{"from", o}, target, nil)
-			again, cerr := migrate.Compare(t.Context(), exportOf{"from", o}, target)
+			again, cerr := migrate.Compare(t.Context(), exportOf{"from", o}, target, nil)
 			if err = errors.Join(err, cerr, target.Close()); err != nil || !again.Same() {
 				rt.Fatalf("after a copy: %+v, %v", again, err)
 			}
 		}
-		target, err := OpenImporter("to", o)
+		target, err := OpenImporter("to", anySource, o)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -283,7 +286,7 @@ func TestMovedStore(t *testing.T) {
 	for name, err := range map[string]error{
 		"Open":         func() error { _, err := Open("from", o); return err }(),
 		"OpenExporter": func() error { _, err := OpenExporter("from", o); return err }(),
-		"OpenImporter": func() error { _, err := OpenImporter("from", o); return err }(),
+		"OpenImporter": func() error { _, err := OpenImporter("from", anySource, o); return err }(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "moved to postgres://db:5432/carrier: set store.url") {
 			t.Errorf("%s of a store that has moved: %v", name, err)
