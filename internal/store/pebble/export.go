@@ -46,7 +46,9 @@ func (e *Exporter) Instance() string { return e.s.instance }
 func (e *Exporter) Serving(context.Context) ([]string, error) { return nil, nil }
 
 // Size is what the files take, in bytes.
-func (e *Exporter) Size(context.Context) (uint64, error) { return e.s.db.Metrics().DiskSpaceUsage(), nil }
+func (e *Exporter) Size(context.Context) (uint64, error) {
+	return e.s.db.Metrics().DiskSpaceUsage(), nil
+}
 
 // Export calls use with every record, in the order of their keys.
 func (e *Exporter) Export(ctx context.Context, use func(*store.Record) error) error {

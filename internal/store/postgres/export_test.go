@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -113,7 +114,7 @@ func wantRoundTrip(t testing.TB, first side, through ...side) {
 }
 
 // exportOptions are those that exporting takes.
-func exportOptions(t testing.TB) Options {
+func exportOptions() Options {
 	return Options{Logger: slog.New(slog.DiscardHandler), partitionRows: 64}
 }
 
@@ -126,7 +127,7 @@ func TestMovedDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	oneOfEach(t, s)
-	from, err := OpenExporter(t.Context(), db.URL(), exportOptions(t))
+	from, err := OpenExporter(t.Context(), db.URL(), exportOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,8 +153,8 @@ func TestMovedDatabase(t *testing.T) {
 		t.Fatalf("Moved: %v", err)
 	}
 	_, opened := Open(t.Context(), db.URL(), testOptions(t))
-	_, exported := OpenExporter(t.Context(), db.URL(), exportOptions(t))
-	_, imported := OpenImporter(t.Context(), db.URL(), from.Instance(), exportOptions(t))
+	_, exported := OpenExporter(t.Context(), db.URL(), exportOptions())
+	_, imported := OpenImporter(t.Context(), db.URL(), from.Instance(), exportOptions())
 	for name, err := range map[string]error{"Open": opened, "OpenExporter": exported, "OpenImporter": imported} {
 		if err == nil || !strings.Contains(err.Error(), "moved to file:carrier-data: set store.url") {
 			t.Errorf("%s of a database that has moved: %v", name, err)
@@ -185,7 +186,7 @@ func TestSleepingNodeAfterMove(t *testing.T) {
 	}
 	defer s.Close()
 	oneOfEach(t, s)
-	from, err := OpenExporter(t.Context(), db.URL(), exportOptions(t))
+	from, err := OpenExporter(t.Context(), db.URL(), exportOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -194,11 +195,11 @@ func TestSleepingNodeAfterMove(t *testing.T) {
 		if _, err := from.s.pool.Exec(t.Context(), "UPDATE nodes SET expires_at = '-infinity'"); err != nil {
 			t.Fatal(err)
 		}
-		err := errors.Join(from.Export(t.Context(), func(*store.Record) error { return nil }))
+		err := from.Export(t.Context(), func(*store.Record) error { return nil })
 		if err == nil {
 			_, err = from.s.pool.Exec(t.Context(), "UPDATE nodes SET expires_at = '-infinity'")
 		}
-		return errors.Join(err, from.Moved(t.Context(), "file:x")) == nil
+		return err == nil && from.Moved(t.Context(), "file:x") == nil
 	})
 	_, err = s.Apply(t.Context(), []state.Event{scanOf("late", 1, state.PickupDone)})
 	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "moved this store") {
@@ -222,10 +223,10 @@ func TestHalfFilledDatabase(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	from := databaseSide(home.URL(), exportOptions(t))
+	from := databaseSide(home.URL(), exportOptions())
 	// One store of each engine is filled commit by commit, each of which fails before it is made, or after.
 	for name, to := range map[string]side{
-		"folder": folderSide(fs, exportOptions(t)), "database": databaseSide(pgtest.Start(t).URL(), exportOptions(t)),
+		"folder": folderSide(fs, exportOptions()), "database": databaseSide(pgtest.Start(t).URL(), exportOptions()),
 	} {
 		t.Run(name, func(t *testing.T) { fillInSteps(t, from, to) })
 	}
@@ -245,36 +246,26 @@ func fillInSteps(t *testing.T, from, to side) {
 		if err != nil {
 			t.Fatalf("run %d: %v", runs, err)
 		}
-		commits := 0
 		_, err = migrate.Copy(t.Context(), source, breaking{target, func(commit func() error) error {
-			if commits++; commits == 1 && runs%2 == 0 {
+			if runs%2 == 0 {
 				return broken // Not applied.
 			}
-			if err := commit(); err != nil || commits == 1 && runs < 20 {
-				return err
-			}
-			return broken // Applied, error anyway.
+			return cmp.Or(commit(), broken) // Applied, error anyway.
 		}}, nil)
-		done = err == nil
-		if err != nil && !errors.Is(err, broken) {
+		switch done = err == nil; {
+		case done:
+			err = target.Finish(t.Context())
+		case errors.Is(err, broken) && runs < 100:
+			err = nil
+		}
+		if err := errors.Join(err, target.Close()); err != nil {
 			t.Fatalf("run %d: %v", runs, err)
 		}
-		if done {
-			err = target.Finish(t.Context())
-		} else if _, err := to.check(); err == nil || !strings.Contains(err.Error(), "to the end") {
+		if _, err := to.check(); !done && (err == nil || !strings.Contains(err.Error(), "to the end")) {
 			t.Errorf("run %d: Check of half a store: %v", runs, err)
 		}
-		if err := errors.Join(target.Close()); err != nil {
-			t.Fatal(err)
-		}
-		if done && err != nil {
-			t.Fatalf("Finish: %v", err)
-		}
-		if runs > 100 {
-			t.Fatal("it does not come to its end")
-		}
 	}
-	if runs < 4 {
+	if runs < 6 {
 		t.Errorf("it took %d runs only", runs)
 	}
 	wantSame(t, from, to)
@@ -315,11 +306,11 @@ func (b breaking) Import(ctx context.Context, records []*store.Record, gone []st
 func TestDatabaseInUse(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t)
-	i, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions(t))
+	i, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions(t)); !errors.Is(err, store.ErrInUse) {
+	if _, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions()); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("two at once: %v", err)
 	}
 	if _, err := Open(t.Context(), db.URL(), testOptions(t)); !errors.Is(err, errHalfFilled) {
@@ -332,14 +323,14 @@ func TestDatabaseInUse(t *testing.T) {
 	if err != nil {
 		t.Fatalf("Open of an empty store that was moved: %v", err)
 	}
-	if _, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions(t)); !errors.Is(err, store.ErrInUse) {
+	if _, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions()); !errors.Is(err, store.ErrInUse) {
 		t.Errorf("OpenImporter beside a node: %v", err)
 	}
 	oneOfEach(t, s)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions(t)); err == nil || !strings.Contains(err.Error(), "holds a store already") {
+	if _, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions()); err == nil || !strings.Contains(err.Error(), "holds a store already") {
 		t.Errorf("OpenImporter of a store: %v", err)
 	}
 }

@@ -44,7 +44,7 @@ func (i *Importer) begin(ctx context.Context, config *pgxpool.Config, source str
 	if err := i.s.checkServer(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, config.ConnConfig); err != nil {
+	if err := bringUp(ctx, config.ConnConfig); err != nil {
 		return err
 	}
 	if i.conn, err = i.s.pool.Acquire(ctx); err != nil {

@@ -57,7 +57,7 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
 	if err := s.checkServer(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, config.ConnConfig); err != nil {
+	if err := bringUp(ctx, config.ConnConfig); err != nil {
 		return err
 	}
 	if err := s.beginServing(ctx); err != nil {
