@@ -101,6 +101,9 @@ func (i *Importer) Free() uint64 {
 	return i.s.disk.free.Load()
 }
 
+// Size is what the folder's files take, in bytes.
+func (i *Importer) Size(context.Context) (uint64, error) { return i.s.db.Metrics().DiskSpaceUsage(), nil }
+
 // Close closes the folder.
 func (i *Importer) Close() error { return i.s.release() }
 
