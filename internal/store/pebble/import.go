@@ -102,7 +102,9 @@ func (i *Importer) Free() uint64 {
 }
 
 // Size is what the folder's files take, in bytes.
-func (i *Importer) Size(context.Context) (uint64, error) { return i.s.db.Metrics().DiskSpaceUsage(), nil }
+func (i *Importer) Size(context.Context) (uint64, error) {
+	return i.s.db.Metrics().DiskSpaceUsage(), nil
+}
 
 // Close closes the folder.
 func (i *Importer) Close() error { return i.s.release() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/migrate"
+	"carrier/internal/store/postgres"
+	"carrier/internal/store/postgres/pgtest"
 )
 
 // anySource is the instance that targets are filled from.
@@ -63,6 +66,51 @@ func wantMigrates(t testing.TB, home string, o Options) {
 	}
 	if again, err := migrate.Compare(context.Background(), source, exportOf{home + "-copy", o}, nil); err != nil || !again.Same() {
 		t.Errorf("Compare with what was finished: %+v, %v", again, err)
+	}
+}
+
+// wantThroughPostgres fails unless all that a closed store holds comes back from a database as it was.
+func wantThroughPostgres(t testing.TB, home string, o Options) {
+	t.Helper()
+	o.Feed, o.Notify = nil, nil
+	ctx := context.Background() // The test is over.
+	db, quiet := pgtest.Start(t), slog.New(slog.DiscardHandler)
+	database := postgres.Options{TokenKeys: o.TokenKeys, Logger: quiet}
+	source := exportOf{home, o}
+	there, err := postgres.OpenImporter(ctx, db.URL(), anySource, database)
+	if err != nil {
+		t.Errorf("OpenImporter of a database: %v", err)
+		return
+	}
+	report, err := migrate.Copy(ctx, source, there, nil)
+	if err := errors.Join(err, there.Finish(ctx), there.Close()); err != nil {
+		t.Errorf("to the database: %+v, %v", report, err)
+		return
+	}
+	checked, err := postgres.CheckDatabase(ctx, db.URL(), database)
+	if err != nil || len(checked.Problems) > 0 || int(checked.Events) != report.Events {
+		t.Errorf("CheckDatabase after %+v: %+v, %v", report, checked, err)
+	}
+	from, err := postgres.OpenExporter(ctx, db.URL(), database)
+	if err != nil {
+		t.Errorf("OpenExporter of the database: %v", err)
+		return
+	}
+	back, err := OpenImporter(home+"-back", anySource, o)
+	if err != nil {
+		t.Errorf("OpenImporter: %v", err)
+		return
+	}
+	_, err = migrate.Copy(ctx, from, back, nil)
+	if err := errors.Join(err, back.Finish(ctx), back.Close(), from.Close()); err != nil {
+		t.Errorf("back: %v", err)
+	}
+	got, err := CheckDir(ctx, home+"-back", o)
+	if err != nil || len(got.Problems) > 0 {
+		t.Errorf("CheckDir after coming back: %+v, %v", got, err)
+	}
+	if same, err := migrate.Compare(ctx, source, exportOf{home + "-back", o}, nil); err != nil || !same.Same() || same.Records != report.Records {
+		t.Errorf("what came back: %+v, %v; it was %+v", same, err, report)
 	}
 }
 

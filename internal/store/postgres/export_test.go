@@ -34,8 +34,7 @@ func databaseSide(url string, o Options) side {
 	}
 }
 
-func folderSide(fs vfs.FS, o Options) side {
-	const dir = "store"
+func folderSide(fs vfs.FS, dir string, o Options) side {
 	p := pebble.Options{FS: fs, TokenKeys: o.TokenKeys, Logger: o.Logger, CacheBytes: 1 << 20, MemtableBytes: 1 << 20}
 	return side{
 		source:   func() (store.Source, error) { return pebble.OpenExporter(dir, p) },
@@ -226,7 +225,7 @@ func TestHalfFilledDatabase(t *testing.T) {
 	from := databaseSide(home.URL(), exportOptions())
 	// One store of each engine is filled commit by commit, each of which fails before it is made, or after.
 	for name, to := range map[string]side{
-		"folder": folderSide(fs, exportOptions()), "database": databaseSide(pgtest.Start(t).URL(), exportOptions()),
+		"folder": folderSide(fs, "store", exportOptions()), "database": databaseSide(pgtest.Start(t).URL(), exportOptions()),
 	} {
 		t.Run(name, func(t *testing.T) { fillInSteps(t, from, to) })
 	}

@@ -44,7 +44,7 @@ func TestSuite(t *testing.T) {
 					o := exportOptions()
 					o.TokenKeys = keys[t]
 					mu.Unlock()
-					wantRoundTrip(t, databaseSide(db.URL(), o), folderSide(vfs.NewMem(), o), databaseSide(back.URL(), o))
+					wantRoundTrip(t, databaseSide(db.URL(), o), folderSide(vfs.NewMem(), "store", o), databaseSide(back.URL(), o))
 				})
 			}
 		}
