@@ -94,11 +94,13 @@ func (m *migration) run(ctx context.Context) (_ *migrationResult, err error) {
 		Records: report.Records, Events: report.Events, Carried: report.Carried, Removed: report.Removed,
 	}
 	if opened.serving == "" {
+		if err := m.move(ctx); err != nil {
+			return nil, err
+		}
 		result.State = migrationMoved
-		err = m.move(ctx)
 	}
 	result.Next = m.next(result.State)
-	return result, err
+	return result, nil
 }
 
 // move proves that both sides hold the same, and shuts the one and opens the other.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -69,6 +70,9 @@ func (m *migration) openBackup(ctx context.Context, folder string) (_ *openedSou
 	if err := remove(); err != nil { // What an interrupted run left.
 		return nil, err
 	}
+	if err := m.seeRoomForBackup(folder); err != nil {
+		return nil, err
+	}
 	backup := storeBackup{configFlag: m.configFlag, adminFlags: m.adminFlags, To: copied, Because: m.Because}
 	if err := backup.online(ctx, m.world); err != nil {
 		return nil, err
@@ -110,7 +114,7 @@ func (m *migration) importer(ctx context.Context) (store.Importer, error) {
 	return target, nil
 }
 
-// seeRoom refuses a disk that has less free than the source takes, beside what store.min_free keeps.
+// seeRoom refuses a disk on which the source does not fit, beside what store.min_free keeps.
 func (m *migration) seeRoom(ctx context.Context, target *pebble.Importer) error {
 	size, err := m.source.Size(ctx)
 	if err != nil {
@@ -120,10 +124,46 @@ func (m *migration) seeRoom(ctx context.Context, target *pebble.Importer) error 
 	if err != nil {
 		return err
 	}
-	free, least := target.Free(), uint64(m.to.MinFree)
-	if need := size + least; free > 0 && free+held < need {
-		return fmt.Errorf("--to: %d MiB are free on the disk of %s, and %d MiB may be needed: the source has %d MiB, and store.min_free "+
-			"keeps %d MiB; free some space, or name another disk", free>>20, m.to.URL, (need-held)>>20, size>>20, least>>20)
+	folder, _ := m.to.Folder()
+	if err := room(folder, size-min(size, held), uint64(m.to.MinFree)); err != nil {
+		return fmt.Errorf("--to: %w, or name another disk", err)
+	}
+	return nil
+}
+
+// seeRoomForBackup refuses a copy that could close the running service's intake.
+func (m *migration) seeRoomForBackup(folder string) error {
+	var size uint64
+	err := filepath.WalkDir(folder, func(_ string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // The service deletes files as it goes on.
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if info, err := d.Info(); err == nil {
+			size += uint64(info.Size())
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := room(filepath.Dir(filepath.Clean(folder)), size, uint64(m.from.MinFree)); err != nil {
+		return fmt.Errorf("to copy the store while the service runs: %w, or stop the service: then no copy is made", err)
+	}
+	return nil
+}
+
+// room says what to do if a folder's disk has no room for so many bytes, beside those that are to stay free.
+func room(folder string, need, least uint64) error {
+	free, err := pebble.Free(folder)
+	if err != nil {
+		return err
+	}
+	if free < need+least {
+		return fmt.Errorf("%d MiB are free on the disk of %s, and %d MiB are needed beside the %d MiB of store.min_free; free some space",
+			free>>20, folder, need>>20, least>>20)
 	}
 	return nil
 }

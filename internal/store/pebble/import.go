@@ -95,12 +95,6 @@ func (i *Importer) Export(ctx context.Context, use func(*store.Record) error) er
 	})
 }
 
-// Free is how much of the folder's disk is free, in bytes; 0 if that is not known.
-func (i *Importer) Free() uint64 {
-	i.s.disk.look()
-	return i.s.disk.free.Load()
-}
-
 // Size is what the folder's files take, in bytes.
 func (i *Importer) Size(context.Context) (uint64, error) {
 	return i.s.db.Metrics().DiskSpaceUsage(), nil

@@ -28,6 +28,15 @@ type Exporter struct {
 
 // OpenExporter opens a database to be read. TokenKeys is the only option that matters.
 func OpenExporter(ctx context.Context, url string, o Options) (*Exporter, error) {
+	s, err := openToRead(ctx, url, o, (*Store).checkOpen)
+	if err != nil {
+		return nil, err
+	}
+	return &Exporter{s: s}, nil
+}
+
+// openToRead opens a database that this binary can read and that check does not refuse, and is no node.
+func openToRead(ctx context.Context, url string, o Options, check func(*Store, context.Context) error) (*Store, error) {
 	s, config, err := connectOnly(ctx, url, o)
 	if err != nil {
 		return nil, err
@@ -37,13 +46,13 @@ func OpenExporter(ctx context.Context, url string, o Options) (*Exporter, error)
 		err = checkSchema(ctx, config.ConnConfig)
 	}
 	if err == nil {
-		err = s.checkOpen(ctx)
+		err = check(s, ctx)
 	}
 	if err != nil {
 		s.pool.Close()
 		return nil, fmt.Errorf("store %s: %w", s.where, &oneLineError{err})
 	}
-	return &Exporter{s: s}, nil
+	return s, nil
 }
 
 // connectOnly makes a store that takes no part: it has connections, and nothing runs in the background.

@@ -44,6 +44,9 @@ func (i *Importer) begin(ctx context.Context, config *pgxpool.Config, source str
 	if err := i.s.checkServer(ctx); err != nil {
 		return err
 	}
+	if err := i.refuseServed(ctx); err != nil {
+		return err
+	}
 	if err := bringUp(ctx, config.ConnConfig); err != nil {
 		return err
 	}
@@ -58,6 +61,15 @@ func (i *Importer) begin(ctx context.Context, config *pgxpool.Config, source str
 		return fmt.Errorf("%w: another carrier store migrate is filling it; wait for that one, or stop it", store.ErrInUse)
 	}
 	return i.transact(ctx, func(t pgx.Tx) error { return i.claim(ctx, t, source) })
+}
+
+// refuseServed refuses a database that nodes serve from, before anything of it is touched: they may be of an older version.
+func (i *Importer) refuseServed(ctx context.Context) error {
+	var made bool
+	if err := i.s.pool.QueryRow(ctx, "SELECT to_regclass('nodes') IS NOT NULL").Scan(&made); err != nil || !made {
+		return err
+	}
+	return refuseAlive(ctx, i.s.pool)
 }
 
 // transact runs a transaction that may take its time.

@@ -87,21 +87,11 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config) (err error)
 // CheckDatabase compares everything in a database that is kept twice, as Store.Check does, and is no node meanwhile: it
 // may run beside those that use it. TokenKeys is the only option that matters.
 func CheckDatabase(ctx context.Context, url string, o Options) (store.Report, error) {
-	s, config, err := connectOnly(ctx, url, o)
+	s, err := openToRead(ctx, url, o, (*Store).checkFilled)
 	if err != nil {
 		return store.Report{}, err
 	}
 	defer s.pool.Close()
-	err = unreachable(s.pool.Ping(ctx))
-	if err == nil {
-		err = checkSchema(ctx, config.ConnConfig)
-	}
-	if err == nil {
-		err = s.checkFilled(ctx)
-	}
-	if err != nil {
-		return store.Report{}, fmt.Errorf("store %s: %w", s.where, &oneLineError{err})
-	}
 	return s.Check(ctx)
 }
 
