@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -251,7 +250,7 @@ func (w *importing) keepSmall(r *store.Record) error {
 	case r.Letter != nil:
 		d := r.Letter
 		w.batch.Queue(keepLetter, int64(d.Number), timestamp(millis(d.ReceivedAt)), text(d.Source), text(d.Subject), text(d.Code), text(d.Reason),
-			slices.Concat([]byte{}, d.Body))
+			append([]byte{}, d.Body...)) // Never null.
 	case r.Marks != nil:
 		w.marks(r.Marks)
 	case r.Notice != nil:

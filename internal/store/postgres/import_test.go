@@ -86,6 +86,9 @@ func liveInFolder(t *testing.T, r *rand.Rand, fs vfs.FS, now int64) {
 			}
 		}
 	}
+	if err := s.PutDeadLetter(t.Context(), store.DeadLetter{Subject: "a\x00b", Body: make([]byte, r.IntN(2))}); err != nil {
+		t.Fatal(err)
+	}
 	list, err := s.Notices(t.Context(), 0, 1+r.IntN(5))
 	if err == nil && len(list) > 0 && r.IntN(2) == 0 {
 		err = s.Told(t.Context(), list[len(list)-1].Number)
