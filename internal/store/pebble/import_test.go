@@ -69,12 +69,21 @@ func wantMigrates(t testing.TB, home string, o Options) {
 	}
 }
 
+// tables are those of a database that holds nothing yet.
+var tables = pgtest.Template{Fill: func(ctx context.Context, url string) error {
+	i, err := postgres.OpenImporter(ctx, url, anySource, postgres.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return i.Close()
+}}
+
 // wantThroughPostgres fails unless all that a closed store holds comes back from a database as it was.
 func wantThroughPostgres(t testing.TB, home string, o Options) {
 	t.Helper()
 	o.Feed, o.Notify = nil, nil
 	ctx := context.Background() // The test is over.
-	db, quiet := pgtest.Start(t), slog.New(slog.DiscardHandler)
+	db, quiet := tables.Start(t), slog.New(slog.DiscardHandler)
 	database := postgres.Options{TokenKeys: o.TokenKeys, Logger: quiet}
 	source := exportOf{home, o}
 	there, err := postgres.OpenImporter(ctx, db.URL(), anySource, database)

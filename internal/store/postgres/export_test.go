@@ -120,7 +120,7 @@ func exportOptions() Options {
 // TestMovedDatabase fails if a database that has moved can be served from, or can't be moved as it must.
 func TestMovedDatabase(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	s, err := Open(t.Context(), db.URL(), testOptions(t))
 	if err != nil {
 		t.Fatal(err)
@@ -178,7 +178,7 @@ func TestMovedDatabase(t *testing.T) {
 // TestSleepingNodeAfterMove fails if a node that stood still while its database was moved can take anything in.
 func TestSleepingNodeAfterMove(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Start(t)
+	db := schema.Start(t)
 	s, err := Open(t.Context(), db.URL(), testOptions(t))
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +209,7 @@ func TestSleepingNodeAfterMove(t *testing.T) {
 // TestHalfFilledDatabase fails if a database that was filled only in part is taken for a whole one, or can't be filled on.
 func TestHalfFilledDatabase(t *testing.T) {
 	t.Parallel()
-	home, fs := pgtest.Start(t), vfs.NewMem()
+	home, fs := schema.Start(t), vfs.NewMem()
 	s, err := Open(t.Context(), home.URL(), testOptions(t))
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestHalfFilledDatabase(t *testing.T) {
 	from := databaseSide(home.URL(), exportOptions())
 	// One store of each engine is filled commit by commit, each of which fails before it is made, or after.
 	for name, to := range map[string]side{
-		"folder": folderSide(fs, "store", exportOptions()), "database": databaseSide(pgtest.Start(t).URL(), exportOptions()),
+		"folder": folderSide(fs, "store", exportOptions()), "database": databaseSide(schema.Start(t).URL(), exportOptions()),
 	} {
 		t.Run(name, func(t *testing.T) { fillInSteps(t, from, to) })
 	}
@@ -304,7 +304,7 @@ func (b breaking) Import(ctx context.Context, records []*store.Record, gone []st
 // TestDatabaseInUse: nothing is filled that somebody serves from, or fills already, or that holds a store of its own.
 func TestDatabaseInUse(t *testing.T) {
 	t.Parallel()
-	db := pgtest.Start(t)
+	db := pgtest.Start(t) // Without any tables.
 	i, err := OpenImporter(t.Context(), db.URL(), "a", exportOptions())
 	if err != nil {
 		t.Fatal(err)

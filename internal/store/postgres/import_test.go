@@ -15,7 +15,6 @@ import (
 	"carrier/internal/store"
 	"carrier/internal/store/migrate"
 	"carrier/internal/store/pebble"
-	"carrier/internal/store/postgres/pgtest"
 )
 
 // TestDatabaseFollows fails if a database does not become what the folder became that it is filled from: also where an
@@ -27,7 +26,7 @@ func TestDatabaseFollows(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	now, fs := int64(1_800_000_000_000), vfs.NewMem()
 	from := folderSide(fs, "store", exportOptions())
-	to := databaseSide(pgtest.Start(t).URL(), exportOptions())
+	to := databaseSide(schema.Start(t).URL(), exportOptions())
 	for round := range 15 {
 		now += int64(r.IntN(90)) * time.Minute.Milliseconds()
 		liveInFolder(t, r, fs, now)
@@ -102,7 +101,7 @@ func liveInFolder(t *testing.T, r *rand.Rand, fs vfs.FS, now int64) {
 // and what failed after it is not.
 func TestReplayGoesOnInDatabase(t *testing.T) {
 	t.Parallel()
-	now, fs, db := time.UnixMilli(1_800_000_000_000), vfs.NewMem(), pgtest.Start(t)
+	now, fs, db := time.UnixMilli(1_800_000_000_000), vfs.NewMem(), schema.Start(t)
 	s, err := pebble.Open("store", pebble.Options{FS: fs, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +153,7 @@ func TestReplayGoesOnInDatabase(t *testing.T) {
 // TestNoticesKeepNumbers: numbers that were left out in a database stay so, and a folder counts with them.
 func TestNoticesKeepNumbers(t *testing.T) {
 	t.Parallel()
-	db, fs := pgtest.Start(t), vfs.NewMem()
+	db, fs := schema.Start(t), vfs.NewMem()
 	s, err := Open(t.Context(), db.URL(), testOptions(t))
 	if err != nil {
 		t.Fatal(err)

@@ -38,7 +38,7 @@ func TestSuite(t *testing.T) {
 			databases[t][home] = db
 			mu.Unlock()
 			if moves(t.Name()) { // When the store is closed for good.
-				back := pgtest.Start(t)
+				back := schema.Start(t)
 				t.Cleanup(func() {
 					mu.Lock()
 					o := exportOptions()
