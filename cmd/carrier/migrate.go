@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
+	"regexp"
 
 	"carrier/internal/config"
 	"carrier/internal/store"
@@ -140,7 +140,7 @@ func (m *migration) explain(err error) error {
 		return fmt.Errorf("%w; nothing was moved: stop the service and run this again", err)
 	case errors.Is(err, store.ErrDiskLow):
 		return fmt.Errorf("%w, and run this again: it goes on from here", err)
-	case strings.Contains(err.Error(), "reading the source"):
+	case errors.Is(err, migrate.ErrSource):
 		return fmt.Errorf("%w; nothing was moved", err)
 	}
 	return fmt.Errorf("%w; nothing was moved: run this again, and it goes on from here", err)
@@ -155,14 +155,20 @@ func (m *migration) next(state string) string {
 		"until then it may be run as often as you like", "服务照常运行。停止服务后再次运行同一命令，即可搬运其间的变化并完成迁移；在此之前可随时重复运行")
 }
 
+// named is a ${NAME} in an address.
+var named = regexp.MustCompile(`\$\{\w+\}`)
+
 // place is the target's address for the configuration: as it was given, unless that holds a password.
 func (m *migration) place() string {
-	u, err := url.Parse(m.To)
+	u, err := url.Parse(named.ReplaceAllString(m.To, ""))
 	if err != nil {
-		return m.to.URL.String() // With ${NAME} somewhere it may be none, and the password is not in it then, or is.
+		return m.to.URL.String()
 	}
-	password, given := u.User.Password()
-	if given && !strings.HasPrefix(password, "${") || u.Query().Has("password") || u.Query().Has("sslpassword") {
+	password, _ := u.User.Password()
+	for _, parameter := range []string{"password", "sslpassword"} {
+		password += u.Query().Get(parameter)
+	}
+	if password != "" {
 		return m.to.URL.String()
 	}
 	return m.To

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -10,7 +13,10 @@ import (
 	"testing"
 
 	"carrier/internal/app/apptest"
+	"carrier/internal/config"
 	"carrier/internal/sandbox"
+	"carrier/internal/store"
+	"carrier/internal/store/pebble"
 	"carrier/internal/store/postgres/pgtest"
 )
 
@@ -133,6 +139,29 @@ func (m *moving) refused(to string) {
 	}
 }
 
+// TestMigratedPlace: the line for the configuration is what was typed, and never holds a password.
+func TestMigratedPlace(t *testing.T) {
+	env := []string{"PASSWORD=hunter2"}
+	for _, tt := range []struct{ to, want string }{
+		{"file:carrier-data", "file:carrier-data"},
+		{"postgres://carrier@db:5432/carrier?sslmode=disable", "postgres://carrier@db:5432/carrier?sslmode=disable"},
+		{"postgres://carrier:${PASSWORD}@db/carrier", "postgres://carrier:${PASSWORD}@db/carrier"},
+		{"postgres://db/carrier?user=carrier&password=${PASSWORD}", "postgres://db/carrier?user=carrier&password=${PASSWORD}"},
+		{"postgres://carrier:hunter2@db/carrier", ""},
+		{"postgres://carrier:hunter${PASSWORD}@db/carrier", ""},
+		{"postgres://db/carrier?password=hunter2", ""},
+	} {
+		to, err := config.Store{}.At(tt.to, env)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := (&migration{storeMigrate: &storeMigrate{To: tt.to}, to: to}).place()
+		if strings.Contains(got, "hunter2") || got != cmp.Or(tt.want, to.URL.String()) {
+			t.Errorf("%s: %q, want %q", to.URL, got, tt.want)
+		}
+	}
+}
+
 // TestStoreMigrateRefuses: what can't be safe is refused, with what to do.
 func TestStoreMigrateRefuses(t *testing.T) {
 	settings, file, events := storeWithEvents(t, false)
@@ -181,5 +210,36 @@ func TestStoreMigrateRefuses(t *testing.T) {
 	status, _, errs = migrate(settings.File(t), "file:"+folder+"-2")
 	if status != 1 || !strings.Contains(errs, "free some space") {
 		t.Errorf("onto a disk that is too small: status %d, %s", status, errs)
+	}
+}
+
+// stayingSource is a store that was served from again before it could be shut.
+type stayingSource struct{}
+
+func (stayingSource) Instance() string                                        { return "staying" }
+func (stayingSource) Export(context.Context, func(*store.Record) error) error { return nil }
+func (stayingSource) Serving(context.Context) ([]string, error)               { return nil, nil }
+func (stayingSource) Size(context.Context) (uint64, error)                    { return 0, nil }
+func (stayingSource) Moved(context.Context, string) error                     { return store.ErrInUse }
+func (stayingSource) Close() error                                            { return nil }
+
+// TestMigratedAndNotMoved: where the source can't be shut, the target can't be served from either.
+func TestMigratedAndNotMoved(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "target")
+	m := &migration{storeMigrate: &storeMigrate{}, source: stayingSource{}, to: config.Store{URL: config.DSN("file:" + folder)}}
+	m.screen = newScreen(&world{})
+	m.progress = newMigrateProgress(m.screen, &world{}, true)
+	var err error
+	if m.target, err = m.importer(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.move(t.Context()); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "nothing was moved: stop the service") {
+		t.Errorf("move: %v", err)
+	}
+	if err := m.target.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pebble.CheckDir(t.Context(), folder, pebble.Options{}); err == nil || !strings.Contains(err.Error(), "to the end") {
+		t.Errorf("the target: %v", err)
 	}
 }

@@ -23,6 +23,9 @@ const (
 	tellEvery = 512
 )
 
+// ErrSource is wrapped by what went wrong with the source: to repeat it does not help.
+var ErrSource = errors.New("reading the source")
+
 // Report is what a walk found and did.
 type Report struct {
 	Records int // Of the source.
@@ -95,7 +98,7 @@ func (c *copier) walk(from, to store.Exporter, carry, remove func(*store.Record)
 	}
 	switch {
 	case aerr != nil:
-		return fmt.Errorf("reading the source: %w", aerr)
+		return fmt.Errorf("%w: %w", ErrSource, aerr)
 	case berr != nil:
 		return fmt.Errorf("reading the target: %w", berr)
 	}
