@@ -216,12 +216,15 @@ func TestStoreMigrateRefuses(t *testing.T) {
 // stayingSource is a store that was served from again before it could be shut.
 type stayingSource struct{}
 
-func (stayingSource) Instance() string                                        { return "staying" }
-func (stayingSource) Export(context.Context, func(*store.Record) error) error { return nil }
-func (stayingSource) Serving(context.Context) ([]string, error)               { return nil, nil }
-func (stayingSource) Size(context.Context) (uint64, error)                    { return 0, nil }
-func (stayingSource) Moved(context.Context, string) error                     { return store.ErrInUse }
-func (stayingSource) Close() error                                            { return nil }
+func (stayingSource) Instance() string                          { return "staying" }
+func (stayingSource) Serving(context.Context) ([]string, error) { return nil, nil }
+func (stayingSource) Size(context.Context) (uint64, error)      { return 0, nil }
+func (stayingSource) Moved(context.Context, string) error       { return store.ErrInUse }
+func (stayingSource) Close() error                              { return nil }
+
+func (stayingSource) Export(_ context.Context, use func(*store.Record) error) error {
+	return use(&store.Record{Marks: &store.Marks{Next: 1, Events: map[string]int64{}}})
+}
 
 // TestMigratedAndNotMoved: where the source can't be shut, the target can't be served from either.
 func TestMigratedAndNotMoved(t *testing.T) {
