@@ -109,7 +109,7 @@ func (e *Exporter) Moved(ctx context.Context, to string) error {
 			return err
 		}
 		if *now != *e.read {
-			return fmt.Errorf("%w: a node was started and wrote to it meanwhile", store.ErrInUse)
+			return fmt.Errorf("%w: a node was started meanwhile, or wrote to it", store.ErrInUse)
 		}
 		_, err = t.Exec(ctx, "UPDATE meta SET moved_to = $1", to)
 		return err

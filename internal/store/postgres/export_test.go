@@ -145,7 +145,7 @@ func TestMovedDatabase(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := from.Moved(t.Context(), "file:x"); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "wrote to it") {
+	if err := from.Moved(t.Context(), "file:x"); !errors.Is(err, store.ErrInUse) || !strings.Contains(err.Error(), "or wrote to it") {
 		t.Errorf("Moved after a write that was not read: %v", err)
 	}
 	if err := errors.Join(all(), from.Moved(t.Context(), "file:carrier-data")); err != nil {
