@@ -47,7 +47,7 @@ type commands struct {
 	Doctor  doctorCommand  `cmd:"" group:"keep" help:"Look a set-up over, and say what to do about each finding. 检查整套部署并给出处理建议"`
 	Health  healthCommand  `cmd:"" group:"keep" help:"Ask a running service whether it is well, for containers and service managers. 健康检查"`
 	Config  configCommand  `cmd:"" group:"keep" help:"Check a configuration, or print its JSON Schema. 检查配置"`
-	Store   storeCommand   `cmd:"" group:"keep" help:"Check or back up a store. 检查或备份存储"`
+	Store   storeCommand   `cmd:"" group:"keep" help:"Check, back up or move a store. 检查、备份或迁移存储"`
 	NATS    natsCommand    `cmd:"" group:"keep" name:"nats" help:"See and make the streams and the consumer on NATS. 查看与修正 NATS 的流与消费者"`
 	Bench   benchCommand   `cmd:"" group:"keep" help:"Measure this machine against the built-in simulator. 性能测试"`
 	Version versionCommand `cmd:"" group:"keep" help:"Print version, commit and Go version. 版本信息"`

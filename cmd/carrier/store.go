@@ -11,8 +11,9 @@ import (
 )
 
 type storeCommand struct {
-	Check  storeCheck  `cmd:"" help:"Verify a store: checksums, indexes, counters. A folder only while no service uses it. 校验存储"`
-	Backup storeBackup `cmd:"" help:"Copy a store: of a running service with its admin token, else of the folder itself. 备份存储"`
+	Check   storeCheck   `cmd:"" help:"Verify a store: checksums, indexes, counters. A folder only while no service uses it. 校验存储"`
+	Backup  storeBackup  `cmd:"" help:"Copy a store: of a running service with its admin token, else of the folder itself. 备份存储"`
+	Migrate storeMigrate `cmd:"" help:"Move a store to another engine: a folder to PostgreSQL, or back. While the service runs, a copy; once it is stopped, the move. 迁移存储"`
 }
 
 // folder is the store's folder, as the configuration names it.

@@ -72,7 +72,7 @@ var allowed = map[string][]string{
 		"internal/store", "internal/store/pebble", "internal/store/postgres/pglocal", "internal/telemetry"},
 
 	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/bus", "internal/config", "internal/demo", "internal/doctor",
-		"internal/ingest", "internal/merchant", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/wechat"},
+		"internal/ingest", "internal/merchant", "internal/problem", "internal/sandbox", "internal/sender", "internal/state", "internal/store", "internal/store/migrate", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/wechat"},
 }
 
 // TestImportDirections reads the imports of every package and fails on any that is not in the table.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -36,6 +37,15 @@ type Marks struct {
 	Audits  uint64           `json:"audits"`  // The highest number given to an act, to a replay, and to a dead letter.
 	Replays uint64           `json:"replays"` //
 	Letters uint64           `json:"letters"` //
+}
+
+// Kept is how many events there are.
+func (m *Marks) Kept() int {
+	n := -m.Pruned
+	for _, count := range m.Events {
+		n += count
+	}
+	return int(n)
 }
 
 // AccountRecord is an account by its id.
@@ -184,7 +194,8 @@ func (r *Record) Digest() ([sha256.Size]byte, error) {
 	if err != nil {
 		return [sha256.Size]byte{}, fmt.Errorf("%s can't be written as JSON: %w", r.Key(), err)
 	}
-	return sha256.Sum256(text), nil
+	// PostgreSQL's texts hold no zero bytes: a space stands for one. Those of events may, and have a hash of their own.
+	return sha256.Sum256(bytes.ReplaceAll(text, []byte(`\u0000`), []byte(" "))), nil
 }
 
 // normalize makes what a pointer leads to normal; see Digest.
@@ -225,10 +236,17 @@ type Exporter interface {
 	Export(ctx context.Context, use func(*Record) error) error
 }
 
-// Source is a store that nobody serves from, to be moved.
+// Source is a store that is to be moved. A process may serve from it while it is read, if the engine is for several.
 type Source interface {
 	Exporter
-	// Moved notes where all of it has gone, in words that hold no secret; nobody can serve from it any more.
+	// Instance is the store's own name, which no other has.
+	Instance() string
+	// Serving names who serves from it; empty: nobody does, and the store can be moved as a whole.
+	Serving(ctx context.Context) ([]string, error)
+	// Size is about what it takes of a disk, in bytes.
+	Size(ctx context.Context) (uint64, error)
+	// Moved notes where all of it has gone, in words that hold no secret; nobody can serve from it any more. It
+	// fails with ErrInUse while somebody does, and if anything was written since Export read last.
 	Moved(ctx context.Context, to string) error
 	Close() error
 }

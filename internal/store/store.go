@@ -21,6 +21,8 @@ var (
 	ErrDamaged = errors.New("the store is damaged")
 	// ErrNotFound: there is no such event, push or waybill.
 	ErrNotFound = errors.New("not found")
+	// ErrInUse: a service uses the store, or another migration does. Nothing was done.
+	ErrInUse = errors.New("it is in use")
 	// ErrChanged: another node changed it since it was read.
 	ErrChanged = errors.New("another node changed it meanwhile")
 	// ErrState: the push is not in a state that allows it (e.g. a replay of one that is pending).

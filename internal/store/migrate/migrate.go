@@ -16,8 +16,15 @@ import (
 	"carrier/internal/store"
 )
 
-// batch is how many records, and how many events within them, go into one commit of the target.
-const batch = 512
+const (
+	// batch is how many records, and how many events within them, go into one commit of the target.
+	batch = 512
+	// tellEvery is after how many records progress is told.
+	tellEvery = 512
+)
+
+// ErrSource is wrapped by what went wrong with the source: to repeat it does not help.
+var ErrSource = errors.New("reading the source")
 
 // Report is what a walk found and did.
 type Report struct {
@@ -25,13 +32,14 @@ type Report struct {
 	Events  int // Of the source.
 	Carried int // Records that the target lacked, or had otherwise.
 	Removed int // Records that only the target had.
+
+	Expected int // Events of the source by its own count, which it tells before them; for a progress bar.
 }
 
 // Same tells whether the target held what the source holds before the walk.
 func (r Report) Same() bool { return r.Carried == 0 && r.Removed == 0 }
 
-// Copy makes the target hold what the source holds. progress hears of the report as it grows, after each commit; nil:
-// nobody does.
+// Copy makes the target hold what the source holds. progress hears of the report as it grows; nil: nobody does.
 func Copy(ctx context.Context, from store.Exporter, to store.Importer, progress func(Report)) (Report, error) {
 	c := &copier{ctx: ctx, to: to, progress: progress}
 	err := c.walk(from, to, c.carry, c.remove)
@@ -41,9 +49,9 @@ func Copy(ctx context.Context, from store.Exporter, to store.Importer, progress 
 	return c.report, err
 }
 
-// Compare counts what Copy would do, and does nothing.
-func Compare(ctx context.Context, from, to store.Exporter) (Report, error) {
-	c := &copier{ctx: ctx}
+// Compare counts what Copy would do, and does nothing. progress is as Copy's.
+func Compare(ctx context.Context, from, to store.Exporter, progress func(Report)) (Report, error) {
+	c := &copier{ctx: ctx, progress: progress}
 	none := func(*store.Record) error { return nil }
 	err := c.walk(from, to, none, none)
 	return c.report, err
@@ -90,7 +98,7 @@ func (c *copier) walk(from, to store.Exporter, carry, remove func(*store.Record)
 	}
 	switch {
 	case aerr != nil:
-		return fmt.Errorf("reading the source: %w", aerr)
+		return fmt.Errorf("%w: %w", ErrSource, aerr)
 	case berr != nil:
 		return fmt.Errorf("reading the target: %w", berr)
 	}
@@ -117,6 +125,12 @@ func (c *copier) meet(a, b *store.Record, carry func(*store.Record) error) error
 	c.report.Records++
 	if a.Waybill != nil {
 		c.report.Events += len(a.Waybill.Events)
+	}
+	if a.Marks != nil {
+		c.report.Expected = a.Marks.Kept()
+	}
+	if c.progress != nil && c.report.Records%tellEvery == 0 {
+		c.progress(c.report)
 	}
 	if b != nil {
 		same, err := equal(a, b)
@@ -169,9 +183,6 @@ func (c *copier) flush() error {
 		return fmt.Errorf("writing the target: %w", err)
 	}
 	c.records, c.gone, c.weight = nil, nil, 0
-	if c.progress != nil {
-		c.progress(c.report)
-	}
 	return nil
 }
 

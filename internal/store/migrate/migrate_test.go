@@ -96,7 +96,7 @@ func TestCopyMakesEqual(t *testing.T) {
 			}
 		}
 		want := migrate.Report{Records: len(from.records), Events: events(from), Carried: missing, Removed: removed}
-		if got, err := migrate.Compare(t.Context(), from, to); err != nil || got != want {
+		if got, err := migrate.Compare(t.Context(), from, to, nil); err != nil || got != want {
 			t.Fatalf("Compare: %+v, %v; want %+v", got, err, want)
 		}
 		if got, err := migrate.Copy(t.Context(), from, to, nil); err != nil || got != want {

@@ -39,6 +39,9 @@ func (c *checker) notice(value []byte) error {
 	if err != nil {
 		return err
 	}
+	if n.isNothing() {
+		return nil
+	}
 	if n.difference != "" {
 		_, err := n.ofDifference(0)
 		return err

@@ -33,6 +33,15 @@ func (d *diskWatch) look() {
 	d.low.Store(usage.AvailBytes < d.min)
 }
 
+// Free is how much of the disk of a folder is free, in bytes.
+func Free(dir string) (uint64, error) {
+	usage, err := vfs.Default.GetDiskUsage(dir)
+	if err != nil {
+		return 0, fmt.Errorf("the disk of %s does not say how much of it is free: %w", dir, err)
+	}
+	return usage.AvailBytes, nil
+}
+
 // refusal says why no events can be taken; nil if they can.
 func (d *diskWatch) refusal() error {
 	if !d.low.Load() {

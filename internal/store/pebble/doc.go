@@ -42,7 +42,8 @@
 //	                          on, in lower case ([store.Reversed]): nothing in the value
 //	c name                    counters, written in the batch that changes them
 //	m name                    format, instance, next number, when anything last ended, low-water mark, first span that is
-//	                          not in b, notice up to which all are told, dead letter up to which all were dropped
+//	                          not in b, notice up to which all are told, dead letter up to which all were dropped,
+//	                          what the store is being filled from (carrier store migrate)
 //
 // # Which pushes are open
 //
@@ -59,7 +60,8 @@
 // With Options.Notify, each end has a row in n, written in its commit. The numbers have no gaps, and nothing else is kept
 // of which are told than the number up to which all are: those rows are gone, by one deletion of a range. How often an
 // event ended is in the row of its push, where it is not what the status says anyway, so an event's first end costs its
-// row in n and no more. A row of z that is new, says something else or goes has its row in n, too, which points to nothing.
+// row in n and no more. Where a store was carried here from an engine whose numbers have gaps, rows that say nothing fill
+// them. A row of z that is new, says something else or goes has its row in n, too, which points to nothing.
 //
 // An event stays as long as a notice of it may wait. That needs no list: notices are in the order of time, so those of a
 // waybill of which nothing happened since the oldest that waits are told. Without Notify nobody will be told, so what is

@@ -17,7 +17,7 @@ import (
 
 // Export calls use with every record, in the order of their keys.
 func (s *Store) Export(ctx context.Context, use func(*store.Record) error) error {
-	return s.view(func(db cdb.Reader) error { return export(ctx, db, s.seals, use) })
+	return s.view(func(db cdb.Reader) error { return newExporter(ctx, db, s.seals, use).all() })
 }
 
 // Exporter gives away a store that no process has open, such as a backup; see store.Source. It writes nothing but that the
@@ -37,6 +37,17 @@ func OpenExporter(dir string, o Options) (*Exporter, error) {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.release())
 	}
 	return &Exporter{s}, nil
+}
+
+// Instance is the store's own name, a UUID. A backup has that of what it is a copy of.
+func (e *Exporter) Instance() string { return e.s.instance }
+
+// Serving tells who serves from it: nobody, as long as this is open.
+func (e *Exporter) Serving(context.Context) ([]string, error) { return nil, nil }
+
+// Size is what the files take, in bytes.
+func (e *Exporter) Size(context.Context) (uint64, error) {
+	return e.s.db.Metrics().DiskSpaceUsage(), nil
 }
 
 // Export calls use with every record, in the order of their keys.
@@ -62,9 +73,12 @@ type exporter struct {
 	db    cdb.Reader
 	seals seals
 	use   func(*store.Record) error
+	// filling says that the store is being filled: what an interrupted import left incomplete is given as it is, to be
+	// mended by the next.
+	filling bool
 }
 
-func export(ctx context.Context, db cdb.Reader, keys seals, use func(*store.Record) error) error {
+func newExporter(ctx context.Context, db cdb.Reader, keys seals, use func(*store.Record) error) *exporter {
 	x := &exporter{ctx: ctx, db: db, seals: keys}
 	x.use = func(r *store.Record) error {
 		if err := context.Cause(ctx); err != nil {
@@ -72,7 +86,12 @@ func export(ctx context.Context, db cdb.Reader, keys seals, use func(*store.Reco
 		}
 		return use(r)
 	}
-	for _, part := range []func() error{ // In the order of Record.Key.
+	return x
+}
+
+// all gives the records in the order of store.Record.Key.
+func (x *exporter) all() error {
+	for _, part := range []func() error{
 		x.accounts,
 		numberedRecords(x, tableAudit, func(e store.AuditEntry) *store.Record { return &store.Record{Act: &e} }),
 		numberedRecords(x, tableLetters, func(d store.DeadLetter) *store.Record { return &store.Record{Letter: &d} }),
@@ -132,7 +151,7 @@ func (x *exporter) marks() error {
 		to        *uint64
 		key       []byte
 		otherwise uint64
-	}{{&m.Next, metaNext, 1}, {&m.Told, metaTold, 0}, {&m.Letters, metaLetters, 0}} {
+	}{{&m.Next, metaNext, 1}, {&m.Letters, metaLetters, 0}} {
 		n, nerr := readNumber(x.db, number.key, number.otherwise)
 		*number.to, err = n, errors.Join(err, nerr)
 	}
@@ -143,12 +162,30 @@ func (x *exporter) marks() error {
 		n, nerr := lastOf(x.db, last.table)
 		*last.to, err = max(*last.to, uint64(n)), errors.Join(err, nerr)
 	}
+	told, terr := x.told()
 	clock, cerr := readNumber(x.db, metaClock, 0)
-	m.Clock = int64(clock)
-	if err = errors.Join(err, cerr); err != nil {
+	received, rerr := newestReceived(x.db)
+	m.Told, m.Clock = told, max(int64(clock), received)
+	if err = errors.Join(err, terr, cerr, rerr); err != nil {
 		return err
 	}
 	return x.use(&store.Record{Marks: m})
+}
+
+// told is the number before the first notice that waits, or the highest that was given.
+func (x *exporter) told() (number uint64, err error) {
+	if number, err = readNumber(x.db, metaTold, 0); err != nil {
+		return 0, err
+	}
+	err = scan(x.db, []byte{tableNotices}, func(key, value []byte) (bool, error) {
+		n, err := decodeNotice(value)
+		if err == nil && n.isNothing() {
+			return true, nil
+		}
+		number = keySeq(key) - 1
+		return false, nil // What is damaged is told of by whoever reads it all.
+	})
+	return number, err
 }
 
 func (x *exporter) notices() error {
@@ -156,6 +193,9 @@ func (x *exporter) notices() error {
 		n, err := decodeNotice(value)
 		if err != nil {
 			return false, damaged(key, err)
+		}
+		if n.isNothing() {
+			return true, nil
 		}
 		r := &store.NoticeRecord{
 			Number: keySeq(key), At: n.at, Seq: n.seq, Status: n.status, Nth: n.nth, Tries: n.tries, Errcode: n.errcode,

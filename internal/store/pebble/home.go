@@ -11,6 +11,8 @@ import (
 
 	cdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"carrier/internal/store"
 )
 
 // home is a store's folder: the file INSTANCE and, beside it, the folder db with the database. Both hold the same
@@ -88,7 +90,7 @@ func (h *home) takeLock() (*cdb.Lock, error) {
 	}
 	lock, err := cdb.LockDirectory(h.database, h.fs)
 	if err != nil {
-		return nil, fmt.Errorf("another carrier process has it open; stop that one, or use another store.url: %w", err)
+		return nil, fmt.Errorf("%w: another carrier process has it open; stop that one, or use another store.url: %w", store.ErrInUse, err)
 	}
 	return lock, nil
 }

@@ -15,8 +15,14 @@ import (
 	"carrier/internal/store"
 )
 
-// metaImport is there while a store is being filled by an Importer: it is no whole store then.
+// metaImport is there while a store is being filled by an Importer (it is no whole store then), and until it is served
+// from. What it holds is filling or filled, and the instance that it comes from.
 var metaImport = metaKey("import")
+
+const (
+	filling = "filling "
+	filled  = "filled "
+)
 
 var errHalfImported = errors.New("carrier store migrate has not filled it to the end: run that again, or delete the folder")
 
@@ -25,44 +31,73 @@ type Importer struct {
 	s *Store
 }
 
-// OpenImporter opens a folder to be filled, or to be filled on. One that holds a store of its own is refused.
-func OpenImporter(dir string, o Options) (*Importer, error) {
+// OpenImporter opens a folder to be filled, or to be filled on, from the store whose instance is named. One that holds a
+// store of its own, or that of another source, is refused.
+func OpenImporter(dir, source string, o Options) (*Importer, error) {
 	s := newStore(dir, o.withDefaults())
 	if err := s.prepare(); err != nil {
 		return nil, fmt.Errorf("store %s: %w", dir, err)
 	}
-	if err := s.beginImport(); err != nil {
+	if err := s.beginImport(source); err != nil {
 		return nil, errors.Join(fmt.Errorf("store %s: %w", dir, err), s.release())
 	}
 	return &Importer{s: s}, nil
 }
 
-func (s *Store) beginImport() error {
-	half, err := halfImported(s.db)
+func (s *Store) beginImport(source string) error {
+	text, err := importOf(s.db)
+	_, from, _ := strings.Cut(text, " ")
 	switch {
-	case half || err != nil:
+	case err != nil:
 		return err
-	case !fresh(s.db):
+	case from == "" && !fresh(s.db):
 		return errors.New("it holds a store already: migrate into an empty folder")
+	case from != "" && from != source:
+		return fmt.Errorf("it was filled from another store (%s, not %s): migrate into an empty folder", from, source)
 	}
-	return s.db.Set(metaImport, []byte{1}, cdb.Sync)
+	return s.db.Set(metaImport, []byte(filling+source), cdb.Sync)
+}
+
+// beginServing notes that what is here from now on is this store's own: it can't be filled on any more.
+func (s *Store) beginServing() error {
+	if err := refuseHalfImported(s.db); err != nil {
+		return err
+	}
+	if text, err := importOf(s.db); text == "" || err != nil {
+		return err
+	}
+	return s.db.Delete(metaImport, cdb.Sync)
 }
 
 func refuseHalfImported(db cdb.Reader) error {
-	half, err := halfImported(db)
-	if half && err == nil {
+	text, err := importOf(db)
+	if err == nil && text != "" && !strings.HasPrefix(text, filled) {
 		err = errHalfImported
 	}
 	return err
 }
 
-func halfImported(db cdb.Reader) (bool, error) {
-	return read(db, metaImport, func([]byte) error { return nil })
+// importOf is what metaImport holds; "" if it is not there.
+func importOf(db cdb.Reader) (text string, err error) {
+	_, err = read(db, metaImport, func(v []byte) error {
+		text = string(v)
+		return nil
+	})
+	return text, err
 }
 
 // Export calls use with every record that was imported.
 func (i *Importer) Export(ctx context.Context, use func(*store.Record) error) error {
-	return i.s.Export(ctx, use)
+	return i.s.view(func(db cdb.Reader) error {
+		x := newExporter(ctx, db, i.s.seals, use)
+		x.filling = true
+		return x.all()
+	})
+}
+
+// Size is what the folder's files take, in bytes.
+func (i *Importer) Size(context.Context) (uint64, error) {
+	return i.s.db.Metrics().DiskSpaceUsage(), nil
 }
 
 // Close closes the folder.
@@ -70,7 +105,11 @@ func (i *Importer) Close() error { return i.s.release() }
 
 // Import keeps records in place of those with the same key, and forgets those with the keys in gone.
 func (i *Importer) Import(ctx context.Context, records []*store.Record, gone []string) (err error) {
-	w := importing{s: i.s, b: i.s.db.NewBatch(), x: &exporter{ctx: ctx, db: i.s.db, seals: i.s.seals}}
+	i.s.disk.look()
+	if err := i.s.disk.refusal(); err != nil {
+		return err
+	}
+	w := importing{s: i.s, b: i.s.db.NewBatch(), x: &exporter{ctx: ctx, db: i.s.db, seals: i.s.seals, filling: true}}
 	defer func() { err = errors.Join(err, w.b.Close()) }()
 	// What was there is deleted before anything is written: an event id may have gone from one waybill to another.
 	for _, key := range gone {

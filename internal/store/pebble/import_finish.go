@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
+	"strings"
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
@@ -37,13 +39,39 @@ func (i *Importer) Finish(ctx context.Context) error {
 	number(metaLow, next) // All that is open is in q or in t.
 	gone, gerr := goneLetters(s.db)
 	number(metaLetters, gone)
+	err = errors.Join(err, fillNotices(s.db, b))
 	if err = errors.Join(err, nerr, gerr, b.Commit(cdb.Sync), b.Close()); err != nil {
 		return err
 	}
 	if err := s.buildLists(); err != nil {
 		return err
 	}
-	return s.db.Delete(metaImport, cdb.Sync)
+	text, err := importOf(s.db)
+	if err != nil {
+		return err
+	}
+	return s.db.Set(metaImport, []byte(strings.Replace(text, filling, filled, 1)), cdb.Sync)
+}
+
+// fillNotices puts rows that say nothing where numbers are missing between notices that wait: here numbers have no gaps,
+// and elsewhere they may. Those that an earlier Finish made are gone first.
+func fillNotices(db cdb.Reader, b *cdb.Batch) error {
+	next := uint64(0)
+	return scan(db, []byte{tableNotices}, func(key, value []byte) (bool, error) {
+		n, err := decodeNotice(value)
+		if err != nil {
+			return false, damaged(key, err)
+		}
+		if n.isNothing() {
+			return true, b.Delete(slices.Clone(key), nil)
+		}
+		number := keySeq(key)
+		for ; next != 0 && next < number; next++ {
+			err = errors.Join(err, b.Set(noticeKey(next), encodeNotice(nil, &noticeRecord{at: n.at}), nil))
+		}
+		next = number + 1
+		return true, err
+	})
 }
 
 // countRows counts pushes and held events.

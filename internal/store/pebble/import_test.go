@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
 	"strings"
 	"sync/atomic"
@@ -16,7 +17,12 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/migrate"
+	"carrier/internal/store/postgres"
+	"carrier/internal/store/postgres/pgtest"
 )
+
+// anySource is the instance that targets are filled from.
+const anySource = "8d0f2c5e-0000-4000-8000-000000000000"
 
 // exportOf is a closed store.
 type exportOf struct {
@@ -36,7 +42,7 @@ func (e exportOf) Export(ctx context.Context, use func(*store.Record) error) err
 func wantMigrates(t testing.TB, home string, o Options) {
 	t.Helper()
 	o.Feed, o.Notify = nil, nil
-	target, err := OpenImporter(home+"-copy", o)
+	target, err := OpenImporter(home+"-copy", anySource, o)
 	if err != nil {
 		t.Errorf("OpenImporter: %v", err)
 		return
@@ -46,7 +52,7 @@ func wantMigrates(t testing.TB, home string, o Options) {
 	if err != nil {
 		t.Errorf("Copy: %v", err)
 	}
-	if again, err := migrate.Compare(context.Background(), source, target); err != nil || !again.Same() || again.Records != report.Records {
+	if again, err := migrate.Compare(context.Background(), source, target, nil); err != nil || !again.Same() || again.Records != report.Records {
 		t.Errorf("Compare after %+v: %+v, %v", report, again, err)
 	}
 	if err := errors.Join(target.Finish(context.Background()), target.Close()); err != nil {
@@ -58,8 +64,62 @@ func wantMigrates(t testing.TB, home string, o Options) {
 			t.Errorf("CheckDir(%s) after %+v: %+v, %v", dir, report, got, err)
 		}
 	}
-	if again, err := migrate.Compare(context.Background(), source, exportOf{home + "-copy", o}); err != nil || !again.Same() {
+	if again, err := migrate.Compare(context.Background(), source, exportOf{home + "-copy", o}, nil); err != nil || !again.Same() {
 		t.Errorf("Compare with what was finished: %+v, %v", again, err)
+	}
+}
+
+// tables are those of a database that holds nothing yet.
+var tables = pgtest.Template{Fill: func(ctx context.Context, url string) error {
+	i, err := postgres.OpenImporter(ctx, url, anySource, postgres.Options{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	return i.Close()
+}}
+
+// wantThroughPostgres fails unless all that a closed store holds comes back from a database as it was.
+func wantThroughPostgres(t testing.TB, home string, o Options) {
+	t.Helper()
+	o.Feed, o.Notify = nil, nil
+	ctx := context.Background() // The test is over.
+	db, quiet := tables.Start(t), slog.New(slog.DiscardHandler)
+	database := postgres.Options{TokenKeys: o.TokenKeys, Logger: quiet}
+	source := exportOf{home, o}
+	there, err := postgres.OpenImporter(ctx, db.URL(), anySource, database)
+	if err != nil {
+		t.Errorf("OpenImporter of a database: %v", err)
+		return
+	}
+	report, err := migrate.Copy(ctx, source, there, nil)
+	if err := errors.Join(err, there.Finish(ctx), there.Close()); err != nil {
+		t.Errorf("to the database: %+v, %v", report, err)
+		return
+	}
+	checked, err := postgres.CheckDatabase(ctx, db.URL(), database)
+	if err != nil || len(checked.Problems) > 0 || int(checked.Events) != report.Events {
+		t.Errorf("CheckDatabase after %+v: %+v, %v", report, checked, err)
+	}
+	from, err := postgres.OpenExporter(ctx, db.URL(), database)
+	if err != nil {
+		t.Errorf("OpenExporter of the database: %v", err)
+		return
+	}
+	back, err := OpenImporter(home+"-back", anySource, o)
+	if err != nil {
+		t.Errorf("OpenImporter: %v", err)
+		return
+	}
+	_, err = migrate.Copy(ctx, from, back, nil)
+	if err := errors.Join(err, back.Finish(ctx), back.Close(), from.Close()); err != nil {
+		t.Errorf("back: %v", err)
+	}
+	got, err := CheckDir(ctx, home+"-back", o)
+	if err != nil || len(got.Problems) > 0 {
+		t.Errorf("CheckDir after coming back: %+v, %v", got, err)
+	}
+	if same, err := migrate.Compare(ctx, source, exportOf{home + "-back", o}, nil); err != nil || !same.Same() || same.Records != report.Records {
+		t.Errorf("what came back: %+v, %v; it was %+v", same, err, report)
 	}
 }
 
@@ -152,7 +212,7 @@ func TestHalfMigrated(t *testing.T) {
 	}
 	mustClose(t, s)
 
-	target, err := OpenImporter("to", o)
+	target, err := OpenImporter("to", anySource, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,10 +239,10 @@ func TestHalfMigrated(t *testing.T) {
 			t.Errorf("%s of half a store: %v", name, err)
 		}
 	}
-	if _, err := OpenImporter("from", o); err == nil || !strings.Contains(err.Error(), "holds a store already") {
+	if _, err := OpenImporter("from", anySource, o); err == nil || !strings.Contains(err.Error(), "holds a store already") {
 		t.Errorf("OpenImporter of a store: %v", err)
 	}
-	if target, err = OpenImporter("to", o); err != nil {
+	if target, err = OpenImporter("to", anySource, o); err != nil {
 		t.Fatal(err)
 	}
 	report, err := migrate.Copy(t.Context(), exportOf{"from", o}, target, nil)
@@ -239,17 +299,17 @@ func TestMigrationFollows(t *testing.T) {
 			if err := errors.Join(s.Tick(t.Context()), s.Close()); err != nil {
 				rt.Fatal(err)
 			}
-			target, err := OpenImporter("to", o)
+			target, err := OpenImporter("to", anySource, o)
 			if err != nil {
 				rt.Fatal(err)
 			}
 			_, err = migrate.Copy(t.Context(), exportOf{"from", o}, target, nil)
-			again, cerr := migrate.Compare(t.Context(), exportOf{"from", o}, target)
+			again, cerr := migrate.Compare(t.Context(), exportOf{"from", o}, target, nil)
 			if err = errors.Join(err, cerr, target.Close()); err != nil || !again.Same() {
 				rt.Fatalf("after a copy: %+v, %v", again, err)
 			}
 		}
-		target, err := OpenImporter("to", o)
+		target, err := OpenImporter("to", anySource, o)
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -283,7 +343,7 @@ func TestMovedStore(t *testing.T) {
 	for name, err := range map[string]error{
 		"Open":         func() error { _, err := Open("from", o); return err }(),
 		"OpenExporter": func() error { _, err := OpenExporter("from", o); return err }(),
-		"OpenImporter": func() error { _, err := OpenImporter("from", o); return err }(),
+		"OpenImporter": func() error { _, err := OpenImporter("from", anySource, o); return err }(),
 	} {
 		if err == nil || !strings.Contains(err.Error(), "moved to postgres://db:5432/carrier: set store.url") {
 			t.Errorf("%s of a store that has moved: %v", name, err)

@@ -123,7 +123,9 @@ func (w *importing) forgetWaybill(name string) {
 		w.del(waybillKey(nil, table, waybill))
 	}
 	for _, o := range old.Orders {
-		w.del(orderKey(nil, o.OrderKey))
+		if o.Waybill() == waybill { // Else it is another waybill's by now.
+			w.del(orderKey(nil, o.OrderKey))
+		}
 		w.del(orderedKey(nil, waybill, o.Number))
 	}
 	for i := range old.Events {
@@ -131,10 +133,14 @@ func (w *importing) forgetWaybill(name string) {
 	}
 }
 
+// forgetEvent deletes an event, unless its number is another waybill's by now.
 func (w *importing) forgetEvent(name state.Waybill, e *store.EventRecord) {
+	w.del(timelineKey(nil, name, e.Seq))
+	if e.Event.Waybill() != name {
+		return
+	}
 	w.del(seqKey(nil, tableEvents, e.Seq))
 	w.del(seqKey(nil, tablePushes, e.Seq))
-	w.del(timelineKey(nil, name, e.Seq))
 	w.del(deadlineKey(nil, tableHeld, e.Now.Until, e.Seq))
 	w.del(seqKey(nil, tableQueued, e.Seq))
 	if e.Push != nil && e.Push.TokenUntil != 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	cdb "github.com/cockroachdb/pebble/v2"
@@ -69,6 +70,9 @@ func (s *Store) Notices(ctx context.Context, after uint64, limit int) (list []st
 	err = s.view(func(db cdb.Reader) error {
 		return scanRange(db, noticeKey(after+1), noticeKey(box.last+1), func(key, value []byte) (bool, error) {
 			n, err := readNotice(db, key, value)
+			if errors.Is(err, errNoNotice) {
+				return true, nil
+			}
 			if err != nil {
 				s.reportDamage(err)
 				return true, nil
@@ -89,9 +93,15 @@ func (s *Store) durableOutbox() outbox {
 	return s.outbox
 }
 
+// errNoNotice is what readNotice gives for a row that says nothing.
+var errNoNotice = errors.New("the notice says nothing")
+
 // readNotice makes a notice of a row of n and what it points to.
 func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 	rec, err := decodeNotice(value)
+	if err == nil && rec.isNothing() {
+		return n, errNoNotice
+	}
 	if err == nil && rec.difference != "" {
 		n, err = rec.ofDifference(keySeq(key))
 	}

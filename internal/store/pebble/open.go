@@ -145,7 +145,7 @@ func openUnlessDamaged(dir string, opts *cdb.Options) (db *cdb.DB, err error) {
 
 // load reads what the writer must know at the start. It reads no more than the counters and a few single rows.
 func (s *Store) load() error {
-	if err := refuseHalfImported(s.db); err != nil {
+	if err := s.beginServing(); err != nil {
 		return err
 	}
 	next, err := readNumber(s.db, metaNext, 1)
@@ -215,14 +215,14 @@ func (s *Store) loadClock() error {
 	if err != nil {
 		return err
 	}
-	received, err := s.newestReceived()
+	received, err := newestReceived(s.db)
 	s.w.lastMS = max(received, int64(ended))
 	return err
 }
 
 // newestReceived is when the newest event came, in Unix milliseconds; 0 if there is none.
-func (s *Store) newestReceived() (ms int64, err error) {
-	err = walkBack(s.db, 0, math.MaxUint64, func(r *row) (bool, error) {
+func newestReceived(db cdb.Reader) (ms int64, err error) {
+	err = walkBack(db, 0, math.MaxUint64, func(r *row) (bool, error) {
 		ms = r.event.receivedAt
 		return r.damage != nil, nil
 	})

@@ -26,6 +26,10 @@ type noticeRecord struct {
 	reason  string
 }
 
+// isNothing tells whether a row only stands where a number was left out before the store was carried here from another
+// engine: numbers have no gaps.
+func (r *noticeRecord) isNothing() bool { return r.seq == 0 && r.difference == "" }
+
 // encodeNotice appends a row of n.
 func encodeNotice(b []byte, r *noticeRecord) []byte {
 	if r.difference != "" {

@@ -1,18 +1,27 @@
 package pebble
 
 import (
+	"flag"
 	"log/slog"
+	"os"
 	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
 
+	"carrier/internal/store/postgres/pgtest"
 	"carrier/internal/store/storetest"
 )
 
+func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }
+
+// everyStore has every store of the suite carried to PostgreSQL and back, and not only every fourth.
+var everyStore = flag.Bool("migrate-every-store", false, "carry every store of the suite to PostgreSQL and back")
+
 // TestSuite runs what every engine must pass, on a file system in memory.
 func TestSuite(t *testing.T) {
+	postgres := pgtest.Available() // Before: the server is no leak.
 	before := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	var mu sync.Mutex
@@ -40,6 +49,9 @@ func TestSuite(t *testing.T) {
 				options.TokenKeys = keys[t]
 				mu.Unlock()
 				wantMigrates(t, home, options)
+				if postgres == nil && (*everyStore || len(t.Name())%4 == 1) {
+					wantThroughPostgres(t, home, options)
+				}
 			})
 		}
 		keys[t] = append(keys[t], o.TokenKeys...)

@@ -23,7 +23,7 @@ var schema = pgtest.Template{Fill: func(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	return migrate(ctx, config)
+	return bringUp(ctx, config)
 }}
 
 // openStore opens a store in an empty database.

@@ -24,8 +24,11 @@ func (s *Store) Record(ctx context.Context, e store.AuditEntry) error {
 // auditRows bounds the rows that are looked at for one page of the audit log.
 const auditRows = 20_000
 
+// auditFields are what scanAudit takes.
+const auditFields = `number, at, by, origin, action, reason, detail, delivery_id, waybill_id, seq, replay`
+
 // auditPage finds entries among auditRows numbers: they have no gaps.
-const auditPage = `SELECT number, at, by, origin, action, reason, detail, delivery_id, waybill_id, seq, replay FROM audit
+const auditPage = `SELECT ` + auditFields + ` FROM audit
 	WHERE number < $1 AND number >= $2 AND ($3 = '' OR by = $3) AND ($4 = '' OR action = $4)
 		AND ($5 = '' OR delivery_id = $5) AND ($6 = '' OR waybill_id = $6)
 		AND ($7::timestamptz IS NULL OR at >= $7) AND ($8::timestamptz IS NULL OR at < $8)

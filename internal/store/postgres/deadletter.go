@@ -38,8 +38,9 @@ const (
 	dropLetters = `WITH gone AS (DELETE FROM dead_letters WHERE number <= $1 RETURNING ` + letterBytes + ` AS bytes),
 			sums AS (SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM gone)
 		UPDATE letter_totals t SET count = t.count - sums.count, bytes = t.bytes - sums.bytes FROM sums RETURNING sums.count`
-	oldLetters  = `SELECT coalesce(max(number), 0) FROM dead_letters WHERE received_at < $1`
-	listLetters = `SELECT number, received_at, source, subject, code, reason, body FROM dead_letters
+	oldLetters   = `SELECT coalesce(max(number), 0) FROM dead_letters WHERE received_at < $1`
+	letterFields = `number, received_at, source, subject, code, reason, body` // What scanLetter takes.
+	listLetters  = `SELECT ` + letterFields + ` FROM dead_letters
 		WHERE number < $1 ORDER BY number DESC LIMIT $2`
 )
 

@@ -50,6 +50,12 @@
 // Expunge takes the texts out of the rows. PostgreSQL keeps old versions of rows until it vacuums the tables, and its
 // log as long as it is told to; backups keep what they have.
 //
+// # Moving
+//
+// Export reads all that is kept in one snapshot, and Import writes it under the numbers that it has elsewhere. While a
+// database is being filled, and once all of it has gone elsewhere, commits has a constraint that nothing meets: a node
+// that starts refuses to, and one that stood still meanwhile can commit nothing.
+//
 // # Figures
 //
 // Stats never counts rows. A transaction notes in its row of commits what it adds to counters; old rows are added up in

@@ -97,6 +97,8 @@ func isConflict(err error) bool {
 // isRefusedData tells whether the database can't ever keep what it was given.
 func isRefusedData(err error) bool {
 	switch c := code(err); {
+	case isShut(err):
+		return false
 	case c == "":
 		return err != nil && !isLost(err) && !isUnknown(err)
 	default:
@@ -122,6 +124,9 @@ func (s *Store) refused(err error) error {
 	if isRefusedData(err) {
 		return fmt.Errorf("PostgreSQL at %s refuses the data: %w", s.where, err)
 	}
+	if isShut(err) {
+		err = errShut
+	}
 	return fmt.Errorf("%w: PostgreSQL at %s: %w", store.ErrUnavailable, s.where, err)
 }
 
@@ -135,6 +140,9 @@ func (s *Store) noteTrouble(err error) {
 		return
 	case isConflict(err), isRefusedData(err):
 		return
+	}
+	if isShut(err) {
+		err = errShut
 	}
 	err = fmt.Errorf("%w: PostgreSQL at %s does not answer, or takes no writes; see that it runs, can be reached and is no "+
 		"standby: %w", store.ErrUnavailable, s.where, err)

@@ -16,10 +16,10 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// migrate brings the database to the newest schema that this binary knows, under an advisory lock, so that nodes that
+// bringUp brings the database to the newest schema that this binary knows, under an advisory lock, so that nodes that
 // start together don't meet. A schema that is newer still is refused: what it holds can't be kept in order by this
 // binary.
-func migrate(ctx context.Context, config *pgx.ConnConfig) error {
+func bringUp(ctx context.Context, config *pgx.ConnConfig) error {
 	return withSchema(ctx, config, func(p *goose.Provider, current, newest int64) error {
 		if _, err := p.Up(ctx); err != nil {
 			return fmt.Errorf("bring the schema from version %d to %d: %w", current, newest, err)

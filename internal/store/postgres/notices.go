@@ -86,7 +86,8 @@ func (h *horizon) lookUp(batch *pgx.Batch, done func(final uint64)) {
 const readCommitted = "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY"
 
 const (
-	readNotices = `SELECT number, seq, nth, at, status, tries, errcode, reason, replay, difference FROM notices
+	noticeFields = `number, seq, nth, at, status, tries, errcode, reason, replay, difference` // What scanNotice takes.
+	readNotices  = `SELECT ` + noticeFields + ` FROM notices
 		WHERE number > $1 ORDER BY number LIMIT $2`
 	ofNotices = ` FROM events e WHERE e.seq = ANY (ARRAY(SELECT n.seq FROM notices n WHERE n.number > $1 ORDER BY n.number LIMIT $2))`
 )

@@ -57,7 +57,10 @@ func (s *Store) start(ctx context.Context, config *pgxpool.Config) (err error) {
 	if err := s.checkServer(ctx); err != nil {
 		return err
 	}
-	if err := migrate(ctx, config.ConnConfig); err != nil {
+	if err := bringUp(ctx, config.ConnConfig); err != nil {
+		return err
+	}
+	if err := s.beginServing(ctx); err != nil {
 		return err
 	}
 	if err := s.load(ctx); err != nil {
@@ -77,28 +80,18 @@ func (s *Store) connect(ctx context.Context, config *pgxpool.Config) (err error)
 	}
 	configure(config, &s.opts)
 	s.pool, err = pgxpool.NewWithConfig(ctx, config)
+	s.partitions.pool, s.partitions.size = s.pool, s.opts.partitionRows
 	return err
 }
 
 // CheckDatabase compares everything in a database that is kept twice, as Store.Check does, and is no node meanwhile: it
 // may run beside those that use it. TokenKeys is the only option that matters.
 func CheckDatabase(ctx context.Context, url string, o Options) (store.Report, error) {
-	config, err := pgxpool.ParseConfig(url)
+	s, err := openToRead(ctx, url, o, (*Store).checkFilled)
 	if err != nil {
-		return store.Report{}, fmt.Errorf("this is no PostgreSQL address (postgres://USER:PASSWORD@HOST:PORT/DATABASE): %w", err)
-	}
-	s := newStore(o.withDefaults(), config.ConnConfig)
-	if err := s.connect(ctx, config); err != nil {
 		return store.Report{}, err
 	}
 	defer s.pool.Close()
-	err = unreachable(s.pool.Ping(ctx))
-	if err == nil {
-		err = checkSchema(ctx, config.ConnConfig)
-	}
-	if err != nil {
-		return store.Report{}, fmt.Errorf("store %s: %w", s.where, &oneLineError{err})
-	}
 	return s.Check(ctx)
 }
 
@@ -153,14 +146,13 @@ func (s *Store) checkServer(ctx context.Context) error {
 
 // load reads what is in memory from the start.
 func (s *Store) load(ctx context.Context) error {
-	s.partitions.pool, s.partitions.size = s.pool, s.opts.partitionRows
 	var received pgtype.Timestamptz
-	err := s.pool.QueryRow(ctx, `SELECT instance::text, (SELECT max(t) FROM (
+	err := s.pool.QueryRow(ctx, `SELECT greatest(clock, (SELECT max(t) FROM (
 		(SELECT received_at AS t FROM events ORDER BY seq DESC LIMIT 1)
 		UNION ALL (SELECT at FROM audit ORDER BY number DESC LIMIT 1)
 		UNION ALL (SELECT (detail->>'CreatedAt')::timestamptz + interval '1 millisecond' FROM replays ORDER BY id DESC LIMIT 1)
-		) x) FROM meta`,
-	).Scan(&s.instance, &received)
+		) x)) FROM meta`,
+	).Scan(&received)
 	if err != nil {
 		return err
 	}

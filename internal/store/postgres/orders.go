@@ -106,9 +106,16 @@ func (x *tx) keepOrder(o *store.Order) error {
 	if err != nil {
 		return err
 	}
-	_, err = x.exec(keepOrder, o.DeliveryID, o.BizID, o.OrderID, o.WaybillID, []byte(o.ShopAppID), o.ResultCode,
-		[]byte(o.ResultMsg), []byte(o.WaybillData), timestamp(millis(o.ReceivedAt)), timestamp(millis(o.CancelledAt)), int64(number))
+	_, err = x.exec(keepOrder, orderArgs(o, number)...)
 	return err
+}
+
+// orderArgs are the arguments of keepOrder.
+func orderArgs(o *store.Order, number uint64) []any {
+	return []any{
+		o.DeliveryID, o.BizID, o.OrderID, o.WaybillID, []byte(o.ShopAppID), o.ResultCode, []byte(o.ResultMsg), []byte(o.WaybillData),
+		timestamp(millis(o.ReceivedAt)), timestamp(millis(o.CancelledAt)), int64(number),
+	}
 }
 
 // order reads an order as it is within this transaction, and locks it.
@@ -124,12 +131,12 @@ func (x *tx) order(key store.OrderKey) (o store.Order, found bool, err error) {
 	return o, true, nil
 }
 
-// scanOrder reads a row of orderFields; store.ErrNotFound if there is none.
-func scanOrder(row pgx.Row) (o store.Order, err error) {
+// scanOrder reads a row of orderFields, and of what comes behind them; store.ErrNotFound if there is none.
+func scanOrder(row pgx.Row, more ...any) (o store.Order, err error) {
 	var app, msg, data []byte
 	var received, cancelled int64
-	err = row.Scan(&o.DeliveryID, &o.BizID, &o.OrderID, &o.WaybillID, &app, &o.ResultCode, &msg, &data,
-		(*stampDest)(&received), (*stampDest)(&cancelled))
+	err = row.Scan(append([]any{&o.DeliveryID, &o.BizID, &o.OrderID, &o.WaybillID, &app, &o.ResultCode, &msg, &data,
+		(*stampDest)(&received), (*stampDest)(&cancelled)}, more...)...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = store.ErrNotFound
 	}

@@ -66,6 +66,18 @@ func coveredBy(ctx context.Context, tx pgx.Tx) (bound int64, err error) {
 	return bound, err
 }
 
+// bound is the upper bound of a number's partition.
+func (p *partitions) bound(seq uint64) int64 { return (int64(seq)/p.size + 1) * p.size }
+
+// coverOne makes the partition with an upper bound, unless it is there. Only who has the database alone leaves gaps.
+func (p *partitions) coverOne(ctx context.Context, tx pgx.Tx, bound int64) error {
+	var there bool
+	if err := tx.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", partitionName(bound)).Scan(&there); err != nil || there {
+		return err
+	}
+	return makePartition(ctx, tx, bound-p.size, bound)
+}
+
 // makePartition makes a table beside events and attaches it then: that locks out nobody who writes, as making it in one
 // step would. The check spares PostgreSQL a look at its rows.
 func makePartition(ctx context.Context, tx pgx.Tx, from, to int64) error {

@@ -78,15 +78,25 @@ func (x *tx) lockShown(w state.Waybill) (r shownRow, err error) {
 }
 
 func (x *tx) writeShown(w state.Waybill, r *shownRow) error {
-	var detail []byte
-	if r.version != nil {
-		var err error
-		if detail, err = json.Marshal(r.detail); err != nil {
-			return err
-		}
+	detail, err := r.encode()
+	if err != nil {
+		return err
 	}
-	_, err := x.exec(writeShown, w.DeliveryID, w.WaybillID, r.version, timestamp(r.receivedAt), detail, timestamp(r.expungedAt))
+	_, err = x.exec(writeShown, w.DeliveryID, w.WaybillID, r.version, timestamp(r.receivedAt), detail, timestamp(r.expungedAt))
 	return err
+}
+
+// encode makes the column detail; nil if nothing is known to be shown.
+func (r *shownRow) encode() ([]byte, error) {
+	if r.version == nil {
+		return nil, nil
+	}
+	return json.Marshal(r.detail)
+}
+
+// shown is what is known to be shown.
+func (r *shownRow) shown() store.Shown {
+	return store.Shown{Version: *r.version, ReceivedAt: fromMillis(r.receivedAt), OrderID: r.detail.OrderID, Actions: r.detail.Actions}
 }
 
 // forget empties the texts of actions up to a time (Unix seconds).
@@ -100,10 +110,10 @@ func (r *shownRow) forget(until int64) (forgotten int) {
 	return forgotten
 }
 
-// scanShown reads a row; found is false if there is none.
-func scanShown(row pgx.Row) (r shownRow, found bool, err error) {
+// scanShown reads a row, and what comes before it; found is false if there is none.
+func scanShown(row pgx.Row, before ...any) (r shownRow, found bool, err error) {
 	var detail *shownDetail
-	err = row.Scan(&r.version, (*stampDest)(&r.receivedAt), &detail, (*stampDest)(&r.expungedAt))
+	err = row.Scan(append(before, &r.version, (*stampDest)(&r.receivedAt), &detail, (*stampDest)(&r.expungedAt))...)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return r, false, nil
 	}
@@ -121,9 +131,7 @@ func (s *Store) Shown(ctx context.Context, w state.Waybill) (shown store.Shown, 
 			err = store.ErrNotFound
 		}
 		if err == nil {
-			shown = store.Shown{
-				Version: *r.version, ReceivedAt: fromMillis(r.receivedAt), OrderID: r.detail.OrderID, Actions: r.detail.Actions,
-			}
+			shown = r.shown()
 		}
 		return err
 	})

@@ -48,6 +48,10 @@ type difference struct {
 	Extra    int      `json:"extra,omitempty"`
 }
 
+func differenceOf(d *store.Difference) difference {
+	return difference{d.Merchant, d.Missing, d.Changed, d.Moved, d.Extra}
+}
+
 const (
 	putDifference = `INSERT INTO differences (delivery_id, waybill_id, found_at, checked_at, detail) VALUES ($1, $2, $3, $3, $4)
 		ON CONFLICT (delivery_id, waybill_id) DO UPDATE SET checked_at = excluded.checked_at, detail = excluded.detail`
@@ -71,7 +75,7 @@ func (s *Store) PutDifference(ctx context.Context, d store.Difference) error {
 }
 
 func (x *tx) putDifference(d store.Difference) error {
-	detail, err := json.Marshal(difference{d.Merchant, d.Missing, d.Changed, d.Moved, d.Extra})
+	detail, err := json.Marshal(differenceOf(&d))
 	if err != nil {
 		return err
 	}

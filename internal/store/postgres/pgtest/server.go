@@ -55,18 +55,28 @@ func Start(t testing.TB) *Database {
 
 func sharedServer(t testing.TB) *Server {
 	t.Helper()
+	if err := Available(); errors.Is(err, errNoMain) {
+		t.Fatal(err)
+	} else if err != nil {
+		skip(t, err)
+	}
+	return shared.server
+}
+
+var errNoMain = errors.New("pgtest needs func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }")
+
+// Available starts the test binary's server, unless it runs, and says why that can't be: for tests that do more where there
+// is one.
+func Available() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if !shared.inMain {
-		t.Fatal("pgtest.Start needs func TestMain(m *testing.M) { os.Exit(pgtest.Main(m)) }")
+		return errNoMain
 	}
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = newServer(true)
 	}
-	if shared.err != nil {
-		skip(t, shared.err)
-	}
-	return shared.server
+	return shared.err
 }
 
 // StartServer gives a server of the test's own, which it may stop and kill, removed when the test ends.
