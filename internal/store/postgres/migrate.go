@@ -42,7 +42,8 @@ func checkSchema(ctx context.Context, config *pgx.ConnConfig) error {
 	})
 }
 
-// newestSchema is the version of the newest schema that this binary knows: the number that its file begins with.
+// newestSchema is the version of the newest schema that this binary knows: the number that a file begins with, or that a
+// migration in Go bears.
 func newestSchema() (newest int64, err error) {
 	files, err := fs.ReadDir(migrations, "migrations")
 	for _, f := range files {
@@ -51,6 +52,9 @@ func newestSchema() (newest int64, err error) {
 			return 0, err
 		}
 		newest = max(newest, version)
+	}
+	for _, m := range migrationsInGo {
+		newest = max(newest, m.Version)
 	}
 	return newest, err
 }
