@@ -18,7 +18,7 @@ func (a *App) newVerifier() {
 	a.verifier = verify.NewRunner(verify.Options{
 		Store: a.store, Merchants: merchants{a.merchants}, Share: c.Share, Rate: c.Rate, PerDay: c.PerDay,
 		After: time.Duration(c.After), Delay: time.Duration(c.Delay),
-		Owns: a.owns, Observe: func(r verify.Result) { a.metrics.Verified(string(r)) }, Logger: a.log.With("part", "verify"),
+		Owns: a.owns, Nodes: a.store.Nodes, Observe: func(r verify.Result) { a.metrics.Verified(string(r)) }, Logger: a.log.With("part", "verify"),
 		Spans: a.tracing.Tracer(),
 	})
 }

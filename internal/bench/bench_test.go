@@ -3,6 +3,7 @@ package bench
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -57,33 +58,49 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestNodes measures on a PostgreSQL that the bench starts, and on one that it is told of.
+// TestNodes measures on a PostgreSQL that the bench starts.
 func TestNodes(t *testing.T) {
-	server := pgtest.StartServer(t) // Which also skips where there is none.
-	for _, tt := range []struct{ name, store string }{
-		{"its own", ""},
-		{"another's", server.URL("postgres")},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			o := short(t, "nodes")
-			o.Dir, o.Store = openFolder(t), tt.store
-			report, err := Run(t.Context(), o)
-			if err != nil {
-				t.Fatal(err)
-			}
-			checkFigures(t, report, []string{"nodes-1", "nodes-2", "nodes-3", "nodes-1-cpu", "nodes-2-cpu", "nodes-3-cpu"}, true)
-			if left, err := os.ReadDir(o.Dir); err != nil || len(left) != 0 {
-				t.Errorf("left behind: %v, %v", left, err)
-			}
-			unknown := strings.Contains(report.Figures[3].Title, "is not known (the server is not this program's own)")
-			if unknown != (tt.store != "") {
-				t.Errorf("of PostgreSQL's CPU it says %q", report.Figures[3].Title)
-			}
-		})
+	pgtest.StartServer(t) // Which skips where there is none.
+	o := short(t, "nodes")
+	o.Dir = openFolder(t)
+	report, err := Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
 	}
-	var left int
-	if err := server.QueryRow("SELECT count(*) FROM pg_database WHERE datname LIKE 'carrier_bench_%'", &left); err != nil || left != 0 {
-		t.Errorf("%d databases are left behind, %v", left, err)
+	checkFigures(t, report, []string{"nodes-1", "nodes-2", "nodes-3", "nodes-1-cpu", "nodes-2-cpu", "nodes-3-cpu"}, true)
+	if left, err := os.ReadDir(o.Dir); err != nil || len(left) != 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestNodesElsewhere makes databases on a server that is somebody else's, and leaves none behind.
+func TestNodesElsewhere(t *testing.T) {
+	server := pgtest.StartServer(t)
+	b := &bench{o: Options{Store: server.URL("postgres")}}
+	db, err := b.openDatabases(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, err := db.create(t.Context())
+	if err != nil || !strings.Contains(db.url(name), "/"+name+"?") {
+		t.Errorf("the database %s is at %s, %v", name, db.url(name), err)
+	}
+	count := func() (n int) {
+		if err := server.QueryRow("SELECT count(*) FROM pg_database WHERE datname LIKE 'carrier_bench_%'", &n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	if n := count(); n != 1 {
+		t.Errorf("%d databases were made", n)
+	}
+	if err := errors.Join(db.drop(name), db.close()); err != nil || count() != 0 {
+		t.Errorf("%d databases are left behind, %v", count(), err)
+	}
+	var c nodesCost
+	c.nodes[0], c.database[0], c.embedded = []float64{0.2}, []float64{0}, []float64{0.1}
+	if f := c.figures(db)[0]; f.Aim != (Aim{}) || !strings.Contains(f.Title, "PostgreSQL's is not known (the server is not this program's own)") {
+		t.Errorf("of PostgreSQL's CPU it says %q, with the aim %s", f.Title, f.Aim)
 	}
 }
 

@@ -2,13 +2,12 @@ package bench
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/jackc/pgx/v5"
 

@@ -67,6 +67,7 @@ func (c *nodesCost) figures(db *databases) (list []*Figure) {
 			Title: fmt.Sprintf("CPU of %s and of PostgreSQL, in and delivered", counted(i+1)), CeilingTitle: "the embedded engine",
 		}
 		if !db.cpuKnown() {
+			f.Aim = Aim{}
 			f.Title = fmt.Sprintf("CPU of %s, in and delivered; PostgreSQL's is not known (%s)", counted(i+1), db.cpuUnknown())
 		}
 		for round, nodes := range c.nodes[i] {

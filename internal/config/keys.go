@@ -284,13 +284,13 @@ var keys = map[string]about{
 		zh: "请求签名密钥 whsec_...（Standard Webhooks）。",
 	},
 	"accounts[].concurrency": {
-		en:    "Pushes in flight at a time.",
-		zh:    "同时进行的推送数。",
+		en:    "Pushes in flight at a time, on all nodes together.",
+		zh:    "所有节点合计同时进行的推送数。",
 		limit: between(1, maxConcurrency),
 	},
 	"accounts[].rate": {
-		en:    "Pushes per second. 0: no limit.",
-		zh:    "每秒推送数上限。0 表示不限制。",
+		en:    "Pushes per second, of all nodes together. 0: no limit.",
+		zh:    "所有节点合计的每秒推送数上限。0 表示不限制。",
 		limit: atLeast(0),
 	},
 	"accounts[].timeout": {
@@ -474,13 +474,13 @@ var keys = map[string]about{
 		limit: between(0, 1),
 	},
 	"verify.rate": {
-		en:    "Waybills checked per second at most.",
-		zh:    "每秒最多核对的运单数。",
+		en:    "Waybills checked per second at most, on all nodes together.",
+		zh:    "所有节点合计每秒最多核对的运单数。",
 		limit: aboveUpTo(0, 1000),
 	},
 	"verify.per_day": {
-		en:    "Calls that checking may make of one merchant's quota in a day in Beijing; counted anew after a restart.",
-		zh:    "核对每天（北京时间）最多占用单个商家的调用次数；重启后重新计数。",
+		en:    "Calls that checking may make of one merchant's quota in a day in Beijing, on all nodes together; counted anew after a restart.",
+		zh:    "所有节点合计，核对每天（北京时间）最多占用单个商家的调用次数；重启后重新计数。",
 		limit: atLeast(1),
 	},
 	"verify.after": {

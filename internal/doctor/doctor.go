@@ -56,6 +56,7 @@ func Run(ctx context.Context, o Options, found func(Finding)) {
 	}{
 		{"config", (*doctor).warnings},
 		{"store", (*doctor).store},
+		{"postgres", (*doctor).database},
 		{"service", (*doctor).service},
 		{"upstream", (*doctor).upstreams},
 		{"token", (*doctor).tokens},

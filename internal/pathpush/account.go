@@ -280,7 +280,7 @@ func (a *account) snapshot() Snapshot {
 
 // limitNow is how many pushes may be in flight at the moment. The caller holds a.mu.
 func (a *account) limitNow() int {
-	limit := a.ramp.limit
+	limit := min(a.ramp.limit, a.concurrencyShare())
 	for _, b := range a.breakers {
 		if b.justClosed() { // The scheduler is about to restart the ramp.
 			limit = min(limit, max(1, b.o.HalfOpen))

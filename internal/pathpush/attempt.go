@@ -234,6 +234,7 @@ func (a *account) record(run context.Context, f *flight, o store.Outcome) {
 			err = store.ErrNotOwner
 		}
 		if a.recordsAgain(run, f, err) {
+			o.Again = true
 			time.AfterFunc(recordAgain, func() { a.record(run, f, o) })
 			return
 		}

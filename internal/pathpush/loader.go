@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -98,9 +100,7 @@ func (a *account) loadSome(ctx context.Context) (busy bool, err error) {
 	wanted := append(a.wanted, a.unread.due()...)
 	a.wanted = nil
 	a.mu.Unlock()
-	for _, w := range wanted {
-		a.unread.note(w, a.loadLane(ctx, w))
-	}
+	a.loadLanes(ctx, wanted)
 	if len(wanted) > 0 {
 		return true, nil
 	}
@@ -135,11 +135,13 @@ func (a *account) sweepSome(ctx context.Context) (busy bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	var claimed []state.Waybill
 	for _, w := range page {
 		if a.claim(w) {
-			a.unread.note(w, a.loadLane(ctx, w))
+			claimed = append(claimed, w)
 		}
 	}
+	a.loadLanes(ctx, claimed)
 	a.mu.Lock()
 	a.sweep.at, a.sweep.done = next, done
 	a.mu.Unlock()
@@ -155,6 +157,26 @@ func (a *account) claim(w state.Waybill) bool {
 	}
 	a.lanes.all[w] = &lane{waybill: w, where: loading, backlog: true}
 	return true
+}
+
+// readsAtOnce is how many lanes are read at the same time: enough for an engine that reads many in one round trip.
+const readsAtOnce = 64
+
+// loadLanes reads lanes whose place is loading, and notes those that could not be read.
+func (a *account) loadLanes(ctx context.Context, wanted []state.Waybill) {
+	errs := make([]error, len(wanted))
+	var reads errgroup.Group
+	reads.SetLimit(readsAtOnce)
+	for i, w := range wanted {
+		reads.Go(func() error {
+			errs[i] = a.loadLane(ctx, w)
+			return nil
+		})
+	}
+	_ = reads.Wait() // Each error is its lane's.
+	for i, w := range wanted {
+		a.unread.note(w, errs[i])
+	}
 }
 
 // loadLane reads a lane whose place is loading, and lets it go on.

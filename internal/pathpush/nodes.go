@@ -135,6 +135,13 @@ func (a *account) shareRate(now time.Time) {
 	}
 }
 
+// concurrencyShare is how many pushes may be in flight on this node: its part of the account's concurrency, rounded up,
+// so that each has one.
+func (a *account) concurrencyShare() int {
+	nodes := a.owner.Nodes()
+	return (a.concurrency + nodes - 1) / nodes
+}
+
 // reread takes over what another node kept of the account.
 func (a *account) reread(ctx context.Context) error {
 	if err := a.restore(ctx); err != nil {

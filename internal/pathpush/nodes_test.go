@@ -289,6 +289,31 @@ func TestRateOfNodes(t *testing.T) {
 	}
 }
 
+// The concurrency is divided likewise, and each node has at least one.
+func TestConcurrencyOfNodes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		nodes int
+		want  int // in flight at once, of 10
+	}{{"alone", 1, 10}, {"of two", 2, 5}, {"of three", 3, 4}, {"of more than there are", 30, 1}} {
+		t.Run(tt.name, func(t *testing.T) {
+			nodeBubble(t, func(o *Options) { o.Accounts[0].Concurrency = 10 }, func(t *testing.T, r *rig, owner *fakeOwner) {
+				owner.mu.Lock()
+				owner.nodes = tt.nodes
+				owner.mu.Unlock()
+				r.upstream.takes(time.Minute)
+				for i := range 40 {
+					r.store.accept(waybill(i), 1, false)
+				}
+				time.Sleep(5 * time.Second)
+				if got, told := owner.underWay(), r.pusher.Snapshots()[0].Concurrency; got != tt.want || told != tt.want {
+					t.Errorf("%d pushes are in flight, and %d may be, they say; want %d", got, told, tt.want)
+				}
+			})
+		})
+	}
+}
+
 // otherNode changes what is kept of the account as another node would.
 func (s *fakeStore) otherNode(change func(*store.Account)) []store.Change {
 	s.mu.Lock()

@@ -63,7 +63,7 @@ type AccountOptions struct {
 	Hosts       []Host // The main one, then those tried while the breakers before them are open.
 	Credentials Credentials
 	Quota       QuotaReader // Asks upstream for the day's quota; nil: calls are only counted.
-	Concurrency int         // Pushes in flight at once, on this node.
+	Concurrency int         // Pushes in flight at once, on all nodes together.
 	Rate        float64     // Pushes a second, of all nodes together; 0 is no limit.
 }
 

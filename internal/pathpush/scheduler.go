@@ -90,9 +90,11 @@ func (a *account) next(ctx context.Context, now time.Time) (*flight, time.Time, 
 		return nil, again, nil
 	}
 	limit := a.ramp.at(now)
-	if limit < a.concurrency {
+	share := a.concurrencyShare()
+	if limit < share {
 		dueAt = earlier(dueAt, a.ramp.next)
 	}
+	limit = min(limit, share)
 	if a.inFlight >= limit {
 		return nil, dueAt, nil
 	}

@@ -153,6 +153,9 @@ type Outcome struct {
 	// Token is the one that was sent. If it is not the newest by now, an outcome with Park is not taken: the push
 	// stays Pending, with fresh refusals, and is sent again with the new one.
 	Token string
+	// Again says that it was tried before to record this very outcome, and that it is not known whether that was kept:
+	// the connection to the database broke. If it was, nothing more is done. Only engines that nodes share have this.
+	Again bool
 }
 
 // Lane is a waybill's open pushes in the order in which they are to be sent.

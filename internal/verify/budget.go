@@ -7,14 +7,17 @@ import (
 // beijing is where WeChat's days begin.
 var beijing = time.FixedZone("Asia/Shanghai", 8*60*60)
 
-// budget is how many calls each merchant has left today. It is one goroutine's.
+// budget is how many calls each merchant has left today on this node. It is one goroutine's.
 type budget struct {
 	perDay int
+	nodes  func() int // That perDay is divided by.
 	day    string
 	used   map[string]int
 }
 
-func newBudget(perDay int) *budget { return &budget{perDay: perDay, used: map[string]int{}} }
+func newBudget(perDay int, nodes func() int) *budget {
+	return &budget{perDay: perDay, nodes: nodes, used: map[string]int{}}
+}
 
 // take uses one of a merchant's calls; false if there is none left today.
 func (b *budget) take(merchant string, now time.Time) bool {
@@ -22,7 +25,7 @@ func (b *budget) take(merchant string, now time.Time) bool {
 		b.day = day
 		clear(b.used)
 	}
-	if b.used[merchant] >= b.perDay {
+	if b.used[merchant] >= max(1, b.perDay/b.nodes()) {
 		return false
 	}
 	b.used[merchant]++

@@ -48,6 +48,8 @@ type Options struct {
 	PerDay    int           // Calls of one merchant in a day (Asia/Shanghai); 0: 10,000.
 	After     time.Duration // How long after a waybill's last delivery; 0: 5 minutes.
 	Delay     time.Duration // As of Upstream.
+	// Nodes is how many nodes do this; Rate and PerDay are divided by it. nil: this one alone does.
+	Nodes func() int
 	// Owns tells whether a waybill is this node's to look at, where several share the store; nil: all are.
 	Owns    func(state.Waybill) bool
 	Observe func(Result) // Hears of each result. It must not block. May be nil.
@@ -108,9 +110,12 @@ func NewRunner(o Options) *Runner {
 	if o.Observe == nil {
 		o.Observe = func(Result) {}
 	}
+	if o.Nodes == nil {
+		o.Nodes = func() int { return 1 }
+	}
 	return &Runner{
 		o: o, upstream: Upstream{Merchants: o.Merchants, Orders: o.Store, Delay: o.Delay}, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		seed: maphash.MakeSeed(), limit: rate.NewLimiter(rate.Limit(o.Rate), 1), budget: newBudget(o.PerDay),
+		seed: maphash.MakeSeed(), limit: rate.NewLimiter(rate.Limit(o.Rate), 1), budget: newBudget(o.PerDay, o.Nodes),
 		wake: make(chan struct{}, 1), due: map[state.Waybill]time.Time{}, differs: map[state.Waybill]bool{},
 		troubles: map[call]trouble{}, orders: map[string][]asked{},
 	}
@@ -199,12 +204,20 @@ func (r *Runner) Run(ctx context.Context) error {
 		switch {
 		case !ok:
 			r.idle(ctx, again.C, wait)
-		case r.limit.Wait(ctx) == nil:
+		case r.turn(ctx):
 			r.look(ctx, w)
 			r.reconsiderIf(ctx, again.C)
 		}
 	}
 	return nil
+}
+
+// turn waits until the rate lets another waybill be looked at; false if ctx ended first.
+func (r *Runner) turn(ctx context.Context) bool {
+	if share := rate.Limit(r.o.Rate / float64(r.o.Nodes())); share != r.limit.Limit() {
+		r.limit.SetLimit(share)
+	}
+	return r.limit.Wait(ctx) == nil
 }
 
 // idle waits until something is to be done.

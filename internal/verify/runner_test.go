@@ -292,11 +292,24 @@ func TestRunnerSamples(t *testing.T) {
 	}
 }
 
-// TestRunnerKeepsItsLimits: so many a second, and so many a day in Beijing.
+// TestRunnerKeepsItsLimits: so many a second, and so many a day in Beijing; with others, its share of them.
 func TestRunnerKeepsItsLimits(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		o    Options
+	}{
+		{"alone", Options{Share: 1, Rate: 2, PerDay: 8}},
+		{"of three nodes", Options{Share: 1, Rate: 6, PerDay: 26, Nodes: func() int { return 3 }}},
+	} {
+		t.Run(tt.name, func(t *testing.T) { keepsItsLimits(t, tt.o) })
+	}
+}
+
+// keepsItsLimits expects 2 a second and 8 a day.
+func keepsItsLimits(t *testing.T, o Options) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFakes()
-		r := f.run(t, Options{Share: 1, Rate: 2, PerDay: 8})
+		r := f.run(t, o)
 		for i := range 10 {
 			r.Settled(delivered(f.deliver(fmt.Sprintf("W%d", i))))
 		}

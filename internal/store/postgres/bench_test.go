@@ -7,8 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/postgres/pgtest"
 )
 
 const (
@@ -37,8 +40,24 @@ func (c *scans) next(size int) []state.Event {
 	return events
 }
 
+// openOnDisk opens a store on a server whose syncs cost what they do in production.
+func openOnDisk(b *testing.B) *Store {
+	b.Helper()
+	o := Options{Logger: slog.New(slog.DiscardHandler), Feed: func([]store.Change) {}}
+	s, err := Open(b.Context(), pgtest.StartServer(b).Database(b).URL(), o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
 func benchStore(b *testing.B) (*Store, *scans) {
-	s := openStore(b, Options{Logger: slog.New(slog.DiscardHandler), Feed: func([]store.Change) {}})
+	s := openOnDisk(b)
 	var c scans
 	if _, err := s.Apply(b.Context(), c.next(benchWaybills)); err != nil {
 		b.Fatal(err)
@@ -108,4 +127,45 @@ func report(b *testing.B, s *Store, before store.Stats, unit string) {
 	b.ReportMetric(float64(st.Rows-before.Rows)/b.Elapsed().Seconds(), unit)
 	b.ReportMetric(float64(st.Rows-before.Rows)/float64(st.Commits-before.Commits), "rows/commit")
 	b.ReportMetric((st.CommitTime-before.CommitTime).Seconds()*1000/float64(st.Commits-before.Commits), "ms/commit")
+}
+
+// BenchmarkBegin measures what it takes to ask in memory whether a waybill is this node's, as before each push.
+func BenchmarkBegin(b *testing.B) {
+	s := openOnDisk(b)
+	w := state.Waybill{DeliveryID: "SF", WaybillID: "1"}
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			_, end, ok := s.Begin(w)
+			if !ok {
+				b.Error("the waybill is not this node's")
+				return
+			}
+			end()
+		}
+	})
+}
+
+// BenchmarkOwnedBy measures what it adds to a transaction to read what its node owns and to keep that so.
+func BenchmarkOwnedBy(b *testing.B) {
+	s := openOnDisk(b)
+	all := make([]int16, slots)
+	for i := range all {
+		all[i] = int16(i)
+	}
+	for _, read := range []bool{false, true} {
+		b.Run(map[bool]string{false: "a transaction without", true: "and with it"}[read], func(b *testing.B) {
+			for b.Loop() {
+				var batch pgx.Batch
+				batch.Queue("BEGIN")
+				if read {
+					ownedBy(&batch, s.leases.me(), all, map[int16]bool{})
+				}
+				batch.Queue("COMMIT")
+				if err := s.pool.SendBatch(b.Context(), &batch).Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 }

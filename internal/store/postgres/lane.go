@@ -1,11 +1,9 @@
 package postgres
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -15,24 +13,13 @@ import (
 
 // Lane reads a waybill's open pushes. Of a waybill that another node pushes for there are none.
 func (s *Store) Lane(ctx context.Context, name state.Waybill) (store.Lane, error) {
-	lane := store.Lane{Waybill: name}
 	if !s.leases.owns(name) {
-		return lane, s.isOpen()
+		return store.Lane{Waybill: name}, s.isOpen()
 	}
-	err := s.view(ctx, func(tx pgx.Tx) error {
-		w, err := s.readWaybill(ctx, tx, name)
-		if err != nil {
-			return err
-		}
-		lane.Parked, lane.Frozen = w.parkedAt != 0, w.frozenAt != 0
-		lane.Token, lane.TokenAt = w.usable()
-		rows, err := readRows(ctx, tx, w.open)
-		for _, r := range rows {
-			lane.Pushes = append(lane.Pushes, r.store())
-		}
-		slices.SortFunc(lane.Pushes, func(a, b store.Push) int { return cmp.Compare(a.Ord, b.Ord) })
-		return err
-	})
+	if err := s.isOpen(); err != nil {
+		return store.Lane{Waybill: name}, err
+	}
+	lane, err := s.lanes.read(ctx, name)
 	return lane, s.readError(err)
 }
 

@@ -42,6 +42,23 @@ func checkSchema(ctx context.Context, config *pgx.ConnConfig) error {
 	})
 }
 
+// newestSchema is the version of the newest schema that this binary knows: the number that a file begins with, or that a
+// migration in Go bears.
+func newestSchema() (newest int64, err error) {
+	files, err := fs.ReadDir(migrations, "migrations")
+	for _, f := range files {
+		version, err := goose.NumericComponent(f.Name())
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, version)
+	}
+	for _, m := range migrationsInGo {
+		newest = max(newest, m.Version)
+	}
+	return newest, err
+}
+
 // withSchema calls do with the version of the database's schema and the newest that this binary knows.
 func withSchema(ctx context.Context, config *pgx.ConnConfig, do func(p *goose.Provider, current, newest int64) error) (err error) {
 	db := stdlib.OpenDB(*config)

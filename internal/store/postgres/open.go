@@ -42,6 +42,7 @@ func newStore(o Options, config *pgx.ConnConfig) *Store {
 	s.stop, s.end = context.WithCancelCause(context.Background())
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.busy.init()
+	s.lanes = newLaneReader(s)
 	return s
 }
 

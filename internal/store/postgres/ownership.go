@@ -11,10 +11,13 @@ import (
 	"carrier/internal/store"
 )
 
+// ownPoolConns is how many connections the leases may take, beside the store's.
+const ownPoolConns = 2
+
 // join makes this one of the nodes that share the database, and takes what nobody owns.
 func (s *Store) join(ctx context.Context, config *pgxpool.Config) error {
 	own := config.Copy()
-	own.MinConns, own.MaxConns = 1, 2
+	own.MinConns, own.MaxConns = 1, ownPoolConns
 	own.ConnConfig.RuntimeParams["application_name"] = "carrier leases"
 	pool, err := pgxpool.NewWithConfig(ctx, own)
 	if err != nil {

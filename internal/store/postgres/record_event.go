@@ -167,6 +167,16 @@ func (p *pushRecord) note(a store.Attempt) {
 	p.attempts = append(p.attempts[:len(p.attempts):len(p.attempts)], a)
 }
 
+// recorded tells whether an attempt is the last one that was noted.
+func (p *pushRecord) recorded(a store.Attempt) bool {
+	if len(p.attempts) == 0 {
+		return false
+	}
+	last := p.attempts[len(p.attempts)-1:]
+	a.Replay = last[0].Replay // The push may have become part of another since.
+	return encodeAttempts(last) == encodeAttempts([]store.Attempt{a})
+}
+
 // errcode is that of the last attempt; nil if there was none, or no answer.
 func (p *pushRecord) errcode() *int {
 	if len(p.attempts) == 0 {

@@ -60,6 +60,9 @@ func (x *tx) settle(o store.Outcome) error {
 	if err != nil {
 		return err
 	}
+	if o.Again && o.Attempt != nil && r.push.recorded(*o.Attempt) {
+		return nil
+	}
 	if r.push.status != store.Pending {
 		return x.settleEnded(w, r, &o)
 	}

@@ -30,6 +30,7 @@ type Store struct {
 	end    context.CancelCauseFunc
 
 	leases         *leases
+	lanes          *laneReader
 	committers     []*committer
 	committersDone sync.WaitGroup
 	background     sync.WaitGroup
