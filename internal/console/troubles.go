@@ -81,7 +81,7 @@ func accountTroubles(a *admin.AccountItem, f formatter, bad, warn report) {
 	case a.Guard.Tripped:
 		bad(href, "trouble.guard", a.DeliveryID, a.Guard.Failed, a.Guard.Ended)
 	case a.Paused:
-		bad(href, "trouble.paused", a.DeliveryID, a.PauseReason)
+		bad(href, "trouble.paused", a.DeliveryID, in(f.lang, a.PauseText))
 	case a.Breaker.State != "closed":
 		bad(href, "trouble.breaker", a.DeliveryID, a.Breaker.Host, f.count(a.Waiting))
 	case a.OldestPendingSeconds > oldPending.Seconds():
