@@ -3,6 +3,7 @@ package console
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"carrier/internal/admin"
@@ -55,6 +56,30 @@ func (c *Console) troubles(v *Visit, view *overviewView, slow slowly) []trouble 
 	}
 	slices.SortStableFunc(all, func(a, b trouble) int { return rank(a.Class) - rank(b.Class) })
 	return all
+}
+
+// unseen says what customers do not see of what was scanned. What has only been on its way for a moment is not told.
+func unseen(v *Visit, view *overviewView, slow slowly) string {
+	f := formatter{v.lang}
+	var parts []string
+	tell := func(key string, n int64) {
+		if n > 0 {
+			parts = append(parts, v.T(key, f.count(n)))
+		}
+	}
+	tell("unseen.failed", view.Stats.Pushes[store.Failed])
+	var waits int64
+	for i := range view.Accounts {
+		if a := &view.Accounts[i]; a.Paused || a.Breaker.State == "open" || a.OldestPendingSeconds > oldPending.Seconds() {
+			waits += a.Waiting
+		}
+	}
+	tell("unseen.waits", waits)
+	tell("unseen.differs", int64(slow.differences))
+	if parts == nil {
+		return ""
+	}
+	return v.T("unseen.not_all", strings.Join(parts, v.T("mark.comma")))
 }
 
 func rank(class string) int {
