@@ -16,10 +16,9 @@ var filterTexts = texts{
 	"filter.time_hint":   {En: "24h or 2026-01-02T15:04:05+08:00", Zh: "24h 或 2026-01-02T15:04:05+08:00"},
 	"filter.status":      {En: "Status", Zh: "状态"},
 
-	"mark.colon":     {En: ": ", Zh: "："},
-	"mark.semicolon": {En: "; ", Zh: "；"},
-	"mark.stop":      {En: ".", Zh: "。"},
-	"mark.comma":     {En: ", ", Zh: "、"},
+	"mark.colon": {En: ": ", Zh: "："},
+	"mark.stop":  {En: ".", Zh: "。"},
+	"mark.comma": {En: ", ", Zh: "、"},
 
 	"waiting.retry":   {En: "next attempt", Zh: "下次尝试"},
 	"waiting.breaker": {En: "breaker", Zh: "熔断器"},

@@ -56,7 +56,7 @@ var recordTexts = texts{
 	"audit.push":    {En: "event %d", Zh: "事件 %d"},
 	"audit.replay":  {En: "replay %s", Zh: "重放 %s"},
 	"audit.why":     {En: "Reason and details", Zh: "原因与详情"},
-	"audit.since":   {En: "Since (24h, or 2026-01-02T15:04:05+08:00)", Zh: "起始（24h 或 2026-01-02T15:04:05+08:00）"},
+	"audit.since":   {En: "Since", Zh: "起始"},
 	"audit.until":   {En: "Until", Zh: "截止"},
 	"audit.filter":  {En: "Filter", Zh: "筛选"},
 	"audit.clear":   {En: "Clear", Zh: "清除"},
