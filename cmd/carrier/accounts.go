@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -106,7 +107,7 @@ func (s *screen) accountTroubles(a *adminclient.Account) error {
 		if probe := s.time(a.NextProbeAt); probe != "" {
 			text += s.sayf(", next probe %s", "，下次试探 %s", probe)
 		}
-		troubles = append(troubles, s.join(text, a.PauseReason))
+		troubles = append(troubles, s.join(text, cmp.Or(s.in(a.PauseText), a.PauseReason)))
 	}
 	if g := &a.Guard; g.Tripped {
 		troubles = append(troubles, s.sayf("failing is stopped since %s: %d of %d {3:push|pushes} failed for good; see why, then carrier accounts resume %s, with --let-fail-for to let them fail",
@@ -136,7 +137,7 @@ func (s *screen) breakerTrouble(b *adminclient.Breaker) string {
 	if probe := s.time(b.NextProbeAt); probe != "" {
 		text += s.sayf(", next probe %s", "，下次试探 %s", probe)
 	}
-	return s.join(text, b.OpenedBy)
+	return s.join(text, cmp.Or(s.in(b.OpenedText), b.OpenedBy))
 }
 
 // count is a number of a table of them.

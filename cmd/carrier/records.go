@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -74,7 +75,7 @@ func (s *screen) deadLetterRow(t *table, d *adminclient.DeadLetter) {
 	if d.Body != nil {
 		body = *d.Body
 	}
-	t.add(d.ID, s.time(&d.ReceivedAt), d.Source, d.Subject, d.Code, d.Reason, body)
+	t.add(d.ID, s.time(&d.ReceivedAt), d.Source, d.Subject, d.Code, cmp.Or(s.in(d.Text), d.Reason), body)
 }
 
 type statsCommand struct{ asking }

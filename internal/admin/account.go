@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"carrier/internal/pathpush"
@@ -18,6 +20,7 @@ type AccountItem struct {
 	Fallback             *BreakerItem `json:"fallback_breaker"` // null without a fallback host
 	Paused               bool         `json:"paused"`
 	PauseReason          string       `json:"pause_reason"`
+	PauseText            Text         `json:"pause_text"` // The same in both languages.
 	PauseSince           *time.Time   `json:"pause_since"`
 	PausedUntil          *time.Time   `json:"paused_until"`
 	NextProbeAt          *time.Time   `json:"next_probe_at"` // Of a pause that upstream's answers asked for.
@@ -36,6 +39,7 @@ type BreakerItem struct {
 	State       string     `json:"state"`
 	Since       time.Time  `json:"since"`
 	OpenedBy    string     `json:"opened_by"`
+	OpenedText  Text       `json:"opened_text"` // The same in both languages.
 	NextProbeAt *time.Time `json:"next_probe_at"`
 }
 
@@ -50,7 +54,8 @@ type GuardItem struct {
 
 func breakerItem(b *pathpush.BreakerSnapshot) BreakerItem {
 	return BreakerItem{
-		Host: b.Host, State: b.State, Since: b.Since.UTC(), OpenedBy: b.OpenedBy, NextProbeAt: instant(b.NextProbeAt),
+		Host: b.Host, State: b.State, Since: b.Since.UTC(), OpenedBy: b.OpenedBy, OpenedText: Text{b.OpenedBy, b.OpenedByZh},
+		NextProbeAt: instant(b.NextProbeAt),
 	}
 }
 
@@ -58,7 +63,7 @@ func accountItem(s *pathpush.Snapshot, stats *store.Stats, now time.Time) Accoun
 	item := AccountItem{
 		DeliveryID: s.DeliveryID, Breaker: breakerItem(&s.Breakers[0]),
 		// Upstream's words may repeat the push that they answer; whoever it is for, an account's page needs no number.
-		Paused: s.Paused, PauseReason: telemetry.MaskPhones(s.PauseReason), PausedUntil: instant(s.PausedUntil),
+		Paused: s.Paused, PauseReason: telemetry.MaskPhones(s.PauseReason), PauseText: pauseText(s), PausedUntil: instant(s.PausedUntil),
 		NextProbeAt: instant(s.NextProbeAt), AccessTokenExpiresAt: instant(s.AccessTokenExpiresAt),
 		AccountCounts: countsOf(stats, s.DeliveryID, now), InFlight: s.InFlight, ConcurrencyNow: s.Concurrency,
 		Guard: GuardItem{
@@ -78,6 +83,18 @@ func accountItem(s *pathpush.Snapshot, stats *store.Stats, now time.Time) Accoun
 	return item
 }
 
+// pausedBy begins the reason of a pause for which an operator gave none.
+const pausedBy = "paused by "
+
+// pauseText is why an account is paused, in both languages. An operator's own words are the same in both.
+func pauseText(s *pathpush.Snapshot) Text {
+	zh := cmp.Or(s.PauseReasonZh, s.PauseReason)
+	if name, ok := strings.CutPrefix(zh, pausedBy); ok {
+		zh = "由 " + name + " 暂停"
+	}
+	return Text{telemetry.MaskPhones(s.PauseReason), telemetry.MaskPhones(zh)}
+}
+
 // AccountList tells how the accounts are, as configured.
 func (s *Service) AccountList() List[AccountItem] {
 	stats, now := s.Store.Stats(), time.Now()
@@ -91,7 +108,7 @@ func (s *Service) AccountList() List[AccountItem] {
 // Pause stops an account's pushes until it is resumed; that outlives a restart.
 func (s *Service) Pause(ctx context.Context, by Actor, deliveryID, reason string) (AccountItem, error) {
 	if reason == "" {
-		reason = "paused by " + by.Name
+		reason = pausedBy + by.Name
 	}
 	return s.onAccount(ctx, by, deliveryID, by.act(store.ActPause, reason), func() error {
 		return s.Pusher.Pause(ctx, deliveryID, reason)

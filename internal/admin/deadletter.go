@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"regexp"
@@ -18,6 +19,7 @@ type DeadLetterItem struct {
 	Subject    string    `json:"subject"`
 	Code       string    `json:"code"`
 	Reason     string    `json:"reason"`
+	Text       Text      `json:"text"` // The same in both languages.
 	Body       *string   `json:"body"`
 	BodyBase64 string    `json:"body_base64"`
 }
@@ -34,7 +36,7 @@ func (s *Service) DeadLetters(ctx context.Context, by Actor, q PageQuery) (List[
 func deadLetterItem(d *store.DeadLetter, by Actor) DeadLetterItem {
 	item := DeadLetterItem{
 		ID: number(d.Number), ReceivedAt: d.ReceivedAt.UTC(), Source: d.Source, Subject: d.Subject, Code: d.Code,
-		Reason: shown(d.Reason, by),
+		Reason: shown(d.Reason, by), Text: Text{d.Reason, cmp.Or(d.ReasonZh, d.Reason)}.shown(by),
 	}
 	body := withoutToken(d.Body)
 	switch {

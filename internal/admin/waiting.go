@@ -90,9 +90,9 @@ func (w *WaitItem) breaker(s *pathpush.Snapshot) {
 		return
 	}
 	w.Since, w.Until = instant(b.Since), instant(b.NextProbeAt)
-	w.Text = textf("The breaker of %[1]s is open since %[2]s; what opened it: %[3]s. Nothing is sent and nothing is used up; the next probe goes out at %[4]s.",
-		"%[1]s 的熔断器自 %[2]s 起打开，触发原因：%[3]s。期间不发送、不消耗；下一次试探在 %[4]s。",
-		b.Host, moment(b.Since), cmp.Or(b.OpenedBy, "-"), moment(b.NextProbeAt))
+	w.Text = textf("The breaker of %[1]s is open since %[2]s; what opened it: %[3]s. Nothing is sent and nothing is used up; the next probe goes out at %[5]s.",
+		"%[1]s 的熔断器自 %[2]s 起打开，触发原因：%[4]s。期间不发送、不消耗；下一次试探在 %[5]s。",
+		b.Host, moment(b.Since), cmp.Or(b.OpenedBy, "-"), cmp.Or(b.OpenedByZh, "-"), moment(b.NextProbeAt))
 }
 
 // firstProbed is the open breaker whose next probe comes first; nil if none is open by now.
@@ -130,8 +130,8 @@ func (w *WaitItem) account(deliveryID string, s *pathpush.Snapshot) {
 	if !s.PausedSince.IsZero() {
 		w.Text = textf("The account %[1]s waits since %[2]s", "账户 %[1]s 自 %[2]s 起等待", deliveryID, moment(s.PausedSince))
 	}
-	if why := strings.TrimRight(s.PauseReason, ".。"); why != "" {
-		w.Text = Text{w.Text.En + ": " + why, w.Text.Zh + "：" + why}
+	if why := pauseText(s); why.En != "" {
+		w.Text = Text{w.Text.En + ": " + strings.TrimRight(why.En, ".。"), w.Text.Zh + "：" + strings.TrimRight(why.Zh, ".。")}
 	}
 	w.Text = Text{w.Text.En + ".", w.Text.Zh + "。"}
 	switch {

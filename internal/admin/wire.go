@@ -96,9 +96,10 @@ func (v *view) pushDetail(p *store.Push, w *store.Waybill) PushDetail {
 	return PushDetail{PushItem: v.push(p, w.Held), Tries: p.Tries, Attempts: v.attempts(p, w.TokenAt)}
 }
 
-// Why says how an event's verdict came about.
+// Why says how an event's verdict came about, and what became of it since.
 type Why struct {
 	Override    bool               `json:"override"` // An operator accepted it against the table.
+	Expunged    bool               `json:"expunged"` // Its text was forgotten: it can't be sent any more.
 	From        string             `json:"from"`     // Rejected when it came: the stage at its time; else empty.
 	Allowed     []state.ActionType `json:"allowed"`  // What would have been legal there.
 	Cause       uint64             `json:"cause"`    // The event that it repeats or contradicts, or that put the waybill there; 0: none.
@@ -106,7 +107,7 @@ type Why struct {
 }
 
 func whyOf(e *store.Event) Why {
-	w := Why{Override: e.Override, Allowed: e.Allowed, Cause: e.Cause, Explanation: explain(e)}
+	w := Why{Override: e.Override, Expunged: e.Expunged, Allowed: e.Allowed, Cause: e.Cause, Explanation: explain(e)}
 	if e.Allowed == nil {
 		w.Allowed = []state.ActionType{}
 		return w

@@ -88,20 +88,20 @@ func TestMembers(t *testing.T) {
 			"errcode errmsg event_id next_attempt_at reason received_at replay seq source status tries verified_at waiting waiting_for waybill_id"},
 		{"attempt", seenBy(operator).pushDetail(&p, &store.Waybill{}).Attempts[0], "access_token_at access_token_refetched_at at breaker duration_ms " +
 			"errcode errmsg fallback_host meaning newer_token_at outcome_unknown replay rid scope token_at"},
-		{"event", eventItem(&event, operator), "action_msg action_time action_type allowed cause delivery_id event_id explanation " +
+		{"event", eventItem(&event, operator), "action_msg action_time action_type allowed cause delivery_id event_id explanation expunged " +
 			"first_verdict from gap held_until late override reason received_at seq source status verdict waybill_id"},
 		{"waybill", story, "delivery_id frozen frozen_by frozen_reason frozen_since parked shown stage stage_name " +
 			"timeline token_at token_set waybill_id"},
 		{"what is shown", shownItem(&seen, operator), "actions order_id received_at version"},
 		{"action of that", shownItem(&seen, operator).Actions[0], "action_msg action_time action_type"},
-		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation from gap held_until " +
+		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation expunged from gap held_until " +
 			"late override push reason received_at seq source verdict"},
 		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason replay " +
 			"status verified_at waiting waiting_for"},
 		{"account", account, "access_token_expires_at breaker concurrency_now counts delivery_id fallback_breaker guard " +
-			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since paused paused_until quota waiting"},
+			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since pause_text paused paused_until quota waiting"},
 		{"quota", account.Quota, "ask_error asked_at day ends_at limit rate_per_minute remaining reserved transit_held_since transit_held_until used"},
-		{"breaker", account.Breaker, "host next_probe_at opened_by since state"},
+		{"breaker", account.Breaker, "host next_probe_at opened_by opened_text since state"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -15,6 +15,7 @@ type Account struct {
 	Fallback             *Breaker         `json:"fallback_breaker"` // nil without a fallback host.
 	Paused               bool             `json:"paused"`
 	PauseReason          string           `json:"pause_reason"`
+	PauseText            Text             `json:"pause_text"`
 	PauseSince           *time.Time       `json:"pause_since"`
 	PausedUntil          *time.Time       `json:"paused_until"`
 	NextProbeAt          *time.Time       `json:"next_probe_at"` // Of a pause that upstream's answers asked for.
@@ -34,6 +35,7 @@ type Breaker struct {
 	State       string     `json:"state"` // closed, open or half_open.
 	Since       *time.Time `json:"since"`
 	OpenedBy    string     `json:"opened_by"`
+	OpenedText  Text       `json:"opened_text"`
 	NextProbeAt *time.Time `json:"next_probe_at"`
 }
 

@@ -33,6 +33,7 @@ type DeadLetter struct {
 	Subject    string    `json:"subject"`
 	Code       string    `json:"code"`
 	Reason     string    `json:"reason"`
+	Text       Text      `json:"text"`        // The same in both languages.
 	Body       *string   `json:"body"`        // nil if it is no UTF-8, or not for a viewer to see.
 	BodyBase64 string    `json:"body_base64"` // The bytes where Body is nil.
 }

@@ -27,9 +27,9 @@ func (r room) Load(deliveryID string) replay.Load {
 		load.Bulk = s.BulkLoaded
 		switch load.Held {
 		case store.WaitAccount:
-			load.Reason = s.PauseReason
+			load.Reason, load.ReasonZh = s.PauseReason, s.PauseReasonZh
 		case store.WaitBreaker:
-			load.Reason = s.Breakers[0].OpenedBy
+			load.Reason, load.ReasonZh = s.Breakers[0].OpenedBy, s.Breakers[0].OpenedByZh
 		}
 	}
 	return load

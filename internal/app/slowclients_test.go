@@ -39,7 +39,7 @@ func TestSlowClients(t *testing.T) {
 	head := "POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + settings.Key + "\r\nContent-Type: application/json\r\n"
 	kinds := []struct {
 		name, target, begin string
-		drip                string   // Sent again and again until the service has enough.
+		drip                string // Sent again and again until the service has enough.
 		every               time.Duration
 		ends                []string // What it may say before it hangs up; "" is nothing.
 	}{

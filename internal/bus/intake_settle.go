@@ -211,7 +211,8 @@ func (s *session) giveBack(batch []jetstream.Msg, after time.Duration) {
 func (s *session) bury(ctx context.Context, it *item) {
 	p := it.reply.Problem
 	err := s.store.PutDeadLetter(ctx, store.DeadLetter{
-		Source: it.event.Source, Subject: it.message.Subject(), Code: string(p.Code), Reason: reason(p), Body: it.event.Body,
+		Source: it.event.Source, Subject: it.message.Subject(), Code: string(p.Code), Reason: reason(p, problem.English), ReasonZh: reason(p, problem.Chinese),
+		Body: it.event.Body,
 	})
 	if err != nil {
 		s.calm.warn("a dead letter can't be kept; the message comes again", "subject", it.message.Subject(), "code", string(p.Code), "err", err)
@@ -243,11 +244,11 @@ func olderThan(version string, major, minor, patch int) bool {
 	return slices.Compare(found[:], []int{major, minor, patch}) < 0
 }
 
-// reason is a problem in English words.
-func reason(p *problem.Problem) string {
-	text := p.Detail.En
+// reason is a problem in words.
+func reason(p *problem.Problem, l problem.Language) string {
+	text := p.Detail.In(l)
 	for _, e := range p.Errors {
-		text += " " + strings.TrimSpace(e.Field+": "+e.Message.En)
+		text += " " + strings.TrimSpace(e.Field+": "+e.Message.In(l))
 	}
 	return text
 }

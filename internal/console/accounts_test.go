@@ -13,8 +13,8 @@ import (
 
 func TestAccountsPage(t *testing.T) {
 	paused := account("ZTO", map[store.Status]int64{store.Pending: 12345, store.Failed: 7})
-	paused.Paused, paused.PauseReason, paused.PauseSince = true, "<b>40066</b>", new(time.Now())
-	paused.Breaker.State, paused.Breaker.OpenedBy = "open", "45009 x 20"
+	paused.Paused, paused.PauseText, paused.PauseSince = true, admin.Text{En: "<b>40066</b>"}, new(time.Now())
+	paused.Breaker.State, paused.Breaker.OpenedText = "open", admin.Text{En: "45009 x 20"}
 	paused.Guard = admin.GuardItem{Tripped: true, Failed: 30, Ended: 50}
 	paused.Quota = admin.QuotaItem{Used: 900, Limit: new(int64(1000)), EndsAt: new(time.Now().Add(time.Hour))}
 	f := &fakeAdmin{accounts: []admin.AccountItem{account("SF", nil), paused}}

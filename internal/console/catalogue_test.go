@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"carrier/internal/problem"
+	"carrier/internal/store"
 )
 
 // keyUse finds keys where templates and code name them.
@@ -102,5 +103,14 @@ func verbs(text string) string {
 func TestSayFillsIn(t *testing.T) {
 	if got, want := say(problem.Chinese, "accounts.guard", 3, 20), "保护机制已暂停该账户：20 个中有 3 个被永久拒绝。"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestActsHaveNames: the audit page names every act.
+func TestActsHaveNames(t *testing.T) {
+	for _, action := range store.Actions() {
+		if _, ok := catalogue["act."+action]; !ok {
+			t.Errorf("the catalogue has no act.%s", action)
+		}
 	}
 }

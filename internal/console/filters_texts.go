@@ -16,6 +16,7 @@ var filterTexts = texts{
 	"filter.time_hint":   {En: "24h or 2026-01-02T15:04:05+08:00", Zh: "24h 或 2026-01-02T15:04:05+08:00"},
 	"filter.status":      {En: "Status", Zh: "状态"},
 
+	"mark.colon": {En: ": ", Zh: "："},
 	"mark.stop":  {En: ".", Zh: "。"},
 	"mark.comma": {En: ", ", Zh: "、"},
 

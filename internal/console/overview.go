@@ -19,6 +19,7 @@ type Figures interface {
 
 // overviewView is the service at a glance.
 type overviewView struct {
+	Unseen   string // What customers do not see, in a sentence; empty: they see all that they should.
 	Troubles []trouble
 	Stats    admin.StatsItem
 	Minute   minuteRates
@@ -64,7 +65,7 @@ func (c *Console) overview(v *Visit) (any, error) {
 	for i := range view.Accounts {
 		view.Oldest = max(view.Oldest, view.Accounts[i].OldestPendingSeconds)
 	}
-	view.Troubles = c.troubles(v, &view, slow)
+	view.Troubles, view.Unseen = c.troubles(v, &view, slow), unseen(v, &view, slow)
 	return view, nil
 }
 

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,7 +31,7 @@ func TestTroubles(t *testing.T) {
 		text   string
 		href   string
 	}{
-		{name: "a pause", change: func(a *admin.AccountItem) { a.Paused, a.PauseReason = true, "by li" }, class: "bad", text: "SF is paused: by li", href: "/accounts#account-SF"},
+		{name: "a pause", change: func(a *admin.AccountItem) { a.Paused, a.PauseText = true, admin.Text{En: "by li", Zh: "x"} }, class: "bad", text: "SF is paused: by li", href: "/accounts#account-SF"},
 		{name: "a breaker", change: opened, class: "bad", text: "the breaker of api.weixin.qq.com is open; 1,200 pushes wait", href: "/accounts#account-SF"},
 		{name: "the guard", change: func(a *admin.AccountItem) {
 			a.Paused, a.Guard = true, admin.GuardItem{Tripped: true, Failed: 3, Ended: 20}
@@ -95,4 +96,36 @@ func TestSlowFiguresAreReadSeldom(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		b.get("/", Viewer, b.console.Overview).says(200, "No push waits")
 	})
+}
+
+// TestUnseen: the overview says first what customers do not see.
+func TestUnseen(t *testing.T) {
+	moving, stuck, old := account("SF", nil), account("JT", nil), account("YTO", nil)
+	moving.Waiting, moving.OldestPendingSeconds = 7, 3
+	stuck.Waiting, stuck.Paused = 1200, true
+	old.Waiting, old.OldestPendingSeconds = 1, 4000
+	tests := []struct {
+		name     string
+		accounts []admin.AccountItem
+		failed   int64
+		differs  int
+		want     string // Empty: they see all that they should.
+	}{
+		{name: "nothing", accounts: []admin.AccountItem{moving}},
+		{name: "one that failed", failed: 1, want: "Customers do not see all of it: 1 push failed."},
+		{name: "what waits", accounts: []admin.AccountItem{moving, stuck, old}, want: "Customers do not see all of it: 1,201 pushes wait."},
+		{name: "all of that", accounts: []admin.AccountItem{old}, failed: 2, differs: 1,
+			want: "Customers do not see all of it: 2 pushes failed, 1 push waits, 1 waybill differs at WeChat."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := &fakeAdmin{accounts: tt.accounts, differences: make([]admin.DifferenceItem, tt.differs)}
+			f.stats.Pushes = map[store.Status]int64{store.Failed: tt.failed}
+			b := open(t, f).as(deskToken)
+			page := b.get("/", Viewer, b.console.Overview).says(200, tt.want)
+			if has := strings.Contains(page.body, `class="truth"`); has != (tt.want != "") {
+				t.Errorf("it says so: %v", has)
+			}
+		})
+	}
 }

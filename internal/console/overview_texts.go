@@ -35,6 +35,11 @@ var overviewTexts = texts{
 	"wait.token":   {En: "the waybill's Token", Zh: "运单的 Token"},
 	"wait.waybill": {En: "an earlier push, or a parked or frozen waybill", Zh: "较早的推送，或运单已搁置、冻结"},
 
+	"unseen.not_all": {En: "Customers do not see all of it: %s.", Zh: "客户尚未看到全部轨迹：%s。"},
+	"unseen.failed":  {En: "%s {1:push|pushes} failed", Zh: "%s 个推送失败"},
+	"unseen.waits":   {En: "%s {1:push waits|pushes wait}", Zh: "%s 个推送等待中"},
+	"unseen.differs": {En: "%s {1:waybill differs|waybills differ} at WeChat", Zh: "%s 个运单与微信所示不一致"},
+
 	"trouble.said":        {En: "%s", Zh: "%s"},
 	"trouble.guard":       {En: "%s is paused by the guard: %d of %d {3:push was|pushes were} refused for good.", Zh: "%s 已被保护机制暂停：%[3]d 个推送中有 %[2]d 个被永久拒绝。"},
 	"trouble.paused":      {En: "%s is paused: %s", Zh: "%s 已暂停：%s"},

@@ -35,7 +35,7 @@ func TestAuditPage(t *testing.T) {
 	b := open(t, f).as(deskToken)
 	b.get("/audit?by=li&action=waybill.freeze&since=&until=", Viewer, b.console.Audit).
 		says(200, "waybill.freeze", "SF W1", "event 12", "replay 4", `"'><img src=x>`, `{"rate":5}`, "Next page").
-		has(`value="li"`, "<option selected>waybill.freeze</option>", `href="/waybills/SF/W1"`, `action=waybill.freeze&amp;by=li&amp;cursor=AAAA`).lacks("<img")
+		has(`value="li"`, `<option value="waybill.freeze" selected>waybill frozen</option>`, `href="/waybills/SF/W1"`, `action=waybill.freeze&amp;by=li&amp;cursor=AAAA`).lacks("<img")
 	if f.audited.By != "li" || f.audited.Action != store.ActFreeze {
 		t.Errorf("asked for %+v", f.audited)
 	}

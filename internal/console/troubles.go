@@ -3,6 +3,7 @@ package console
 import (
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"carrier/internal/admin"
@@ -57,6 +58,30 @@ func (c *Console) troubles(v *Visit, view *overviewView, slow slowly) []trouble 
 	return all
 }
 
+// unseen says what customers do not see of what was scanned. What has only been on its way for a moment is not told.
+func unseen(v *Visit, view *overviewView, slow slowly) string {
+	f := formatter{v.lang}
+	var parts []string
+	tell := func(key string, n int64) {
+		if n > 0 {
+			parts = append(parts, v.T(key, f.count(n)))
+		}
+	}
+	tell("unseen.failed", view.Stats.Pushes[store.Failed])
+	var waits int64
+	for i := range view.Accounts {
+		if a := &view.Accounts[i]; a.Paused || a.Breaker.State == "open" || a.OldestPendingSeconds > oldPending.Seconds() {
+			waits += a.Waiting
+		}
+	}
+	tell("unseen.waits", waits)
+	tell("unseen.differs", int64(slow.differences))
+	if parts == nil {
+		return ""
+	}
+	return v.T("unseen.not_all", strings.Join(parts, v.T("mark.comma")))
+}
+
 func rank(class string) int {
 	if class == "bad" {
 		return 0
@@ -81,7 +106,7 @@ func accountTroubles(a *admin.AccountItem, f formatter, bad, warn report) {
 	case a.Guard.Tripped:
 		bad(href, "trouble.guard", a.DeliveryID, a.Guard.Failed, a.Guard.Ended)
 	case a.Paused:
-		bad(href, "trouble.paused", a.DeliveryID, a.PauseReason)
+		bad(href, "trouble.paused", a.DeliveryID, in(f.lang, a.PauseText))
 	case a.Breaker.State != "closed":
 		bad(href, "trouble.breaker", a.DeliveryID, a.Breaker.Host, f.count(a.Waiting))
 	case a.OldestPendingSeconds > oldPending.Seconds():

@@ -234,6 +234,7 @@ type Snapshot struct {
 	Breakers             []BreakerSnapshot // One per host, the main one first.
 	Paused               bool
 	PauseReason          string
+	PauseReasonZh        string // In Chinese; empty for an operator's own words.
 	PausedSince          time.Time
 	PausedUntil          time.Time // Zero: until the reason is gone, or an operator resumes.
 	NextProbeAt          time.Time // Of a pause that upstream's answers asked for.
@@ -262,7 +263,8 @@ func (a *account) snapshot() Snapshot {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now := time.Now()
-	s.PauseReason, s.PausedUntil, s.Paused = a.gate.closed(now)
+	reason, until, closed := a.gate.closed(now)
+	s.PauseReason, s.PauseReasonZh, s.PausedUntil, s.Paused = reason.en, reason.zh, until, closed
 	s.PausedSince = a.gate.pause.Since
 	if s.Paused && !needsOperator(&a.gate.pause) && s.PausedUntil.IsZero() {
 		s.NextProbeAt = a.gate.probeAt

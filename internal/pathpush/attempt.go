@@ -66,6 +66,9 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	a.settle(run, f, o)
 }
 
+// noAnswer is what a request failed of that brought no answer, where nothing more precise is known.
+const noAnswer = "no answer"
+
 // send makes one request.
 func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token, accessToken string) answer {
 	start := time.Now()
@@ -79,7 +82,7 @@ func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token
 	ans := answer{attempt: store.Attempt{At: start, Duration: time.Since(start)}, sent: true}
 	if err != nil {
 		ans.scope = wechat.ScopeUpstream
-		ans.attempt.Errmsg, ans.kind = err.Error(), "no answer"
+		ans.attempt.Errmsg, ans.kind = err.Error(), noAnswer
 		if call, ok := errors.AsType[*wechat.CallError](err); ok {
 			ans.attempt.Unknown, ans.kind, ans.sent = call.Sent, call.Kind, call.Sent
 		}
@@ -124,7 +127,7 @@ func (a *account) pass(ctx context.Context, f *flight, ans *answer) {
 	switch {
 	case ans.scope == wechat.ScopeAccount || ans.scope == wechat.ScopeRate:
 		a.endProbe(f)
-		err = a.pauseAfter(ctx, f, pauseFor(ans.scope, *ans.attempt.Errcode, ans.attempt.Errmsg, ans.attempt.At))
+		err = a.pauseAfter(ctx, f, pauseFor(ans.scope, *ans.attempt.Errcode, inBoth(ans.attempt.Errmsg), ans.attempt.At))
 	case f.probe && (ans.scope == wechat.ScopeUpstream || ans.scope == wechat.ScopeCredential):
 		a.endProbe(f)
 	case f.probe:
@@ -187,7 +190,7 @@ func (a *account) holdFor(ctx context.Context, f *flight, err error) {
 	now := time.Now()
 	te, ok := errors.AsType[*wechat.TokenError](err)
 	if ok && (te.Scope == wechat.ScopeAccount || te.Scope == wechat.ScopeRate) {
-		p := pauseFor(te.Scope, te.Errcode, te.Error(), now)
+		p := pauseFor(te.Scope, te.Errcode, words{te.Error(), te.Chinese()}, now)
 		if err := a.pauseAfter(context.WithoutCancel(ctx), f, p); err != nil {
 			a.log.Error("keeping the account's pause", "err", err)
 		}
@@ -202,13 +205,13 @@ func (a *account) holdFor(ctx context.Context, f *flight, err error) {
 
 // holdUntil holds the account for want of an access_token; it logs when that begins or the reason changes.
 func (a *account) holdUntil(until time.Time, err error) {
-	kind := "" // Without what differs each time, such as a port.
+	kind, reason := "", inBoth(err.Error()) // The kind is without what differs each time, such as a port.
 	if te, ok := errors.AsType[*wechat.TokenError](err); ok {
-		kind = fmt.Sprint(te.Scope, te.Errcode)
+		kind, reason.zh = fmt.Sprint(te.Scope, te.Errcode), te.Chinese()
 	}
 	a.mu.Lock()
-	tell := a.gate.holdReason == "" || a.gate.holdKind != kind
-	a.gate.holdUntil, a.gate.holdReason, a.gate.holdKind = until, err.Error(), kind
+	tell := a.gate.holdReason == (words{}) || a.gate.holdKind != kind
+	a.gate.holdUntil, a.gate.holdReason, a.gate.holdKind = until, reason, kind
 	a.mu.Unlock()
 	if tell {
 		a.log.Warn("pushes wait", "reason", err)
@@ -219,8 +222,8 @@ func (a *account) holdUntil(until time.Time, err error) {
 func (a *account) settle(run context.Context, f *flight, o store.Outcome) {
 	a.mu.Lock()
 	a.arrive(f)
-	if a.gate.holdReason != "" && !time.Now().Before(a.gate.holdUntil) {
-		a.gate.holdReason = "" // There was an access_token, after the one that could not be had.
+	if a.gate.holdReason != (words{}) && !time.Now().Before(a.gate.holdUntil) {
+		a.gate.holdReason = words{} // There was an access_token, after the one that could not be had.
 	}
 	a.mu.Unlock()
 	a.poke()

@@ -288,6 +288,7 @@ type BreakerSnapshot struct {
 	State       string // "closed", "open" or "half_open"
 	Since       time.Time
 	OpenedBy    string    // Which answers opened it; empty while closed.
+	OpenedByZh  string    // The same in Chinese.
 	NextProbeAt time.Time // Zero unless open.
 }
 
@@ -295,7 +296,7 @@ func (b *breaker) snapshot() BreakerSnapshot {
 	b.current().State() // lets it notice that its time is over; before mu, as it may call stateChanged
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := BreakerSnapshot{Host: b.host.Name, State: stateName(b.state), Since: b.since, OpenedBy: b.openedBy}
+	s := BreakerSnapshot{Host: b.host.Name, State: stateName(b.state), Since: b.since, OpenedBy: b.openedBy, OpenedByZh: failuresChinese(b.openedBy)}
 	if b.state == gobreaker.StateOpen {
 		s.NextProbeAt = b.since.Add(b.o.OpenFor)
 	}

@@ -24,7 +24,7 @@ type gate struct {
 	probes  int  // so far, for their backoff
 
 	holdUntil  time.Time // No access_token before that.
-	holdReason string
+	holdReason words
 	holdKind   string // What of the reason does not change from one attempt to the next.
 }
 
@@ -92,14 +92,14 @@ func (g *gate) over(now time.Time) bool {
 }
 
 // closed says what the account's pushes wait for, and why.
-func (g *gate) closed(now time.Time) (reason string, until time.Time, closed bool) {
+func (g *gate) closed(now time.Time) (reason words, until time.Time, closed bool) {
 	switch {
 	case g.pause.Paused && !g.over(now):
-		return g.pause.Reason, g.pause.Until, true
+		return words{g.pause.Reason, g.pause.ReasonZh}, g.pause.Until, true
 	case now.Before(g.holdUntil):
 		return g.holdReason, g.holdUntil, true
 	}
-	return "", time.Time{}, false
+	return words{}, time.Time{}, false
 }
 
 // restore takes over a pause from before a restart. The first push may find out at once whether it still has a reason.
@@ -171,15 +171,20 @@ func (g *gate) probed(asked bool, now time.Time) {
 	g.probeAt = now.Add(wait)
 }
 
-// pauseFor is the pause that an answer of the account or the rate scope asks for, to a request that was sent at a time.
-func pauseFor(scope wechat.Scope, errcode int, errmsg string, sent time.Time) store.Account {
+// pauseFor is the pause that an answer of the account or the rate scope asks for, to a request that was sent at a time;
+// said is what upstream said.
+func pauseFor(scope wechat.Scope, errcode int, said words, sent time.Time) store.Account {
 	a := store.Account{Paused: true, Since: sent, Errcode: errcode}
 	if scope == wechat.ScopeRate {
 		a.Until = rateEnds(errcode, sent)
 	}
-	a.Reason = fmt.Sprintf("errcode %d: %s", errcode, errmsg)
-	if what := wechat.Meaning(errcode, false); what != "" && !strings.Contains(errmsg, what) {
+	a.Reason = fmt.Sprintf("errcode %d: %s", errcode, said.en)
+	if what := wechat.Meaning(errcode, false); what != "" && !strings.Contains(said.en, what) {
 		a.Reason += "; " + what
+	}
+	a.ReasonZh = fmt.Sprintf("errcode %d：%s", errcode, said.zh)
+	if what := wechat.Meaning(errcode, true); what != "" && !strings.Contains(said.zh, what) {
+		a.ReasonZh += "；" + what
 	}
 	return a
 }

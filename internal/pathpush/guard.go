@@ -153,24 +153,34 @@ func (g *guard) commonest(now time.Time) []errcodes {
 	return all
 }
 
-// reason says for people why failing stopped, and what to do. errcode is what the push met that may not fail any more.
-func (g *guard) reason(errcode int, now time.Time) string {
+// reason says for people why failing stopped, and what to do, in both languages. errcode is what the push met that may not
+// fail any more.
+func (g *guard) reason(errcode int, now time.Time) (en, zh string) {
 	codes := g.commonest(now)
 	if len(codes) == 0 {
 		codes = []errcodes{{errcode, 1}}
 	}
-	parts := make([]string, 0, 3)
-	for _, c := range codes[:min(3, len(codes))] {
-		part := fmt.Sprintf("%d × errcode %d", c.n, c.code)
-		if what := wechat.Meaning(c.code, false); what != "" {
-			part += " (" + strings.TrimSuffix(what, ".") + ")"
-		}
-		parts = append(parts, part)
-	}
-	return fmt.Sprintf("of the %d pushes that ended within %s upstream refused %d for good, so failing stopped "+
+	codes = codes[:min(3, len(codes))]
+	en = fmt.Sprintf("of the %d pushes that ended within %s upstream refused %d for good, so failing stopped "+
 		"(push.guard: share %g, min %d). Commonest: %s. Mend the cause, then resume the account; "+
 		"or resume it with let_fail_for to let them fail.",
-		g.tripped.ended, brief(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, strings.Join(parts, "; "))
+		g.tripped.ended, brief(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, meanings(codes, false, " (%s)", "; "))
+	zh = fmt.Sprintf("%[2]s 内结束的 %[1]d 个推送中，上游永久拒绝了 %[3]d 个，因此不再判为失败"+
+		"（push.guard：share %[4]g，min %[5]d）。最常见：%[6]s。请消除原因后恢复该账户；或在恢复时以 let_fail_for 允许其失败。",
+		g.tripped.ended, brief(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, meanings(codes, true, "（%s）", "；"))
+	return en, zh
+}
+
+// meanings lists errcodes by how often they were met, each with what it means as aside writes it.
+func meanings(codes []errcodes, zh bool, aside, between string) string {
+	parts := make([]string, len(codes))
+	for i, c := range codes {
+		parts[i] = fmt.Sprintf("%d × errcode %d", c.n, c.code)
+		if what := wechat.Meaning(c.code, zh); what != "" {
+			parts[i] += fmt.Sprintf(aside, strings.TrimRight(what, ".。"))
+		}
+	}
+	return strings.Join(parts, between)
 }
 
 // brief writes a duration without the zeros that its String ends in.
@@ -237,7 +247,8 @@ func (a *account) weigh(o *store.Outcome, now time.Time) (stays bool, reason str
 	if a.guard.mayFail(errcode, now) {
 		return false, ""
 	}
-	p := store.Account{Paused: true, Guarded: true, Since: now, Reason: a.guard.reason(errcode, now)}
+	p := store.Account{Paused: true, Guarded: true, Since: now}
+	p.Reason, p.ReasonZh = a.guard.reason(errcode, now)
 	if !a.gate.outlastedBy(p) {
 		return true, "" // An operator paused it meanwhile; the guard looks again when he resumes it.
 	}

@@ -116,16 +116,21 @@ func TestGuardReason(t *testing.T) {
 	if g.mayFail(47001, now) {
 		t.Fatal("it does not trip")
 	}
-	got := g.reason(47001, now)
+	got, zh := g.reason(47001, now)
 	for _, want := range []string{"of the 11 pushes that ended within 10m upstream refused 10", "8 × errcode 47001 (",
 		wechat.Meaning(47001, false)[:20], "2 × errcode 123456", "resume", "let_fail_for", "share 0.5", "min 10"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the reason lacks %q: %s", want, got)
 		}
 	}
+	for _, want := range []string{"10m 内结束的 11 个推送中，上游永久拒绝了 10 个", "8 × errcode 47001（", "2 × errcode 123456。", "share 0.5，min 10"} {
+		if !strings.Contains(zh, want) {
+			t.Errorf("in Chinese the reason lacks %q: %s", want, zh)
+		}
+	}
 	none := newGuard(GuardOptions{Share: 0.5, Window: 90 * time.Minute}, now)
 	none.mayFail(40097, now)
-	if got := none.reason(40097, now); !strings.Contains(got, "errcode 40097") || !strings.Contains(got, "1h30m ") {
+	if got, _ := none.reason(40097, now); !strings.Contains(got, "errcode 40097") || !strings.Contains(got, "1h30m ") {
 		t.Errorf("the first refusal trips: %s", got)
 	}
 }

@@ -312,7 +312,7 @@ func TestProbeNowOfAPausedAccountBehindAnOpenBreaker(t *testing.T) {
 		up := r.outage(t)
 		a := r.pusher.order[0]
 		a.mu.Lock()
-		a.gate.set(pauseFor(wechat.ScopeAccount, 40164, "not in whitelist", time.Now()), time.Now())
+		a.gate.set(pauseFor(wechat.ScopeAccount, 40164, inBoth("not in whitelist"), time.Now()), time.Now())
 		a.mu.Unlock()
 		up.Store(true)
 		sent := len(r.upstream.seen())

@@ -34,9 +34,10 @@ type Pusher interface {
 
 // Load is what an account has to do.
 type Load struct {
-	Bulk   int              // Pushes of bulk replays that are on their way: read into memory, or being read.
-	Held   store.WaitingFor // WaitBreaker, WaitAccount or nothing, as of Pusher.Held.
-	Reason string           // Of Held: why, in words; may be empty.
+	Bulk int              // Pushes of bulk replays that are on their way: read into memory, or being read.
+	Held store.WaitingFor // WaitBreaker, WaitAccount or nothing, as of Pusher.Held.
+	// Reason is that of Held in words, and ReasonZh in Chinese; either may be empty.
+	Reason, ReasonZh string
 }
 
 // Options sets up a Runner.

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -59,9 +60,9 @@ func (l *leg) waiting() (en, zh string) {
 			"存储暂时无法写入，每秒重试一次"
 	case load.Held == store.WaitBreaker:
 		return "the account's breaker is open: upstream fails" + because(": ", load.Reason),
-			"该账户的熔断器已打开：上游故障" + because("：", load.Reason)
+			"该账户的熔断器已打开：上游故障" + because("：", cmp.Or(load.ReasonZh, load.Reason))
 	case load.Held != store.WaitNothing:
-		return "the account is paused" + because(": ", load.Reason), "该账户已暂停" + because("：", load.Reason)
+		return "the account is paused" + because(": ", load.Reason), "该账户已暂停" + because("：", cmp.Or(load.ReasonZh, load.Reason))
 	case !hasRoom(load):
 		return fmt.Sprintf("enough is on its way: %d replayed pushes of the account", load.Bulk),
 			fmt.Sprintf("该账户已有 %d 个重放的推送在途，稍后继续", load.Bulk)

@@ -78,6 +78,7 @@ type DeadLetter struct {
 	Subject    string // Where it came in.
 	Code       string // Why it can't be read, in one word.
 	Reason     string // The same in words.
+	ReasonZh   string `json:",omitempty"` // And in Chinese; empty where that was not kept.
 	Body       []byte
 }
 

@@ -124,6 +124,7 @@ type Account struct {
 	ByHand   bool        // Paused by an operator: no probes, no end by itself.
 	Guarded  bool        // Paused by the guard against mass failing: likewise.
 	Reason   string      // Why, in words that an operator can act on.
+	ReasonZh string      // The same in Chinese; empty for an operator's own words, and where it was not kept.
 	Since    time.Time   //
 	Until    time.Time   // When it ends by itself; zero: not.
 	Errcode  int         // What upstream answered; 0 if ByHand or Guarded.

@@ -3,7 +3,6 @@ package wechat
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -195,8 +194,11 @@ func (a *AccessToken) Refused(token string) (changed bool) {
 }
 
 // errDiesYoung tells of a war over access_tokens.
-var errDiesYoung = errors.New("upstream refuses access_tokens moments after it gave them: another program fetches them " +
-	"for the same appid; use token_mode stable in all of them, or give this one its own Mini Program")
+var errDiesYoung error = &advice{
+	"upstream refuses access_tokens moments after it gave them: another program fetches them for the same appid; " +
+		"use token_mode stable in all of them, or give this one its own Mini Program",
+	"上游刚返回 access_token 就拒绝它：有其他程序在为同一 appid 获取；请全部使用 token_mode stable，或为本服务使用单独的小程序",
+}
 
 // Retry forgets that fetches failed: the next Get, or Run, tries at once. For an operator who has corrected the cause.
 func (a *AccessToken) Retry() {

@@ -2,6 +2,7 @@ package wechat
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,16 @@ const (
 	KindBadAnswer  = "bad_answer"  // A success with a field of another type, or about something that was not asked.
 	KindCloudToken = "cloud_token" // The container's cloudbase_access_token could not be read; nothing was sent.
 )
+
+// kindZh are the kinds in Chinese.
+var kindZh = map[string]string{
+	KindCanceled: "已取消", KindTimeout: "超时", KindNetwork: "网络错误", KindHTTPStatus: "HTTP 状态异常", KindRedirect: "重定向",
+	KindNotJSON: "应答不是 JSON", KindNoErrcode: "应答没有 errcode", KindBadErrcode: "应答的 errcode 无效",
+	KindNoToken: "应答没有可用的 access_token", KindTooLarge: "应答过大", KindBadAnswer: "应答内容异常", KindCloudToken: "读不到云托管令牌",
+}
+
+// KindChinese is a kind in Chinese; anything else is given back as it is.
+func KindChinese(kind string) string { return cmp.Or(kindZh[kind], kind) }
 
 // ErrTimeout is the cause when a call took longer than the client allows (and not: than its caller allows).
 var ErrTimeout = errors.New("no answer in time")

@@ -32,6 +32,24 @@ func (e *TokenError) Error() string {
 	return text + ": " + cmp.Or(e.Meaning(false), "an errcode that is not documented")
 }
 
+// Chinese is Error in Chinese. What a cause says stays as it is.
+func (e *TokenError) Chinese() string {
+	cause := fmt.Sprint(e.Err)
+	if known, ok := errors.AsType[*advice](e.Err); ok {
+		cause = known.zh
+	}
+	text := fmt.Sprintf("没有 access_token（%s）：%s", e.Scope, cause)
+	if e.Errcode == 0 {
+		return text
+	}
+	return text + "：" + cmp.Or(e.Meaning(true), "未见于文档的 errcode")
+}
+
+// advice is a cause of a TokenError that people can do something about.
+type advice struct{ en, zh string }
+
+func (a *advice) Error() string { return a.en }
+
 // Meaning says what its errcode means, and what to do about it, in Chinese when zh is set; "" if that is not known.
 func (e *TokenError) Meaning(zh bool) string {
 	info, ok := fetchErrcodeByCode[e.Errcode]
@@ -95,10 +113,15 @@ func (a *AccessToken) fly(f *flight) {
 }
 
 var (
-	errSameAgain = errors.New("upstream gives the same access_token again that it refuses in calls; if this goes on, " +
-		"reset the AppSecret in the Mini Program console")
-	errForceSpent = errors.New("upstream gives the same access_token again that it refuses in calls, and no refresh may be " +
-		"forced now (20 a day, 30 s apart): another program may force them for the same appid")
+	errSameAgain error = &advice{
+		"upstream gives the same access_token again that it refuses in calls; if this goes on, reset the AppSecret in the Mini Program console",
+		"上游再次返回了它在调用中拒绝的同一个 access_token；若持续如此，请在小程序后台重置 AppSecret",
+	}
+	errForceSpent error = &advice{
+		"upstream gives the same access_token again that it refuses in calls, and no refresh may be forced now (20 a day, 30 s apart): " +
+			"another program may force them for the same appid",
+		"上游再次返回了它在调用中拒绝的同一个 access_token，且暂不能强制刷新（每天 20 次，间隔 30 秒）：可能有其他程序在为同一 appid 强制刷新",
+	}
 )
 
 // ask asks one host after the other, until one is not in trouble. Each has its own time.

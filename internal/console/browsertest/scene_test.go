@@ -61,24 +61,20 @@ func (s *scene) startService(t *testing.T) (*nats.Conn, *apptest.Merchant) {
 	settings.Verify = "{share: 1, rate: 1000, per_day: 1000000, after: 100ms, delay: 1ms}"
 	settings.Push = `{retry: {initial: 10ms, max: 100ms, multiplier: 2, max_age: 72h}, ` +
 		`breaker: {min_requests: 3, failure_ratio: 0.5, interval: 1m, open_for: 1h, half_open: 2}}`
+	fallSilent(t, settings.Store, "SF1407020300004", "SF1407020300006")
 	s.service = &service{start(t, settings), up}
 	route.Lead(s.Client)
 	return server.Connect(), apptest.NewMerchant(t, up)
 }
 
-// scans brings waybills in every state: delivered, with a rejected scan, held, silent, and waiting for what their
-// accounts wait for.
+// scans brings waybills in every state: delivered, with a rejected scan, held, and waiting for what their accounts
+// wait for.
 func (s *scene) scans(t *testing.T) {
 	t.Helper()
 	all := story(s.delivered, 100003, 100001, 200001, 300002, 300003, 200001)
 	s.Accept(t, all[:5]...)
 	s.verdicts(t, "rejected", all[5])
 	s.verdicts(t, "held", story("SF1407020300003", 300003)...)
-	silent := story("SF1407020300004", 100001, 200001)
-	for i := range silent {
-		silent[i].ActionTime -= int64((5 * 24 * time.Hour).Seconds())
-	}
-	s.Accept(t, silent...)
 	for _, account := range []string{paused, busy} {
 		s.Accept(t, of(account, story(account+"7755000000001", 100001, 200001))...)
 	}

@@ -22,7 +22,7 @@ import (
 //	4  what customers are shown, traces of events, notices and how often events ended, what was verified, what accounts
 //	   used of quotas
 //	5  notices of waybills' differences
-//	6  how attempts were sent, and waybills by the ends of their numbers (table N)
+//	6  how attempts were sent, waybills by the ends of their numbers (table N), reasons of pauses and dead letters in Chinese
 const format = 6
 
 // Open opens the store in a folder, or makes one where the folder is empty or missing. It refuses a folder whose

@@ -95,8 +95,14 @@ func encodeAccount(b []byte, a *store.Account) []byte {
 	if a.Guarded {
 		flags |= 4
 	}
+	if a.ReasonZh != "" {
+		flags |= 8
+	}
 	b = append(b, accountVersion, flags)
 	b = putString(b, a.Reason)
+	if a.ReasonZh != "" {
+		b = putString(b, a.ReasonZh)
+	}
 	b = putTime(b, a.Since)
 	b = putTime(b, a.Until)
 	b = binary.AppendVarint(b, int64(a.Errcode))
@@ -132,6 +138,9 @@ func decodeAccount(value []byte) (store.Account, error) {
 	r := open(value, accountVersion)
 	flags := r.byte()
 	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Guarded: flags&4 != 0, Reason: r.string()}
+	if flags&8 != 0 {
+		a.ReasonZh = r.string()
+	}
 	a.Since, a.Until, a.Errcode = r.time(), r.time(), int(r.int())
 	n := r.uint()
 	if n > uint64(len(r.b)) { // Each takes a byte at least.

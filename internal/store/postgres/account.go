@@ -19,6 +19,7 @@ type accountState struct {
 	ByHand   bool        `json:"by_hand,omitempty"`
 	Guarded  bool        `json:"guarded,omitempty"`
 	Reason   string      `json:"reason,omitempty"`
+	ReasonZh string      `json:"reason_zh,omitempty"`
 	Since    int64       `json:"since,omitempty"`
 	Until    int64       `json:"until,omitempty"`
 	Errcode  int         `json:"errcode,omitempty"`
@@ -96,7 +97,7 @@ func (o *accountOp) run(x *tx) {
 
 func encodeAccount(a *store.Account) string {
 	state := accountState{
-		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), Since: millis(a.Since), Until: millis(a.Until),
+		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), ReasonZh: text(a.ReasonZh), Since: millis(a.Since), Until: millis(a.Until),
 		Errcode: a.Errcode, ForcedAt: gather(a.ForcedAt, millis),
 	}
 	if q := a.Quota; q != (store.Quota{}) {
@@ -112,7 +113,7 @@ func decodeAccount(value []byte) (a store.Account, err error) {
 		return a, err
 	}
 	a = store.Account{
-		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, Since: fromMillis(state.Since),
+		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, ReasonZh: state.ReasonZh, Since: fromMillis(state.Since),
 		Until: fromMillis(state.Until), Errcode: state.Errcode,
 	}
 	if len(state.ForcedAt) > 0 {

@@ -22,13 +22,15 @@ const (
 	// lettersSay is how often the log tells of a flood.
 	lettersSay = time.Minute
 	// letterBytes is what a letter takes, as letter_totals counts it.
-	letterBytes = `octet_length(body) + octet_length(source) + octet_length(subject) + octet_length(code) + octet_length(reason)`
+	letterBytes = `octet_length(body) + octet_length(source) + octet_length(subject) + octet_length(code) +
+		octet_length(reason) + octet_length(reason_zh)`
 )
 
 const (
 	// countLetter gives the next number, and holds the row until the commit: numbers are in the order of time.
 	countLetter = `UPDATE letter_totals SET last = last + 1, count = count + 1, bytes = bytes + $1 RETURNING last, count, bytes`
-	keepLetter  = `INSERT INTO dead_letters (number, received_at, source, subject, code, reason, body) VALUES ($1, $2, $3, $4, $5, $6, $7)`
+	keepLetter  = `INSERT INTO dead_letters (number, received_at, source, subject, code, reason, body, reason_zh)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 	// excessLetters finds the newest of the oldest that must go so that no more than $1 letters of $2 bytes are left; the
 	// newest stays in any case.
 	excessLetters = `SELECT coalesce(max(number), 0) FROM (
@@ -39,14 +41,14 @@ const (
 			sums AS (SELECT count(*) AS count, coalesce(sum(bytes), 0) AS bytes FROM gone)
 		UPDATE letter_totals t SET count = t.count - sums.count, bytes = t.bytes - sums.bytes FROM sums RETURNING sums.count`
 	oldLetters   = `SELECT coalesce(max(number), 0) FROM dead_letters WHERE received_at < $1`
-	letterFields = `number, received_at, source, subject, code, reason, body` // What scanLetter takes.
+	letterFields = `number, received_at, source, subject, code, reason, body, reason_zh` // What scanLetter takes.
 	listLetters  = `SELECT ` + letterFields + ` FROM dead_letters
 		WHERE number < $1 ORDER BY number DESC LIMIT $2`
 )
 
 // PutDeadLetter keeps a message that can't be read.
 func (s *Store) PutDeadLetter(ctx context.Context, d store.DeadLetter) error {
-	for _, field := range []*string{&d.Source, &d.Subject, &d.Code, &d.Reason} {
+	for _, field := range []*string{&d.Source, &d.Subject, &d.Code, &d.Reason, &d.ReasonZh} {
 		*field = text(*field)
 	}
 	if d.Body == nil {
@@ -66,12 +68,12 @@ func (s *Store) PutDeadLetter(ctx context.Context, d store.DeadLetter) error {
 
 // putLetter keeps a letter, and drops the oldest if there are too many.
 func (x *tx) putLetter(d *store.DeadLetter) (dropped int64, err error) {
-	size := len(d.Body) + len(d.Source) + len(d.Subject) + len(d.Code) + len(d.Reason)
+	size := len(d.Body) + len(d.Source) + len(d.Subject) + len(d.Code) + len(d.Reason) + len(d.ReasonZh)
 	var number, count, bytes int64
 	if _, err := x.ask(countLetter, []any{size}, &number, &count, &bytes); err != nil {
 		return 0, err
 	}
-	if _, err := x.exec(keepLetter, number, timestamp(x.now), d.Source, d.Subject, d.Code, d.Reason, d.Body); err != nil {
+	if _, err := x.exec(keepLetter, number, timestamp(x.now), d.Source, d.Subject, d.Code, d.Reason, d.Body, d.ReasonZh); err != nil {
 		return 0, err
 	}
 	most, mostBytes := x.s.opts.maxLetters, x.s.opts.maxLetterBytes
@@ -132,7 +134,7 @@ func (s *Store) DeadLetters(ctx context.Context, before uint64, limit int) (page
 
 func scanLetter(row pgx.CollectableRow) (d store.DeadLetter, err error) {
 	var at int64
-	err = row.Scan((*numberDest)(&d.Number), (*stampDest)(&at), &d.Source, &d.Subject, &d.Code, &d.Reason, &d.Body)
+	err = row.Scan((*numberDest)(&d.Number), (*stampDest)(&at), &d.Source, &d.Subject, &d.Code, &d.Reason, &d.Body, &d.ReasonZh)
 	d.ReceivedAt = fromMillis(at)
 	return d, err
 }

@@ -250,7 +250,7 @@ func (w *importing) keepSmall(r *store.Record) error {
 	case r.Letter != nil:
 		d := r.Letter
 		w.batch.Queue(keepLetter, int64(d.Number), timestamp(millis(d.ReceivedAt)), text(d.Source), text(d.Subject), text(d.Code), text(d.Reason),
-			append([]byte{}, d.Body...)) // Never null.
+			append([]byte{}, d.Body...), text(d.ReasonZh)) // The body is never null.
 	case r.Marks != nil:
 		w.marks(r.Marks)
 	case r.Notice != nil:

@@ -35,7 +35,7 @@ func (f *fixture) putLetter(body []byte) store.DeadLetter {
 	f.Helper()
 	d := store.DeadLetter{
 		Number: 77, ReceivedAt: time.Unix(1, 0), Source: sender, Subject: "carrier.events." + sender, Code: "invalid_json",
-		Reason: "line 1: it ends too early", Body: body,
+		Reason: "line 1: it ends too early", ReasonZh: "第 1 行：提前结束", Body: body,
 	}
 	if err := f.store.PutDeadLetter(f.Context(), d); err != nil {
 		f.Fatalf("PutDeadLetter: %v", err)

@@ -112,7 +112,7 @@ func accounts(f *fixture) {
 		ForcedAt: []time.Time{now.Add(-time.Hour), now},
 		Quota:    store.Quota{Day: now.Add(-8 * time.Hour), Used: 999_001, Limit: 1_000_000, AskedAt: now, Waived: true},
 	}
-	guarded := store.Account{Paused: true, Guarded: true, Reason: "upstream refused 1000", Since: now, Quota: store.Quota{Day: now, Used: 1}}
+	guarded := store.Account{Paused: true, Guarded: true, Reason: "upstream refused 1000", ReasonZh: "上游拒绝了 1000 个", Since: now, Quota: store.Quota{Day: now, Used: 1}}
 	if err := f.store.PutAccount(f.Context(), account+"3", guarded); err != nil {
 		f.Fatalf("PutAccount: %v", err)
 	}
