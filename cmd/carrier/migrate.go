@@ -182,10 +182,10 @@ func (m *migration) tell(r *migrationResult) error {
 	case m.JSON:
 		return encodeJSON(m.w, r)
 	}
-	said := m.sayf("copied from %s to %s: %d events among %d records, %d of them carried now", "已从 %s 复制到 %s：共 %d 个事件、%d 条记录，本次搬运 %d 条",
+	said := m.sayf("copied from %s to %s: %d {3:event|events} among %d {4:record|records}, %d of them carried now", "已从 %s 复制到 %s：共 %d 个事件、%d 条记录，本次搬运 %d 条",
 		r.From, r.To, r.Events, r.Records, r.Carried)
 	if r.State == migrationMoved {
-		said = m.sayf("moved from %s to %s: %d events among %d records, each compared by its SHA-256; %d were carried now",
+		said = m.sayf("moved from %s to %s: %d {3:event|events} among %d {4:record|records}, each compared by its SHA-256; %d carried now",
 			"已从 %s 迁移到 %s：共 %d 个事件、%d 条记录，均以 SHA-256 逐条核对；本次搬运 %d 条", r.From, r.To, r.Events, r.Records, r.Carried)
 	}
 	return errors.Join(m.line(said), m.line(r.Next))

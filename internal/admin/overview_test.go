@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"math"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -200,7 +201,14 @@ func TestSilent(t *testing.T) {
 	d.scan(sf("round"), hours(13), state.DeliveryBegun, "T")
 	d.scan(sf("signed"), hours(13), state.Signed, "T")
 	d.scan(sf("fresh"), hours(11), state.DeliveryBegun, "T")
-	d.scan(sf("moves"), hours(1), state.Transit, "T")
+	d.scan(sf("moves"), hours(2), state.Transit, "T")
+	for reading := true; reading; runtime.Gosched() { // The store has just been opened.
+		list, err := d.Silent(t.Context(), Actor{}, Silence{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reading = list.Reading != nil
+	}
 	tests := []struct{ name, query, want string }{
 		{"what is usual for each stage", "", "lost old other transit round"},
 		{"also without a Token", "no_token=1", "lost old unknown other transit round"},

@@ -56,7 +56,7 @@ func (d *doctor) databaseServer(s *postgres.Survey) {
 		d.fail(s.Where, problem.Textf("the database's encoding is %s", "数据库编码为 %s", s.Encoding),
 			text("make another one: CREATE DATABASE carrier ENCODING 'UTF8' TEMPLATE template0", "请另建数据库：CREATE DATABASE carrier ENCODING 'UTF8' TEMPLATE template0"))
 	default:
-		d.ok(s.Where, problem.Textf("PostgreSQL %s answers within %s", "PostgreSQL %s，应答耗时 %s", s.Version, s.RoundTrip.Round(10*time.Microsecond)))
+		d.ok(s.Where, problem.Textf("PostgreSQL %s; it answers within %s", "PostgreSQL %s，应答耗时 %s", s.Version, s.RoundTrip.Round(10*time.Microsecond)))
 	}
 }
 
