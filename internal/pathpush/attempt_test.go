@@ -47,10 +47,9 @@ func TestAttemptTellsItsToken(t *testing.T) {
 			return code(0)
 		}
 		r.store.accept(waybill(1), 1, false)
-		old := r.store.tokens[waybill(1)]
 		time.Sleep(time.Second)
 		wantHow(t, r.store.push(1),
-			how{store.BreakerClosed, "", accessTokenOf(0), tokenTime(old)},
+			how{store.BreakerClosed, "", accessTokenOf(0), tokenTime(firstToken(waybill(1)))},
 			how{store.BreakerClosed, "", accessTokenOf(0), tokenTime("NEW")})
 	})
 }
@@ -64,7 +63,7 @@ func TestAttemptTellsItsAccessToken(t *testing.T) {
 			return code(0)
 		}
 		r.store.accept(waybill(1), 1, false)
-		token := tokenTime(r.store.tokens[waybill(1)])
+		token := tokenTime(firstToken(waybill(1)))
 		time.Sleep(time.Second)
 		wantHow(t, r.store.push(1),
 			how{store.BreakerClosed, "", accessTokenOf(0), token},
@@ -90,7 +89,7 @@ func TestAttemptTellsItsBreaker(t *testing.T) {
 		}
 		r.upstream.answer, r.fallback.answer = busy, busy
 		r.store.accept(waybill(1), 1, false)
-		at := how{accessTokenAt: accessTokenOf(0), tokenAt: tokenTime(r.store.tokens[waybill(1)])}
+		at := how{accessTokenAt: accessTokenOf(0), tokenAt: tokenTime(firstToken(waybill(1)))}
 		sent := func(breaker store.Breaker, fallback string) how {
 			at.breaker, at.fallback = breaker, fallback
 			return at

@@ -75,7 +75,7 @@ func (s *fakeStore) scan(w state.Waybill, silent bool, types ...state.ActionType
 // keep makes an event of w, with its push unless status is NoPush.
 func (s *fakeStore) keep(w state.Waybill, status store.Status) *store.Push {
 	if s.tokens[w] == "" {
-		s.tokens[w] = "TOKEN-" + w.WaybillID
+		s.tokens[w] = firstToken(w)
 	}
 	seq := uint64(len(s.pushes) + 1)
 	p := &store.Push{
@@ -117,6 +117,9 @@ func (s *fakeStore) release(seq uint64) {
 	p.Status, p.Ord, p.OpenedAt = store.Pending, uint64(len(s.pushes)), time.Now()
 	s.tell(false, store.Change{Waybill: w, Added: []store.Push{*p}, Whole: whole, Token: s.tokens[w], TokenAt: tokenTime(s.tokens[w])})
 }
+
+// firstToken is the Token that a waybill of a fakeStore begins with.
+func firstToken(w state.Waybill) string { return "TOKEN-" + w.WaybillID }
 
 // tokenTime is when a Token of a fakeStore came: tests use Tokens of different lengths.
 func tokenTime(token string) time.Time {

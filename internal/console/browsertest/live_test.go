@@ -22,7 +22,7 @@ func TestLiveOverview(t *testing.T) {
 	s.Accept(t, story("LIVE", 100001)...)
 	s.failed(t, 1)
 	b.until(`document.querySelector("#figures a[href='/pushes?status=failed']").textContent === "1"`)
-	b.until(`document.querySelector("#troubles").textContent.includes("1 pushes have failed")`)
+	b.until(`document.querySelector("#troubles").textContent.includes("1 push has failed")`)
 	if got := eval[string](b, "window.marked + ', ' + document.activeElement.getAttribute('href')"); got != "the same page, /pushes?status=failed" {
 		t.Errorf("after the change there is %s", got)
 	}
