@@ -159,6 +159,9 @@ func (a *account) claim(w state.Waybill) bool {
 
 // loadLane reads a lane whose place is loading, and lets it go on.
 func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
+	a.mu.Lock()
+	a.lanes.all[w].stale = false // Whatever came in until now will be read.
+	a.mu.Unlock()
 	kept, err := a.store.Lane(ctx, w)
 	if err != nil {
 		return err
