@@ -181,6 +181,9 @@ func (a *account) loadLanes(ctx context.Context, wanted []state.Waybill) {
 
 // loadLane reads a lane whose place is loading, and lets it go on.
 func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
+	a.mu.Lock()
+	a.lanes.all[w].stale = false // Whatever came in until now will be read.
+	a.mu.Unlock()
 	kept, err := a.store.Lane(ctx, w)
 	if err != nil {
 		return err

@@ -21,7 +21,7 @@ func (p *Pusher) shared(s *store.Shared) {
 			a.lost(s)
 		}
 		if s.Sweep {
-			a.sweepAgain()
+			a.sweepAgain(s.Missed)
 		}
 		if s.Sweep || s.Account == a.id {
 			notify(a.wakeKept)
@@ -50,10 +50,16 @@ func (a *account) lost(s *store.Shared) {
 	a.poke()
 }
 
-// sweepAgain has all that is open in the store read that is not in memory.
-func (a *account) sweepAgain() {
+// sweepAgain has all that is open in the store read that is not in memory. If news were missed, what is in memory is read
+// once more, each lane when its turn comes.
+func (a *account) sweepAgain(missed bool) {
 	a.mu.Lock()
 	a.sweep.again = true
+	if missed {
+		for _, l := range a.lanes.all {
+			l.stale = true
+		}
+	}
 	a.mu.Unlock()
 	notify(a.wakeLoad)
 }

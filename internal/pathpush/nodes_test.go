@@ -154,6 +154,9 @@ func lostOf(ws ...state.Waybill) []store.Change {
 	}}}}
 }
 
+func missedChange() []store.Change {
+	return []store.Change{{Shared: &store.Shared{Sweep: true, Missed: true}}}
+}
 func sweepChange() []store.Change { return []store.Change{{Shared: &store.Shared{Sweep: true}}} }
 
 // What is in memory of a lost waybill is not sent, wherever it is; what comes back is found by a sweep.
@@ -194,6 +197,43 @@ func TestLostWaybills(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := r.store.count(store.Delivered); got != 9 {
 			t.Errorf("%d of 9 are delivered after the waybills came back", got)
+		}
+	})
+}
+
+// While news of other nodes don't come through, one takes scans of waybills whose lanes are in memory here, and freezes
+// one. Nothing of that is told, but that something may have been missed.
+func TestMissedNews(t *testing.T) {
+	nodeBubble(t, nil, func(t *testing.T, r *rig, _ *fakeOwner) {
+		r.upstream.takes(100 * time.Millisecond)
+		flies, waits, frozen := waybill(1), waybill(2), waybill(3)
+		var recovered atomic.Bool
+		r.upstream.answers(func(_ int, c call) (wechat.Answer, error) {
+			if c.update.WaybillID != flies.WaybillID && !recovered.Load() {
+				return code(-1)
+			}
+			return code(0)
+		})
+		r.store.accept(waits, 1, false)
+		r.store.accept(frozen, 1, false)
+		time.Sleep(150 * time.Millisecond) // They wait for their retries.
+		r.store.accept(flies, 1, false)
+		time.Sleep(50 * time.Millisecond)
+		r.store.accept(flies, 1, true)
+		r.store.accept(waits, 1, true)
+		r.store.mu.Lock()
+		r.store.frozen[frozen] = true
+		r.store.mu.Unlock()
+		recovered.Store(true)
+		r.pusher.Feed(missedChange())
+		time.Sleep(10 * time.Minute)
+		for _, w := range []state.Waybill{flies, waits} {
+			if open := r.store.open(w); len(open) != 0 {
+				t.Errorf("%d pushes of %s are left open, want none", len(open), w)
+			}
+		}
+		if open := r.store.open(frozen); len(open) != 1 {
+			t.Errorf("%d pushes of a waybill that is frozen are open, want 1", len(open))
 		}
 	})
 }

@@ -63,9 +63,9 @@ type BreakerNews struct {
 type Shared struct {
 	// Lost tells of a waybill whether it is another node's from now on: what is loaded of it is of no use.
 	Lost func(state.Waybill) bool
-	// Sweep says that open pushes may be in the store that no Change told of: waybills became this node's, or news of
-	// other nodes may have been missed.
-	Sweep bool
+	// Sweep says that open pushes may be in the store that no Change told of: waybills became this node's, or, if Missed,
+	// news of other nodes did not come through, of waybills that are loaded too.
+	Sweep, Missed bool
 	// Account is the delivery_id of an account of which another node changed what is kept.
 	Account string
 	// Breaker is news of another node's.

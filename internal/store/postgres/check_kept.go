@@ -27,7 +27,7 @@ func (c *checker) counters() error {
 	all := maps.Clone(kept)
 	all.add(c.counts)
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		if name == counterPruned || strings.HasPrefix(name, "e/") {
+		if name == counterPruned || name == counterAbandoned || strings.HasPrefix(name, "e/") {
 			continue
 		}
 		if kept[name] != c.counts[name] {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"carrier/internal/store"
 )
 
@@ -186,17 +188,24 @@ func (x *tx) rollback(why error) error {
 	return cmp.Or(why, x.lost(err))
 }
 
+const (
+	// abandon takes the id of a transaction, unless that is taken.
+	abandon = `INSERT INTO commits (id, names, deltas) VALUES ($1, ARRAY['` + counterAbandoned + `'], '{1}') ON CONFLICT DO NOTHING`
+	// isAbandoned tells who has it. An earlier look-up may, of which the answer was lost.
+	isAbandoned = `SELECT names = ARRAY['` + counterAbandoned + `'] FROM commits WHERE id = $1`
+)
+
 // lookUp finds out what became of a transaction whose connection broke while it was being committed. It takes the id
-// that the transaction writes: if that is taken already, the transaction committed; if not, it never will, as it can't
-// take the id any more. While it is still under way, PostgreSQL makes us wait for its end.
+// that the transaction writes: if the transaction has it already, it committed; if not, it never will, as it can't take
+// the id any more. While it is still under way, PostgreSQL makes us wait for its end.
 func (s *Store) lookUp(x *tx, cause error) (*tx, error) {
 	s.opts.Logger.Warn("the connection broke during a commit; looking up what became of it", "err", cause)
 	ctx, cancel := context.WithTimeoutCause(context.Background(), s.opts.OutcomeWait, errTimeout)
 	defer cancel()
 	for {
-		tag, err := s.pool.Exec(ctx, "INSERT INTO commits (id, names, deltas) VALUES ($1, '{}', '{}') ON CONFLICT DO NOTHING", x.id)
+		abandoned, err := s.abandon(ctx, x.id)
 		switch {
-		case err == nil && tag.RowsAffected() == 0:
+		case err == nil && !abandoned:
 			return x, nil
 		case err == nil:
 			return nil, &lostError{cause}
@@ -208,6 +217,14 @@ func (s *Store) lookUp(x *tx, cause error) (*tx, error) {
 		case <-time.After(lookUpPause):
 		}
 	}
+}
+
+// abandon sees to it that a transaction that has not committed never will; false if it did.
+func (s *Store) abandon(ctx context.Context, id [16]byte) (abandoned bool, err error) {
+	batch := &pgx.Batch{}
+	batch.Queue(abandon, id)
+	batch.Queue(isAbandoned, id).QueryRow(func(row pgx.Row) error { return row.Scan(&abandoned) })
+	return abandoned, s.pool.SendBatch(ctx, batch).Close()
 }
 
 // committed tells everyone of a transaction that is durable.

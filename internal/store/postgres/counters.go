@@ -16,12 +16,14 @@ import (
 //	held             events held now
 //	notices          ends that wait to be told
 //	pruned           events that retention deleted
+//	abandoned        transactions whose connection broke before they committed, that were looked up
 type counters map[string]int64
 
 const (
-	counterHeld    = "held"
-	counterNotices = "notices"
-	counterPruned  = "pruned"
+	counterHeld      = "held"
+	counterNotices   = "notices"
+	counterPruned    = "pruned"
+	counterAbandoned = "abandoned"
 )
 
 func eventCounter(v state.Verdict) string { return "e/" + v.String() }

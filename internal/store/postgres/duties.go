@@ -40,6 +40,12 @@ func (l *leases) While(ctx context.Context, name store.Duty, f func(context.Cont
 	defer func() {
 		l.mu.Lock()
 		d.wanted = false
+		select {
+		case <-d.granted: // It came too late to be begun.
+			d.drop()
+			d.working = false
+		default:
+		}
 		l.mu.Unlock()
 		l.poke()
 	}()

@@ -44,6 +44,8 @@ type leases struct {
 	o    leaseOptions
 	wake chan struct{} // Has the next round begin.
 
+	telling sync.Mutex // Held from a change of what is held until the lanes were told: they hear of a loss before what follows.
+
 	mu      sync.Mutex // Guards the rest.
 	number  int32      // In nodes; 0: not registered.
 	renewed time.Time  // When the renewal was asked for that was granted last; zero: none holds.
@@ -201,6 +203,8 @@ func (l *leases) me() int32 {
 
 // expire gives all up when the lease was not renewed in time.
 func (l *leases) expire() {
+	l.telling.Lock()
+	defer l.telling.Unlock()
 	l.mu.Lock()
 	if left := l.left(time.Now()); left > 0 {
 		l.expiry.Reset(left)
@@ -220,10 +224,23 @@ func (l *leases) left(now time.Time) time.Duration {
 	return l.o.Lease - l.margin() - now.Sub(l.renewed)
 }
 
-// extend notes a renewal that was granted, and when it was asked for. l.mu is held.
-func (l *leases) extend(asked time.Time) {
-	l.renewed = asked
+// extend notes a renewal that was granted to the node of a number, and when it was asked for. If the lease had ended by
+// then, all was refused and passed over for a while: it is given up, to be taken up anew.
+func (l *leases) extend(number int32, asked time.Time) {
+	l.telling.Lock()
+	defer l.telling.Unlock()
+	l.mu.Lock()
+	var lost []int16
+	for slot, h := range l.held {
+		if h != nil && !h.ended && !l.valid(asked) {
+			l.giveUp(h) // Nobody took it: what is under way may end, and be recorded.
+			lost = append(lost, int16(slot))
+		}
+	}
+	l.number, l.renewed = number, asked
 	l.expiry.Reset(max(0, l.left(time.Now())))
+	l.mu.Unlock()
+	l.tellLost(lost, "its lease had ended, by this machine's time of day")
 }
 
 // dropAll ends all that this node owns, and cuts off what is under way. l.mu is held.

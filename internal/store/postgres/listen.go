@@ -117,9 +117,12 @@ func (h *listener) run(ctx context.Context, conn *pgx.Conn) {
 			}
 		}
 		if ctx.Err() != nil {
+			if err == nil {
+				_ = conn.Close(ctx) // It is of no use any more.
+			}
 			return
 		}
-		h.feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
+		h.feed([]store.Change{{Shared: &store.Shared{Sweep: true, Missed: true}}})
 	}
 }
 

@@ -119,6 +119,8 @@ func configure(config *pgxpool.Config, o *Options) {
 	// may read all of it when it is large, until PostgreSQL next looks at its size.
 	params["enable_hashjoin"], params["enable_mergejoin"], params["enable_seqscan"] = "off", "off", "off"
 	params["jit"] = "off"
+	// Each statement must see what was committed while the one before it waited for a lock.
+	params["default_transaction_isolation"] = "read committed"
 	params["timezone"] = "UTC"
 }
 

@@ -91,8 +91,8 @@ func (s *Store) Tell(b store.BreakerNews) { s.leases.Tell(b) }
 // ends: whoever takes them over waits for it.
 func (x *tx) queueOwnership(batch *pgx.Batch, all []state.Waybill) {
 	x.node = x.s.leases.me()
-	if len(all) == 0 {
-		return
+	if len(all) == 0 || x.node == 0 {
+		return // A node that is not registered owns nothing; what is free is under 0.
 	}
 	wanted := map[int16]bool{}
 	of := make([]int16, 0, min(len(all), slots))

@@ -11,9 +11,8 @@ import (
 	"carrier/internal/store"
 )
 
-// ownershipLocks is the class of the advisory locks that stand for what nodes own. A transaction that records what came
-// of pushes holds its node's lock, shared with the node's others; who sets free what a dead node owned takes it alone,
-// and so waits until nothing of that node is being recorded any more.
+// ownershipLocks is the class of the advisory locks that stand for what nodes own. A transaction that goes by what its
+// node owns holds the node's lock, shared with the node's others; who sets any of that free takes it alone (queueQuiet).
 const ownershipLocks = 0x63617272 // "carr"
 
 const (
@@ -137,10 +136,7 @@ func (l *leases) renew(ctx context.Context) (*view, error) {
 		}
 		queueNote(batch, &note{Node: number, Leases: true})
 	}
-	l.mu.Lock()
-	l.number = number
-	l.extend(asked)
-	l.mu.Unlock()
+	l.extend(number, asked)
 	l.queueView(batch, v, number)
 	for i := range news {
 		queueNote(batch, &note{Node: number, Breaker: &news[i]})
@@ -229,7 +225,7 @@ func (l *leases) bury(ctx context.Context) error {
 		}
 		batch := &pgx.Batch{}
 		for _, number := range dead {
-			batch.Queue("SELECT pg_advisory_xact_lock($1, $2)", int32(ownershipLocks), number)
+			queueQuiet(batch, number)
 		}
 		batch.Queue(setFree, dead)
 		batch.Queue(setDutiesFree, dead)
@@ -270,6 +266,9 @@ func (l *leases) move(ctx context.Context, v *view) (moved bool, err error) {
 			return err // pgx.ErrNoRows: others took this node for dead.
 		}
 		batch := &pgx.Batch{}
+		if len(p.release) > 0 {
+			queueQuiet(batch, me)
+		}
 		batch.Queue(releaseSome, me, p.release)
 		batch.Queue(takeSome, me, p.take)
 		batch.Queue(releaseDuties, me, p.releaseDuties)
@@ -345,6 +344,8 @@ func (l *leases) idle(slot int16) bool {
 func (l *leases) adopt(v *view) {
 	var lost []int16
 	gained := 0
+	l.telling.Lock()
+	defer l.telling.Unlock()
 	l.mu.Lock()
 	l.alive = max(1, v.live)
 	keep := v.keep(l.number)
@@ -363,19 +364,27 @@ func (l *leases) adopt(v *view) {
 	l.mu.Unlock()
 	l.tellLost(lost, "they are another node's")
 	l.tellGained(gained)
-	if missed && gained == 0 {
-		l.o.Feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
+	if missed {
+		l.o.Feed([]store.Change{{Shared: &store.Shared{Sweep: true, Missed: true}}})
 	}
 }
 
 // unregister hands over all at once.
 func (l *leases) unregister(ctx context.Context, number int32) error {
 	batch := &pgx.Batch{}
+	queueQuiet(batch, number)
 	batch.Queue(setFree, []int32{number})
 	batch.Queue(setDutiesFree, []int32{number})
 	batch.Queue("DELETE FROM nodes WHERE number = $1", number)
 	queueNote(batch, &note{Node: number, Leases: true})
 	return l.o.Pool.SendBatch(ctx, batch).Close()
+}
+
+// queueQuiet waits until no transaction is under way that goes by what a node owns, and lets none begin before this one
+// ends. Else one might change what is open of a waybill that it takes for its own, after the next owner has read that,
+// and tell nobody.
+func queueQuiet(batch *pgx.Batch, node int32) {
+	batch.Queue("SELECT pg_advisory_xact_lock($1, $2)", int32(ownershipLocks), node)
 }
 
 // ownedBy reads which of slots a node owns by the word of the database, and keeps that so until the transaction ends.
