@@ -3,6 +3,7 @@ package postgres
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,8 +95,9 @@ func (c *committer) commit(ops []operation) {
 	if err == nil {
 		c.s.committed(x, time.Since(begun))
 	}
-	if isUnknown(err) {
+	if unknown, ok := errors.AsType[*unknownError](err); ok {
 		c.s.doubt(n)
+		c.s.committersDone.Go(func() { c.s.resolve(unknown.id, n) })
 	}
 	c.s.busy.free(n.waybills)
 	if err != nil && len(ops) > 1 && isRefusedData(err) {
@@ -114,6 +116,27 @@ func (c *committer) commit(ops []operation) {
 // now on tell itself from that. The waybills are still held.
 func (s *Store) doubt(n *needs) {
 	s.pens.Add(1)
+	s.reload(n)
+}
+
+// resolve goes on looking up what became of a transaction, for as long as it takes, and has the lanes read once more:
+// it may have been kept after they did.
+func (s *Store) resolve(id [16]byte, n *needs) {
+	for {
+		if _, err := s.abandon(s.stop, id); err == nil {
+			s.reload(n)
+			return
+		}
+		select {
+		case <-s.stop.Done():
+			return
+		case <-time.After(lookUpPause):
+		}
+	}
+}
+
+// reload has the lanes read waybills, as far as they are this node's.
+func (s *Store) reload(n *needs) {
 	changes := make([]store.Change, 0, len(n.waybills))
 	for w := range n.waybills {
 		if s.leases.owns(w) {
@@ -213,7 +236,7 @@ func (s *Store) lookUp(x *tx, cause error) (*tx, error) {
 		select {
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%s: the connection broke during a commit, and whether that was kept can't be found out now: %w",
-				s.where, &unknownError{cause})
+				s.where, &unknownError{cause, x.id})
 		case <-time.After(lookUpPause):
 		}
 	}

@@ -32,7 +32,10 @@ func (e *lostError) Error() string { return e.err.Error() }
 func (e *lostError) Unwrap() error { return e.err }
 
 // unknownError says that it is not known whether a transaction was kept.
-type unknownError struct{ err error }
+type unknownError struct {
+	err error
+	id  [16]byte // That the transaction writes.
+}
 
 func (e *unknownError) Error() string { return e.err.Error() }
 func (e *unknownError) Unwrap() error { return e.err }

@@ -181,12 +181,17 @@ func TestNothingOvertakesWhatWasNotTold(t *testing.T) {
 	if n := reloads(); n != heard+1 {
 		t.Errorf("%d more reloads of what only the owner changed, want none", n-heard-1)
 	}
-	a.doubt(&needs{waybills: map[state.Waybill]bool{w: true}})
+	doubtful := &needs{waybills: map[state.Waybill]bool{w: true}}
+	a.doubt(doubtful)
 	if n := reloads(); n != heard+2 {
 		t.Errorf("%d more reloads by a doubt, want 1", n-heard-1)
 	}
 	scan(a, 5)
 	if n := reloads(); n != heard+4 { // By its being added, and by its being signed.
 		t.Errorf("%d more reloads by what came after a doubt, want 2", n-heard-2)
+	}
+	a.resolve(newID(), doubtful)
+	if n := reloads(); n != heard+5 {
+		t.Errorf("%d more reloads once the doubt is resolved, want 1", n-heard-4)
 	}
 }
