@@ -63,7 +63,7 @@ func NewTracing(ctx context.Context, o TracingOptions) (*Tracing, error) {
 	if target == nil {
 		made, err := otlptracehttp.New(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", cmp.Or(os.Getenv(envTracesEndpoint), os.Getenv(envEndpoint)), err)
+			return nil, fmt.Errorf("traces can't be sent to the address in %s or %s: %w", envTracesEndpoint, envEndpoint, err) // Which may hold a password.
 		}
 		target = made
 		otel.SetErrorHandler(newOnce(o.Log)) // Else the library writes to standard error in a form of its own.

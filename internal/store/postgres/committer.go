@@ -163,8 +163,11 @@ func (s *Store) transact(ops []operation, n *needs) (x *tx, err error) {
 		if err == nil || !isConflict(err) && (!isLost(err) || attempt > 0) {
 			break
 		}
-		if isLost(err) {
+		switch {
+		case isLost(err):
 			s.pool.Reset() // Most often all connections broke.
+		case lacksPartition(err):
+			s.partitions.covered.Store(0) // What was there is looked up anew.
 		}
 	}
 	return x, s.refused(err)

@@ -22,6 +22,15 @@ func TestLookUpTwice(t *testing.T) {
 	checkStore(t, n.Store)
 }
 
+// Partitions that this node knows are made anew if they are gone, as after a standby took over that lacked them.
+func TestPartitionsAreGone(t *testing.T) {
+	n := openNode(t, schema.Start(t).URL(), "a")
+	if _, err := n.pool.Exec(t.Context(), "DROP TABLE "+partitionName(partitionRows)); err != nil {
+		t.Fatal(err)
+	}
+	n.accept(t, n.ownedWaybill(t))
+}
+
 // A server whose default is another isolation level changes nothing: transactions rely on each statement seeing what was
 // committed before it.
 func TestIsolationOfServer(t *testing.T) {

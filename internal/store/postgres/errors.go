@@ -72,6 +72,7 @@ const (
 	serialization   = "40001"
 	deadlock        = "40P01"
 	lockNotFree     = "55P03"
+	checkViolation  = "23514"
 )
 
 func code(err error) string {
@@ -94,7 +95,14 @@ func isConflict(err error) bool {
 	case serialization, deadlock, lockNotFree, uniqueViolation:
 		return true
 	}
-	return false
+	return lacksPartition(err)
+}
+
+// lacksPartition tells whether events found no partition: the database is another one than it was, such as a standby that
+// lacked the latest changes when it took over.
+func lacksPartition(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && pg.Code == checkViolation && pg.ConstraintName == ""
 }
 
 // isRefusedData tells whether the database can't ever keep what it was given.

@@ -94,9 +94,12 @@ func TestDutyGrantedTooLate(t *testing.T) {
 func TestHandOverWaitsForTransactions(t *testing.T) {
 	db := schema.Start(t)
 	a := openNode(t, db.URL(), "a")
-	var all []state.Waybill
-	for i := range 1000 {
-		all = append(all, state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(i)})
+	var all []state.Waybill // One of each slot at least.
+	seen := map[int16]bool{}
+	for i := 0; len(seen) < slots; i++ {
+		w := state.Waybill{DeliveryID: "SF", WaybillID: fmt.Sprint(i)}
+		seen[slotOf(w)] = true
+		all = append(all, w)
 	}
 	begun, result := make(chan bool, 1), make(chan error, 1)
 	go func() {

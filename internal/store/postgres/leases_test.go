@@ -134,9 +134,7 @@ func TestSlotsAreBalanced(t *testing.T) {
 	c := openNode(t, db.URL(), "c")
 	all := []*node{a, b, c}
 	eventually(t, soon, "three nodes share", func() bool { return shares(t, all, 85, 85, 86) })
-	if a.Nodes() != 3 || c.Nodes() != 3 {
-		t.Errorf("%d and %d nodes are known, want 3", a.Nodes(), c.Nodes())
-	}
+	eventually(t, soon, "all know of three nodes", func() bool { return a.Nodes() == 3 && c.Nodes() == 3 })
 	if b.fed(isSweep) == 0 || c.fed(isSweep) == 0 {
 		t.Error("a node that got slots was not told to sweep")
 	}
