@@ -195,7 +195,7 @@ func (a *account) want(l *lane) {
 	mayBe := max(1, l.bulk)
 	a.lanes.put(l, nil)
 	a.lanes.count(l, mayBe)
-	l.where, l.stale, l.more, l.refusals = loading, false, false, 0
+	l.where, l.stale, l.doubtful, l.more, l.refusals = loading, false, false, false, 0
 	a.lanes.all[l.waybill] = l
 	a.wanted = append(a.wanted, l.waybill)
 	notify(a.wakeLoad)

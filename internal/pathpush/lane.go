@@ -21,6 +21,8 @@ type lane struct {
 
 	// stale says that more than the end changed in the store: it is read again before the next push.
 	stale bool
+	// doubtful says that not even what is loaded may be right: nothing of it is sent before it is read again.
+	doubtful bool
 	// more says that there was no room for its new end, and that not all of that is Bulk.
 	more bool
 	// refusals counts the refusals of access_tokens in a row for the head.

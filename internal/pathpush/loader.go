@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -162,43 +162,49 @@ func (a *account) claim(w state.Waybill) bool {
 // readsAtOnce is how many lanes are read at the same time: enough for an engine that reads many in one round trip.
 const readsAtOnce = 64
 
-// loadLanes reads lanes whose place is loading, and notes those that could not be read.
+// loadLanes reads lanes whose place is loading, lets them go on in their order, and notes those that could not be read.
 func (a *account) loadLanes(ctx context.Context, wanted []state.Waybill) {
-	errs := make([]error, len(wanted))
-	var reads errgroup.Group
-	reads.SetLimit(readsAtOnce)
-	for i, w := range wanted {
-		reads.Go(func() error {
-			errs[i] = a.loadLane(ctx, w)
-			return nil
-		})
-	}
-	_ = reads.Wait() // Each error is its lane's.
-	for i, w := range wanted {
-		a.unread.note(w, errs[i])
+	for some := range slices.Chunk(wanted, readsAtOnce) {
+		kept, errs := a.readLanes(ctx, some)
+		for i, w := range some {
+			if errs[i] == nil {
+				a.place(w, &kept[i])
+			}
+			a.unread.note(w, errs[i])
+		}
 	}
 }
 
-// loadLane reads a lane whose place is loading, and lets it go on.
-func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
+// readLanes reads lanes at the same time. What comes in from now on makes them stale.
+func (a *account) readLanes(ctx context.Context, wanted []state.Waybill) (kept []store.Lane, errs []error) {
+	kept, errs = make([]store.Lane, len(wanted)), make([]error, len(wanted))
 	a.mu.Lock()
-	a.lanes.all[w].stale = false // Whatever came in until now will be read.
-	a.mu.Unlock()
-	kept, err := a.store.Lane(ctx, w)
-	if err != nil {
-		return err
+	for _, w := range wanted {
+		l := a.lanes.all[w]
+		l.stale, l.doubtful, l.more = false, false, false
 	}
+	a.mu.Unlock()
+	var reads sync.WaitGroup
+	for i, w := range wanted {
+		reads.Go(func() { kept[i], errs[i] = a.store.Lane(ctx, w) })
+	}
+	reads.Wait()
+	return kept, errs
+}
+
+// place puts a lane that was read where it belongs.
+func (a *account) place(w state.Waybill, kept *store.Lane) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	l := a.lanes.all[w]
 	if l.stale {
 		// Something came in while it was read.
 		a.want(l)
-		return nil
+		return
 	}
 	if len(kept.Pushes) == 0 || kept.Blocked() {
 		a.lanes.drop(l)
-		return nil
+		return
 	}
 	now := time.Now()
 	l.token, l.tokenAt = kept.Token, kept.TokenAt
@@ -206,7 +212,6 @@ func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
 	kept.Pushes[0].NextAt = a.retryAt(kept.Pushes[0].NextAt, now)
 	a.lanes.add(l, kept.Pushes, now)
 	a.poke()
-	return nil
 }
 
 // retryAt makes a stored time of the next attempt independent of the clock from now on. No retry waits longer than the

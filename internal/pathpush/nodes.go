@@ -57,7 +57,7 @@ func (a *account) sweepAgain(missed bool) {
 	a.sweep.again = true
 	if missed {
 		for _, l := range a.lanes.all {
-			l.stale = true
+			l.stale, l.doubtful = true, true
 		}
 	}
 	a.mu.Unlock()

@@ -69,21 +69,20 @@ func (a *account) leavesInStore(c *store.Change) bool {
 	return !c.Reload && a.holdsTransit() && transitOnly(c.Added)
 }
 
-// clearHeads makes sure that the first lane of each queue can be sent. Only while the reserve holds may one not: a lane
-// whose new end was left in the store is read first, as that end may let it flow, and one that waits leaves memory.
+// clearHeads makes sure that the first lane of each queue can be sent. A doubtful one is read first. While the reserve
+// holds, a lane whose new end was left in the store is read as well, as that end may let it flow, and one that waits
+// leaves memory.
 //
-// At other times a lane is sent without its new end, and read afterwards. Read before, one head after the other would be
+// At other times such a lane is sent without its new end, and read afterwards. Read before, one head after the other would be
 // in an outage, and go behind those that wait already, until all that there was no room for is in memory.
 func (a *account) clearHeads() {
-	if !a.holdsTransit() {
-		return
-	}
+	holds := a.holdsTransit()
 	for i := range a.lanes.queues {
 		q := &a.lanes.queues[i]
 		for q.first != nil {
-			if q.first.stale {
+			if q.first.doubtful || holds && q.first.stale {
 				a.want(q.first)
-			} else if transitOnly(q.first.pushes) {
+			} else if holds && transitOnly(q.first.pushes) {
 				a.reserve.left = true
 				a.lanes.drop(q.first)
 			} else {
