@@ -160,7 +160,8 @@ func (a *account) claim(w state.Waybill) bool {
 // loadLane reads a lane whose place is loading, and lets it go on.
 func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
 	a.mu.Lock()
-	a.lanes.all[w].stale = false // Whatever came in until now will be read.
+	l := a.lanes.all[w]
+	l.stale, l.more = false, false // Whatever came in until now will be read.
 	a.mu.Unlock()
 	kept, err := a.store.Lane(ctx, w)
 	if err != nil {
@@ -168,7 +169,6 @@ func (a *account) loadLane(ctx context.Context, w state.Waybill) error {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	l := a.lanes.all[w]
 	if l.stale {
 		// Something came in while it was read.
 		a.want(l)

@@ -227,6 +227,8 @@ func TestMissedNews(t *testing.T) {
 		recovered.Store(true)
 		r.pusher.Feed(missedChange())
 		time.Sleep(10 * time.Minute)
+		r.store.mu.Lock()
+		defer r.store.mu.Unlock()
 		for _, w := range []state.Waybill{flies, waits} {
 			if open := r.store.open(w); len(open) != 0 {
 				t.Errorf("%d pushes of %s are left open, want none", len(open), w)
