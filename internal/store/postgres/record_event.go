@@ -167,15 +167,6 @@ func (p *pushRecord) note(a store.Attempt) {
 	p.attempts = append(p.attempts[:len(p.attempts):len(p.attempts)], a)
 }
 
-// has tells whether an attempt is the last one that was noted: no two take the same nanoseconds in the same millisecond.
-func (p *pushRecord) has(a *store.Attempt) bool {
-	if len(p.attempts) == 0 || a.Duration == 0 {
-		return false
-	}
-	last := &p.attempts[len(p.attempts)-1]
-	return last.At.UnixMilli() == a.At.UnixMilli() && last.Duration == a.Duration && last.RID == a.RID
-}
-
 // errcode is that of the last attempt; nil if there was none, or no answer.
 func (p *pushRecord) errcode() *int {
 	if len(p.attempts) == 0 {

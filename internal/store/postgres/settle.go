@@ -60,9 +60,6 @@ func (x *tx) settle(o store.Outcome) error {
 	if err != nil {
 		return err
 	}
-	if o.Attempt != nil && r.push.has(o.Attempt) {
-		return nil // It was recorded before, and the answer to that was lost.
-	}
 	if r.push.status != store.Pending {
 		return x.settleEnded(w, r, &o)
 	}
