@@ -44,7 +44,8 @@ type leases struct {
 	o    leaseOptions
 	wake chan struct{} // Has the next round begin.
 
-	telling sync.Mutex // Held from a change of what is held until the lanes were told: they hear of a loss before what follows.
+	// telling is held while slots are lost or gained, until the lanes were told: they hear of a loss before what follows.
+	telling sync.Mutex
 
 	mu      sync.Mutex // Guards the rest.
 	number  int32      // In nodes; 0: not registered.

@@ -108,26 +108,6 @@ func TestNothingIsRecordedAfterTakeover(t *testing.T) {
 	}
 }
 
-// An outcome that is recorded once more, as it was not known whether it had been, is there once.
-func TestOutcomeTwice(t *testing.T) {
-	n := openNode(t, schema.Start(t).URL(), "a")
-	w := n.ownedWaybill(t)
-	seq := n.accept(t, w)
-	for _, status := range []store.Status{store.Pending, store.Delivered} {
-		o := store.Outcome{Seq: seq, Waybill: w, Status: status, Attempt: &store.Attempt{At: time.Now(), Duration: 7 + time.Duration(status)}}
-		for range 2 {
-			done := make(chan error, 1)
-			n.Settle(o, func(err error) { done <- err })
-			if err := <-done; err != nil {
-				t.Errorf("%s: %v", status, err)
-			}
-		}
-	}
-	if p, err := n.Push(t.Context(), seq); err != nil || p.Status != store.Delivered || len(p.Attempts) != 2 {
-		t.Errorf("%d attempts are kept of a push that is %s, want 2 (%v)", len(p.Attempts), p.Status, err)
-	}
-}
-
 // What is kept of an account is changed only over what was read, and the other nodes hear of it.
 func TestAccountVersions(t *testing.T) {
 	a, b, _ := pair(t)
