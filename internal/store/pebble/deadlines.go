@@ -167,7 +167,7 @@ func (x *tx) expireHeld(d due) error {
 		return nil
 	}
 	after := slices.Clone(before)
-	changed := x.s.opts.Machine.Expire(after, max(x.now, d.deadline))
+	changed := x.s.Terms().Machine.Expire(after, max(x.now, d.deadline))
 	events, err := x.eventsOf(changed)
 	if err != nil {
 		return err
