@@ -29,7 +29,7 @@ func TestChanges(t *testing.T) {
 		{"values", "push: {token_retries: 5}", "push: {token_retries: 6, retry: {max: 10m}, unknown_waybills: discard}",
 			[]string{"push.retry.max: 5m → 10m", "push.token_retries: 5 → 6", "push.unknown_waybills: wait → discard"}},
 		{"of a restart", "server: {listen: ':1'}", "server: {listen: ':2', max_body: 2MiB}\nlog: {format: json}\nnats: {replicas: 3}",
-			[]string{"server.listen: :1 → :2!", "server.max_body: 1MiB → 2MiB!", "nats.replicas: 1 → 3!", "log.format: text → json!"}},
+			[]string{"server.listen: :1 → :2!", "server.max_body: 1MiB → 2MiB!", "nats.replicas: 1 → 3!", "log.format: auto → json!"}},
 		{"a secret", "sources: [{name: a, " + key + "}]", "sources: [{name: a, " + key + "2}]", []string{"sources[a].api_key: changed"}},
 		{"a secret goes", "sources: [{name: a, " + key + "}]", "sources: [{name: a, signing_secret: " + canary + "}]",
 			[]string{"sources[a].api_key: changed", "sources[a].signing_secret: changed"}},

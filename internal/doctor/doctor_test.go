@@ -95,7 +95,7 @@ func wantLines(t *testing.T, got, want []string) {
 func TestConfiguration(t *testing.T) {
 	got := examine(t, doctor.Options{Config: configured(t, "sources: [{name: app, api_key: "+canary+"}]\n")}, "config")
 	wantLines(t, got, []string{
-		"ok config : 0 accounts, 1 sources, 0 admin tokens; ",
+		"ok config : 0 accounts, 1 source, 0 admin tokens; ",
 		"warn config : accounts: there is none, so nothing is pushed",
 		"warn config : admin.tokens: there is none",
 	})

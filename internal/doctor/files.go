@@ -24,7 +24,7 @@ func (d *doctor) files(context.Context) {
 		}
 	}
 	if private > 0 {
-		d.ok("", problem.Textf("secrets that only the service's user and group can read: %d files", "仅服务的用户与组可读的密钥文件：%d 个", private))
+		d.ok("", problem.Textf("secrets that only the service's user and group can read: %d {1:file|files}", "仅服务的用户与组可读的密钥文件：%d 个", private))
 	}
 	if d.o.Config.Store.KeyFile == "" {
 		d.ok("", text("waybill Tokens are kept unencrypted; store.key_file would encrypt them", "运单 Token 未加密保存；设置 store.key_file 可加密"))

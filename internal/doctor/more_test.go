@@ -27,7 +27,7 @@ func TestFiles(t *testing.T) {
 		want       []string
 	}{
 		{"private", withFiles, map[string]os.FileMode{"sf.secret": 0o640}, []string{
-			"ok files : secrets that only the service's user and group can read: 1 files", "ok files : waybill Tokens are kept unencrypted"}},
+			"ok files : secrets that only the service's user and group can read: 1 file", "ok files : waybill Tokens are kept unencrypted"}},
 		{"readable", withFiles, map[string]os.FileMode{"sf.secret": 0o644}, []string{
 			"warn files sf.secret: accounts[0].secret_file: every user of this machine can read it...; chmod 640 sf.secret", "ok files : waybill Tokens"}},
 		{"the configuration with a secret in it", "sources: [{name: a, api_key: " + canary + "}]\n", map[string]os.FileMode{"c.yaml": 0o644}, []string{
