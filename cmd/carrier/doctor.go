@@ -15,6 +15,7 @@ import (
 type doctorCommand struct {
 	configFlag
 	NATSMonitor []string      `name:"nats-monitor" placeholder:"URL" help:"Monitoring endpoint of a NATS server, such as http://127.0.0.1:8222, to see whether it syncs what it acknowledges; may be given several times."`
+	CallbackURL string        `name:"callback-url" placeholder:"URL" help:"Where WeChat reaches the service, such as https://wx.example.com: has it answer the signed check that WeChat makes."`
 	Online      bool          `help:"Also ask WeChat for each account's and each merchant's access_token (the one in use stays valid)."`
 	Timeout     time.Duration `default:"5s" help:"Of each single look (${default})."`
 	JSON        bool          `name:"json" help:"Print the findings as JSON."`
@@ -30,7 +31,7 @@ func (d *doctorCommand) Run(ctx context.Context, w *world) error {
 		seen.misconfigured(err)
 	} else {
 		doctor.Run(ctx, doctor.Options{
-			Config: c, NATS: app.NATSOptions(c, version().Version), Monitors: d.NATSMonitor, Online: d.Online, Timeout: d.Timeout,
+			Config: c, NATS: app.NATSOptions(c, version().Version), Monitors: d.NATSMonitor, CallbackURL: d.CallbackURL, Online: d.Online, Timeout: d.Timeout,
 		}, seen.add)
 	}
 	if ctx.Err() != nil {

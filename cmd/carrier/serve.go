@@ -45,25 +45,41 @@ type serveCommand struct {
 	configFlag
 }
 
+// Help is what --help says beyond the flags.
+func (s *serveCommand) Help() string {
+	return "SIGHUP (kill -HUP PID, systemctl reload carrier) has it read the configuration again, with its ..._file twins, " +
+		"and take all of it over or nothing; the log says what changed, or why nothing did. " +
+		"Windows has no such signal: restart it there.\n" +
+		"收到 SIGHUP 时重新读取配置（含 ..._file 文件），全部生效或全部不生效，结果见日志。Windows 没有该信号，请重启服务。"
+}
+
 func (s *serveCommand) Run(ctx context.Context, w *world) error {
+	requests, stop := reloads()
+	defer stop()
 	c, err := s.load(w)
 	if err != nil {
 		return err
 	}
 	log := telemetry.NewLogger(w.stderr, c.Log.Level, c.Log.Format)
-	return serve(ctx, w, c, log)
-}
-
-func serve(ctx context.Context, w *world, c *config.Config, log *slog.Logger) error {
 	b := version()
 	tracing, err := telemetry.NewTracing(ctx, telemetry.TracingOptions{Version: b.Version, Log: log.With("part", "traces")})
 	if err != nil {
 		return usageError{fmt.Errorf("traces can't be sent to %w; correct OTEL_EXPORTER_OTLP_ENDPOINT", err)}
 	}
-	a, err := app.New(ctx, app.Options{Config: c, Log: log, Version: b.Version, Revision: b.Commit, Tracing: tracing})
+	a, err := app.New(ctx, app.Options{
+		Config: c, Load: func() (*config.Config, error) { return s.load(w) }, Log: log, Version: b.Version, Revision: b.Commit, Tracing: tracing,
+	})
 	if err != nil {
 		return err
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer reloadOn(ctx, requests, a)()
+	defer end()
+	return serve(ctx, w, a, log)
+}
+
+// serve runs a service that is built, until ctx ends.
+func serve(ctx context.Context, w *world, a *app.App, log *slog.Logger) error {
 	// From here on requests are queued at the listeners, if not answered yet.
 	tell := func(state string) {
 		if err := w.notify(state); err != nil {

@@ -92,8 +92,8 @@ type Service struct {
 	Replays Replayer
 	// Merchants are with whose credentials upstream is asked what it shows; nil: there are none.
 	Merchants Merchants
-	WeChat    Upstream // What it shows of a waybill whose pushes are known.
-	Accounts  []string // delivery_ids, as configured
+	WeChat    Upstream        // What it shows of a waybill whose pushes are known.
+	Accounts  func() []string // delivery_ids, as configured at the moment
 	// BackupDir is where a copy of the store is made before it is sent out; best on the store's own disk.
 	BackupDir string
 	Version   string
@@ -102,7 +102,9 @@ type Service struct {
 }
 
 // configured tells whether there is such an account.
-func (s *Service) configured(deliveryID string) bool { return slices.Contains(s.Accounts, deliveryID) }
+func (s *Service) configured(deliveryID string) bool {
+	return slices.Contains(s.Accounts(), deliveryID)
+}
 
 // known refuses accounts that are not configured.
 func (s *Service) known(deliveryID string) error {

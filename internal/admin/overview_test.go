@@ -55,11 +55,11 @@ func newDesk(t *testing.T) *desk {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = d.store.Close() })
-	runner, err := replay.New(replay.Options{Store: d.store, Pusher: idle{}, Accounts: []string{"SF", "YTO"}, Logger: log})
+	runner, err := replay.New(replay.Options{Store: d.store, Pusher: idle{}, Configured: func(string) bool { return true }, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.Service = &Service{Store: d.store, Pusher: idle{}, Replays: runner, Accounts: []string{"SF", "YTO"}, Log: log}
+	d.Service = &Service{Store: d.store, Pusher: idle{}, Replays: runner, Accounts: func() []string { return []string{"SF", "YTO"} }, Log: log}
 	return d
 }
 

@@ -54,7 +54,7 @@ func (s *Service) Stats(ctx context.Context) (StatsItem, error) {
 	for _, v := range []state.Verdict{state.Accepted, state.Held, state.Ignored, state.Rejected} {
 		item.Events[v] = stats.Events[v]
 	}
-	for _, id := range s.Accounts {
+	for _, id := range s.Accounts() {
 		item.Accounts[id] = countsOf(&stats, id, now)
 	}
 	for id := range stats.Pushes {

@@ -19,7 +19,6 @@ import (
 	"carrier/internal/config"
 	"carrier/internal/console"
 	"carrier/internal/ingest"
-	"carrier/internal/merchant"
 	"carrier/internal/orders"
 	"carrier/internal/pathpush"
 	"carrier/internal/replay"
@@ -31,7 +30,9 @@ import (
 
 // Options is what the outside world gives.
 type Options struct {
-	Config   *config.Config
+	Config *config.Config
+	// Load reads the configuration again, and checks it, for Reload. nil: there is nothing to reload.
+	Load     func() (*config.Config, error)
 	Log      *slog.Logger
 	Version  string // For the User-Agent and carrier_build_info.
 	Revision string // The commit, for carrier_build_info.
@@ -41,16 +42,26 @@ type Options struct {
 
 // App is the service, built and not yet running.
 type App struct {
-	cfg       *config.Config
-	log       *slog.Logger
-	store     Engine
-	pusher    *pathpush.Pusher
-	replays   *replay.Runner
-	orders    *orders.Service
-	bus       *bus.Bus // nil: NATS is off
-	merchants *merchant.Registry
-	verifier  *verify.Runner  // nil: there are no merchants
-	vault     *merchant.Vault // nil: no third-party platform is configured
+	version  string
+	log      *slog.Logger
+	store    Engine
+	pusher   *pathpush.Pusher
+	replays  *replay.Runner
+	webhook  *ingest.Webhook
+	orders   *orders.Service
+	bus      *bus.Bus // nil: NATS is off
+	verifier *verify.Runner
+
+	// What a reload replaces, each as a whole.
+
+	running atomic.Pointer[config.Config] // The configuration in force.
+	clerks  atomic.Pointer[clerks]
+
+	load      func() (*config.Config, error)
+	reloading sync.Mutex              // Held by a reload; owns what follows.
+	links     map[string]*accountLink // By delivery_id.
+	retiring  sync.WaitGroup          // What was replaced and is still used.
+	closing   chan struct{}           // Closed by Close: nothing is used any more.
 
 	feedTo   atomic.Pointer[pathpush.Pusher] // the same as above, for the store's goroutine
 	noticeTo atomic.Pointer[bus.Bus]
@@ -74,9 +85,11 @@ const intakeGrace = 3 * time.Second
 // New builds the service: it opens the listeners and the store, and takes nothing in yet. Close it if Run is not called.
 func New(ctx context.Context, o Options) (*App, error) {
 	a := &App{
-		cfg: o.Config, log: o.Log, meter: console.NewMeter(), tracing: o.Tracing,
+		version: o.Version, log: o.Log, load: o.Load, meter: console.NewMeter(), tracing: o.Tracing,
 		metrics: telemetry.NewMetrics(telemetry.Build{Version: o.Version, Revision: o.Revision}),
+		links:   map[string]*accountLink{}, closing: make(chan struct{}),
 	}
+	a.running.Store(o.Config)
 	if err := a.build(ctx, o); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -87,14 +100,13 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := a.openStore(ctx); err != nil {
 		return err
 	}
-	if err := a.newPusher(ctx, o.Version); err != nil {
+	if err := a.newPusher(ctx); err != nil {
 		return err
 	}
-	webhook, err := a.newWebhook()
-	if err != nil {
+	if err := a.newWebhook(); err != nil {
 		return err
 	}
-	folder, ok := a.cfg.Store.Folder()
+	folder, ok := a.config().Store.Folder()
 	if ok {
 		if err := admin.RemoveLeftovers(folder); err != nil {
 			a.log.Warn("removing what an interrupted backup left", "err", err)
@@ -103,30 +115,31 @@ func (a *App) build(ctx context.Context, o Options) error {
 	if err := a.newReplays(); err != nil {
 		return err
 	}
-	if err := a.newMerchants(o.Version); err != nil {
+	if err := a.newMerchants(); err != nil {
 		return err
 	}
-	if err := a.newBus(ctx, webhook.Desk, o.Version); err != nil {
+	if err := a.newBus(ctx); err != nil {
 		return err
 	}
 	a.newVerifier()
-	if err := a.newOrders(o.Version); err != nil {
+	if err := a.newOrders(); err != nil {
 		return err
 	}
 	a.admin = &admin.Service{
-		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: a.merchants, WeChat: a.upstream(), Accounts: a.accountIDs(), BackupDir: folder,
+		Store: a.store, Pusher: a.pusher, Replays: a.replays, Merchants: merchants{a}, WeChat: upstream{a}, Accounts: a.accountIDs, BackupDir: folder,
 		Version: o.Version, StartedAt: time.Now(), Log: a.log.With("part", "admin"),
 	}
-	a.metrics.Know(a.names())
+	a.metrics.Know(names(a.config()))
 	a.metrics.Collect(a.sampled())
 	if err := a.newConsole(); err != nil {
 		return err
 	}
+	var err error
 	a.server, err = server.Listen(ctx, server.Options{
-		Listen: a.cfg.Server.Listen, AdminListen: a.cfg.Server.AdminListen,
-		Events: webhook, Callbacks: a.orders, Admin: a.admin, Console: a.console, Tokens: a.adminTokens(),
+		Listen: a.config().Server.Listen, AdminListen: a.config().Server.AdminListen,
+		Events: a.webhook, Callbacks: a.orders, Admin: a.admin, Console: a.console, Tokens: adminTokens(a.config()),
 		Metrics: a.metrics.Handler(), Ready: a.ready, Observe: a.metrics.HTTPRequest,
-		TrustedProxies: a.cfg.Server.TrustedProxies, Log: a.log.With("part", "http"),
+		TrustedProxies: a.config().Server.TrustedProxies, Log: a.log.With("part", "http"),
 	})
 	if err == nil {
 		a.onStop(func() { _ = a.server.Close() }) // Of no use, and no harm, once they were served.
@@ -134,39 +147,59 @@ func (a *App) build(ctx context.Context, o Options) error {
 	return err
 }
 
-func (a *App) newWebhook() (*ingest.Webhook, error) {
-	sources := make([]ingest.Source, len(a.cfg.Sources))
-	for i, s := range a.cfg.Sources {
+// config is the configuration in force.
+func (a *App) config() *config.Config { return a.running.Load() }
+
+func (a *App) newWebhook() error {
+	o, err := a.webhookOptions(a.config())
+	if err != nil {
+		return err
+	}
+	a.webhook, err = ingest.New(o)
+	return err
+}
+
+// webhookOptions are what a configuration asks of the ways in.
+func (a *App) webhookOptions(c *config.Config) (ingest.Options, error) {
+	sources := make([]ingest.Source, len(c.Sources))
+	for i, s := range c.Sources {
 		sources[i] = ingest.Source{Name: s.Name, APIKey: s.APIKey.Reveal(), DeliveryIDs: s.DeliveryIDs, Rate: s.Rate}
 		if s.SigningSecret == "" {
 			continue
 		}
 		key, err := ingest.ParseSigningSecret(s.SigningSecret.Reveal())
 		if err != nil {
-			return nil, fmt.Errorf("sources[%d].signing_secret: %w", i, err)
+			return ingest.Options{}, fmt.Errorf("sources[%d].signing_secret: %w", i, err)
 		}
 		sources[i].SigningKeys = [][]byte{key}
 	}
-	return ingest.New(ingest.Options{
-		Store: a.store, Sources: sources, DeliveryIDs: a.accountIDs(),
-		MaxBody: int64(a.cfg.Server.MaxBody), MaxActionMsg: int(a.cfg.State.MaxActionMsg),
-		MaxFuture: time.Duration(a.cfg.State.MaxFuture), MaxAge: time.Duration(a.cfg.State.MaxAge),
+	return ingest.Options{
+		Store: a.store, Sources: sources, DeliveryIDs: deliveryIDs(c),
+		MaxBody: int64(c.Server.MaxBody), MaxActionMsg: int(c.State.MaxActionMsg),
+		MaxFuture: time.Duration(c.State.MaxFuture), MaxAge: time.Duration(c.State.MaxAge),
 		Logger: a.log.With("part", "ingest"), Observe: a.countEvents, ObserveAge: a.meter.Scanned,
 		Spans: a.tracing.Tracer(),
-	})
+	}, nil
 }
 
-func (a *App) accountIDs() []string {
-	ids := make([]string, len(a.cfg.Accounts))
-	for i := range a.cfg.Accounts {
-		ids[i] = a.cfg.Accounts[i].DeliveryID
+// deliveryIDs are the accounts of a configuration.
+func deliveryIDs(c *config.Config) []string {
+	ids := make([]string, len(c.Accounts))
+	for i := range c.Accounts {
+		ids[i] = c.Accounts[i].DeliveryID
 	}
 	return ids
 }
 
-func (a *App) adminTokens() []server.Token {
-	tokens := make([]server.Token, len(a.cfg.Admin.Tokens))
-	for i, t := range a.cfg.Admin.Tokens {
+// accountIDs are the accounts that are configured at the moment.
+func (a *App) accountIDs() []string { return deliveryIDs(a.config()) }
+
+// configured tells whether there is such an account at the moment.
+func (a *App) configured(deliveryID string) bool { return slices.Contains(a.accountIDs(), deliveryID) }
+
+func adminTokens(c *config.Config) []server.Token {
+	tokens := make([]server.Token, len(c.Admin.Tokens))
+	for i, t := range c.Admin.Tokens {
 		tokens[i] = server.Token{Name: t.Name, Value: t.Token.Reveal(), Operator: t.Role == config.RoleOperator}
 	}
 	return tokens
@@ -184,9 +217,9 @@ func (a *App) Store() Engine { return a.store }
 // nothing in flight is cut off: refuse events, answer the requests under way, let pushes in flight end and be
 // recorded, stop the admin listener, close the store.
 func (a *App) Run(ctx context.Context) error {
-	a.log.Info("carrier is up", "events", a.Addr(), "admin", a.AdminAddr(), "accounts", len(a.cfg.Accounts),
-		"sources", len(a.cfg.Sources))
-	for _, w := range a.cfg.Warnings() {
+	a.log.Info("carrier is up", "events", a.Addr(), "admin", a.AdminAddr(), "accounts", len(a.config().Accounts),
+		"sources", len(a.config().Sources))
+	for _, w := range a.config().Warnings() {
 		a.log.Warn(w)
 	}
 	ctx, stop := context.WithCancel(ctx)
@@ -208,9 +241,7 @@ func (a *App) Run(ctx context.Context) error {
 	intake.Go(func() error { return failing(a.server.ServeEvents(ctx, intakeGrace)) })
 	pushes.Go(func() error { return failing(a.pusher.Run(pushing)) })
 	pushes.Go(func() error { return failing(a.store.While(pushing, store.DutyReplays, a.replays.Run)) })
-	if a.verifier != nil {
-		pushes.Go(func() error { return failing(a.verifier.Run(pushing)) })
-	}
+	pushes.Go(func() error { return failing(a.verifier.Run(pushing)) })
 	if a.bus != nil {
 		taking.Go(func() error { return failing(a.bus.Run(ctx)) })
 		outcomes.Go(func() error { return failing(a.store.While(telling, store.DutyOutcomes, a.bus.RunOutcomes)) })
@@ -219,7 +250,9 @@ func (a *App) Run(ctx context.Context) error {
 	watch.Go(func() error { return failing(a.console.Run(watching)) })
 
 	<-ctx.Done()
+	a.reloading.Lock() // One that is under way is finished; later ones find that the service stops.
 	a.stopping.Store(true)
+	a.reloading.Unlock()
 	a.store.HandOver() // Other nodes, if there are any, need not wait until this one has stopped.
 	a.log.Info("stopping: no more events are taken; pushes in flight are let through")
 	intakeErr := intake.Wait()
@@ -246,6 +279,8 @@ func (a *App) Close() (err error) {
 }
 
 func (a *App) closeAll() error {
+	close(a.closing)
+	a.retiring.Wait()
 	for _, stop := range slices.Backward(a.stops) {
 		stop()
 	}
@@ -272,7 +307,7 @@ func (a *App) ready() (degraded []string, err error) {
 			degraded = append(degraded, fmt.Sprintf("account %s: the breaker of %s is open since %s (%s)",
 				s.DeliveryID, s.Breakers[0].Host, s.Breakers[0].Since.UTC().Format(time.RFC3339), s.Breakers[0].OpenedBy))
 		}
-		if trouble := quotaTrouble(&s, a.cfg.Push.QuotaReserve); trouble != "" && !s.Paused {
+		if trouble := quotaTrouble(&s, a.config().Push.QuotaReserve); trouble != "" && !s.Paused {
 			degraded = append(degraded, trouble)
 		}
 	}

@@ -26,6 +26,8 @@ const (
 // service is the whole product in this process.
 type service struct {
 	*apptest.Client
+	app  *app.App
+	file string // Its configuration.
 	log  *logBuffer
 	stop func() // Stops it as SIGTERM would; it may be called again.
 }
@@ -40,16 +42,21 @@ func start(t *testing.T, s *apptest.Settings) *service {
 // startTraced does the same with somewhere for spans to go.
 func startTraced(t *testing.T, s *apptest.Settings, tracing *telemetry.Tracing) *service {
 	t.Helper()
-	cfg, err := config.Load(s.File(t), nil)
-	if err == nil {
-		err = cfg.Check()
+	file := s.File(t)
+	load := func() (*config.Config, error) {
+		cfg, err := config.Load(file, nil)
+		if err == nil {
+			err = cfg.Check()
+		}
+		return cfg, err
 	}
+	cfg, err := load()
 	if err != nil {
 		t.Fatalf("the configuration: %v", err)
 	}
 	log := &logBuffer{}
 	a, err := app.New(t.Context(), app.Options{
-		Config: cfg, Log: telemetry.NewLogger(log, cfg.Log.Level, cfg.Log.Format), Version: "test", Tracing: tracing,
+		Config: cfg, Load: load, Log: telemetry.NewLogger(log, cfg.Log.Level, cfg.Log.Format), Version: "test", Tracing: tracing,
 	})
 	if err != nil {
 		t.Fatalf("starting the service: %v", err)
@@ -77,7 +84,7 @@ func startTraced(t *testing.T, s *apptest.Settings, tracing *telemetry.Tracing) 
 			t.Logf("the service's log ends with:\n%s", log.tail(30))
 		}
 	})
-	return &service{Client: client, log: log, stop: stop}
+	return &service{Client: client, app: a, file: file, log: log, stop: stop}
 }
 
 // logBuffer keeps what is logged. It is safe for concurrent use.

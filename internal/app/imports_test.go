@@ -52,7 +52,8 @@ var allowed = map[string][]string{
 	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
 
-	"internal/doctor": {"internal/bus", "internal/config", "internal/problem", "internal/store/postgres", "internal/wechat"},
+	"internal/doctor": {"internal/bus", "internal/callback", "internal/config", "internal/problem", "internal/store/pebble", "internal/store/postgres",
+		"internal/wechat"},
 
 	"internal/console": {"internal/admin", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/verify"},
 

@@ -6,17 +6,16 @@ import (
 
 	"carrier/internal/bus"
 	"carrier/internal/config"
-	"carrier/internal/ingest"
 )
 
 // newBus makes the NATS side, if the configuration asks for one. A server that is away is waited for in the background.
-func (a *App) newBus(ctx context.Context, desk *ingest.Desk, version string) error {
-	if !a.cfg.NATS.On() {
+func (a *App) newBus(ctx context.Context) error {
+	if !a.config().NATS.On() {
 		return nil
 	}
-	o := NATSOptions(a.cfg, version)
-	o.Events, o.Store, o.Instance = desk, a.store, a.store.Instance()
-	o.DeliveryIDs, o.Logger = a.accountIDs(), a.log.With("part", "nats")
+	o := NATSOptions(a.config(), a.version)
+	o.Events, o.Store, o.Instance = a.webhook.Desk, a.store, a.store.Instance()
+	o.Configured, o.Logger = a.configured, a.log.With("part", "nats")
 	o.Observe = bus.Observer{
 		Connected: a.metrics.NATSConnected, Reconnected: a.metrics.NATSReconnected,
 		Messages:    func(outcome bus.Outcome, n int) { a.metrics.NATSMessages(string(outcome), n) },

@@ -14,34 +14,45 @@ import (
 // within a minute, the rest is for clocks.
 const callbackWindow = 10 * time.Minute
 
-// newOrders makes the part that takes WeChat's own pushes, for the accounts that have callback settings.
-func (a *App) newOrders(version string) error {
-	o := orders.Options{Store: a.store, Logger: a.log.With("part", "orders"), Observe: a.metrics.Callback, Spans: a.tracing.Tracer()}
-	for i := range a.cfg.Accounts {
-		c := &a.cfg.Accounts[i]
+// newOrders makes the part that takes WeChat's own pushes.
+func (a *App) newOrders() error {
+	accounts, err := a.orderAccounts(a.config())
+	if err != nil {
+		return err
+	}
+	a.orders = orders.New(orders.Options{
+		Store: a.store, Accounts: accounts, Logger: a.log.With("part", "orders"), Observe: a.metrics.Callback,
+		Spans: a.tracing.Tracer(),
+	})
+	a.onStop(a.orders.Close)
+	return nil
+}
+
+// orderAccounts are the accounts of a configuration that have callback settings, and its platform.
+func (a *App) orderAccounts(cfg *config.Config) (accounts []orders.Account, err error) {
+	for i := range cfg.Accounts {
+		c := &cfg.Accounts[i]
 		if c.Callback.Token == "" {
 			continue
 		}
 		keys, err := callbackKeys(c.AppID, &c.Callback)
 		if err != nil {
-			return fmt.Errorf("accounts[%d].callback: %w", i, err)
+			return nil, fmt.Errorf("accounts[%d].callback: %w", i, err)
 		}
-		dispatch, err := a.newDispatcher(c, version)
+		dispatch, err := a.newDispatcher(c)
 		if err != nil {
-			return fmt.Errorf("accounts[%d].orders.secret: %w", i, err)
+			return nil, fmt.Errorf("accounts[%d].orders.secret: %w", i, err)
 		}
-		o.Accounts = append(o.Accounts, orders.Account{DeliveryID: c.DeliveryID, Keys: keys, Window: callbackWindow, Dispatcher: dispatch})
+		accounts = append(accounts, orders.Account{DeliveryID: c.DeliveryID, Keys: keys, Window: callbackWindow, Dispatcher: dispatch})
 	}
-	if a.vault != nil {
-		platform, err := a.platformCallback()
+	if cfg.Platform.AppID != "" {
+		platform, err := a.platformCallback(&cfg.Platform)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		o.Accounts = append(o.Accounts, platform)
+		accounts = append(accounts, platform)
 	}
-	a.orders = orders.New(o)
-	a.onStop(a.orders.Close)
-	return nil
+	return accounts, nil
 }
 
 func callbackKeys(appID string, c *config.Callback) (callback.Keys, error) {
@@ -52,8 +63,8 @@ func callbackKeys(appID string, c *config.Callback) (callback.Keys, error) {
 }
 
 // newDispatcher makes the way to an account's dispatch system: over NATS, and where nobody can be asked there the hook.
-func (a *App) newDispatcher(c *config.Account, version string) (orders.Dispatcher, error) {
-	hook, err := a.newHook(c, version)
+func (a *App) newDispatcher(c *config.Account) (orders.Dispatcher, error) {
+	hook, err := a.newHook(c)
 	switch {
 	case err != nil || a.bus == nil:
 		return hook, err
@@ -64,7 +75,7 @@ func (a *App) newDispatcher(c *config.Account, version string) (orders.Dispatche
 }
 
 // newHook makes an account's HTTP hook; nil if it has none.
-func (a *App) newHook(c *config.Account, version string) (orders.Dispatcher, error) {
+func (a *App) newHook(c *config.Account) (orders.Dispatcher, error) {
 	if c.Orders.URL == "" {
 		return nil, nil
 	}
@@ -72,7 +83,7 @@ func (a *App) newHook(c *config.Account, version string) (orders.Dispatcher, err
 	if err != nil {
 		return nil, err
 	}
-	hook := orders.NewHook(orders.HookOptions{URL: c.Orders.URL, Key: key, UserAgent: "carrier/" + version})
+	hook := orders.NewHook(orders.HookOptions{URL: c.Orders.URL, Key: key, UserAgent: a.userAgent()})
 	a.onStop(hook.Close)
 	return hook, nil
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"fmt"
 	"net/url"
 	"time"
 
@@ -16,34 +15,19 @@ import (
 	"carrier/internal/wechat"
 )
 
-// newPusher makes the pusher with a client per host and an access_token source per account.
-func (a *App) newPusher(ctx context.Context, version string) error {
-	p := a.cfg.Push
-	o := pathpush.Options{
-		Store: settling{a.store, a.settled}, Ownership: a.store, TokenRetries: p.TokenRetries, Errcodes: map[int]wechat.Scope{},
-		Retry: pathpush.Retry{
-			Initial: time.Duration(p.Retry.Initial), Max: time.Duration(p.Retry.Max),
-			Multiplier: p.Retry.Multiplier, MaxAge: time.Duration(p.Retry.MaxAge),
-		},
-		Breaker: pathpush.BreakerOptions{
-			MinRequests: p.Breaker.MinRequests, FailureRatio: p.Breaker.FailureRatio,
-			Interval: time.Duration(p.Breaker.Interval), OpenFor: time.Duration(p.Breaker.OpenFor),
-			HalfOpen: p.Breaker.HalfOpen,
-		},
-		Guard:        pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
-		QuotaReserve: p.QuotaReserve,
-		Logger:       a.log.With("part", "push"), Observer: observer{a.metrics, a.meter}, Spans: a.tracing.Tracer(),
+// newPusher makes the pusher.
+func (a *App) newPusher(ctx context.Context) error {
+	o := pushOptions(a.config())
+	o.Store, o.Ownership = settling{a.store, a.settled}, a.store
+	o.Logger, o.Observer = a.log.With("part", "push"), observer{a.metrics, a.meter}
+	o.Spans = a.tracing.Tracer()
+	links, err := a.newLinks(ctx, a.config())
+	if err != nil {
+		return err
 	}
-	for code, scope := range p.Errcodes {
-		o.Errcodes[code] = wechat.Scope(scope)
-	}
-	for i := range a.cfg.Accounts {
-		account, err := a.newAccount(ctx, &a.cfg.Accounts[i], version)
-		if err != nil {
-			return err
-		}
-		o.Accounts = append(o.Accounts, account)
-	}
+	a.links = links
+	a.onStop(a.closeLinks)
+	o.Accounts = pushAccounts(a.config(), links)
 	pusher, err := pathpush.New(o)
 	if err != nil {
 		return err
@@ -53,34 +37,26 @@ func (a *App) newPusher(ctx context.Context, version string) error {
 	return nil
 }
 
-func (a *App) newAccount(ctx context.Context, c *config.Account, version string) (pathpush.AccountOptions, error) {
-	kept, err := a.store.Account(ctx, c.DeliveryID)
-	if err != nil {
-		return pathpush.AccountOptions{}, fmt.Errorf("reading account %s: %w", c.DeliveryID, err)
+// pushOptions are by which rules a configuration has events pushed.
+func pushOptions(c *config.Config) pathpush.Options {
+	p := &c.Push
+	o := pathpush.Options{
+		TokenRetries: p.TokenRetries, QuotaReserve: p.QuotaReserve, Errcodes: map[int]wechat.Scope{},
+		Retry: pathpush.Retry{
+			Initial: time.Duration(p.Retry.Initial), Max: time.Duration(p.Retry.Max),
+			Multiplier: p.Retry.Multiplier, MaxAge: time.Duration(p.Retry.MaxAge),
+		},
+		Breaker: pathpush.BreakerOptions{
+			MinRequests: p.Breaker.MinRequests, FailureRatio: p.Breaker.FailureRatio,
+			Interval: time.Duration(p.Breaker.Interval), OpenFor: time.Duration(p.Breaker.OpenFor),
+			HalfOpen: p.Breaker.HalfOpen,
+		},
+		Guard: pathpush.GuardOptions{Share: p.Guard.Share, Min: p.Guard.Min, Window: time.Duration(p.Guard.Window)},
 	}
-	account := pathpush.AccountOptions{DeliveryID: c.DeliveryID, Concurrency: c.Concurrency, Rate: c.Rate}
-	var clients []*wechat.Client
-	for _, base := range []string{c.BaseURL, c.FallbackBaseURL} {
-		if base == "" {
-			continue
-		}
-		client := wechat.NewClient(wechat.ClientOptions{
-			BaseURL: base, MaxConns: c.Concurrency, Timeout: time.Duration(c.Timeout), UserAgent: "carrier/" + version,
-			CloudTokenFile: c.CloudTokenFile,
-		})
-		clients = append(clients, client)
-		a.onStop(client.CloseIdleConnections)
-		account.Hosts = append(account.Hosts, pathpush.Host{Name: hostName(base), Upstream: client})
+	for code, scope := range p.Errcodes {
+		o.Errcodes[code] = wechat.Scope(scope)
 	}
-	credentials := wechat.NewAccessToken(wechat.AccessTokenOptions{
-		Clients: clients, AppID: c.AppID, Secret: c.Secret.Reveal, Mode: c.TokenMode,
-		Forced: kept.ForcedAt, OnForced: a.keepForced(c.DeliveryID),
-		Logger: a.log.With("part", "access_token", "delivery_id", c.DeliveryID),
-	})
-	a.onStop(credentials.Close)
-	account.Credentials = credentials
-	account.Quota = wechat.NewCaller(credentials, clients...)
-	return account, nil
+	return o
 }
 
 // keepForced makes the day's forced access_tokens outlive a restart.
@@ -115,10 +91,10 @@ func (o observer) Ended(deliveryID string, status store.Status, since time.Durat
 }
 
 // names are those that may be labels.
-func (a *App) names() telemetry.Names {
-	n := telemetry.Names{DeliveryIDs: a.accountIDs(), Sources: []string{ingest.OtherSource}, Errcodes: wechat.Errcodes()}
-	for i := range a.cfg.Sources {
-		n.Sources = append(n.Sources, a.cfg.Sources[i].Name)
+func names(c *config.Config) telemetry.Names {
+	n := telemetry.Names{DeliveryIDs: deliveryIDs(c), Sources: []string{ingest.OtherSource}, Errcodes: wechat.Errcodes()}
+	for i := range c.Sources {
+		n.Sources = append(n.Sources, c.Sources[i].Name)
 	}
 	for _, r := range append(server.Routes(), server.Pages()...) {
 		n.Routes = append(n.Routes, r.Path)
@@ -139,11 +115,15 @@ func (a *App) sampled() telemetry.Sources {
 // accountSnapshots is what a scrape reads of the accounts.
 func (a *App) accountSnapshots() []telemetry.AccountSnapshot {
 	snaps := a.pusher.Snapshots()
+	tokenless := map[string]bool{}
+	for _, c := range a.config().Accounts {
+		tokenless[c.DeliveryID] = c.TokenMode == wechat.ModeNone
+	}
 	out := make([]telemetry.AccountSnapshot, len(snaps))
 	for i, s := range snaps {
 		out[i] = telemetry.AccountSnapshot{
 			DeliveryID: s.DeliveryID, Paused: s.Paused, InFlight: s.InFlight, TokenExpiresAt: s.AccessTokenExpiresAt,
-			NoToken:      a.cfg.Accounts[i].TokenMode == wechat.ModeNone,
+			NoToken:      tokenless[s.DeliveryID],
 			GuardTripped: s.Guard.Tripped, Breaker: map[string]string{},
 			QuotaUsed: s.Quota.Used, QuotaLimit: s.Quota.Limit, QuotaEndsAt: s.Quota.EndsAt,
 		}

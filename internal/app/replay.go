@@ -9,7 +9,7 @@ import (
 // newReplays makes the runner of bulk replays.
 func (a *App) newReplays() (err error) {
 	a.replays, err = replay.New(replay.Options{
-		Store: a.store, Pusher: room{a.pusher}, Accounts: a.accountIDs(), Logger: a.log.With("part", "replay"), Shared: a.shared(),
+		Store: a.store, Pusher: room{a.pusher}, Configured: a.configured, Logger: a.log.With("part", "replay"), Shared: a.shared(),
 	})
 	return err
 }

@@ -15,13 +15,15 @@ import (
 // Engine is a store with a name; both engines are one.
 type Engine interface {
 	store.Store
+	// SetTerms puts other terms in force (see store.Judge).
+	SetTerms(t store.Terms)
 	// Instance is the store's own name, which no other has.
 	Instance() string
 }
 
 // openStore opens the engine that store.url names.
 func (a *App) openStore(ctx context.Context) error {
-	keys, err := a.cfg.Store.TokenKeys()
+	keys, err := a.config().Store.TokenKeys()
 	if err != nil {
 		return fmt.Errorf("store.key_file: %w", err)
 	}
@@ -34,19 +36,20 @@ func (a *App) openStore(ctx context.Context) error {
 }
 
 func (a *App) openEngine(ctx context.Context, keys [][]byte) (Engine, error) {
-	if address, ok := a.cfg.Store.Postgres(); ok {
+	if address, ok := a.config().Store.Postgres(); ok {
 		return a.openPostgres(ctx, address, keys)
 	}
-	if folder, ok := a.cfg.Store.Folder(); ok {
+	if folder, ok := a.config().Store.Folder(); ok {
 		return a.openPebble(folder, keys)
 	}
-	return nil, fmt.Errorf("store.url: %s is neither file:FOLDER nor a postgres:// address", a.cfg.Store.URL)
+	return nil, fmt.Errorf("store.url: %s is neither file:FOLDER nor a postgres:// address", a.config().Store.URL)
 }
 
 func (a *App) openPebble(folder string, keys [][]byte) (Engine, error) {
+	terms := termsOf(a.config())
 	s, err := pebble.Open(folder, pebble.Options{
-		Machine: a.machine(), NoTokenWait: time.Duration(a.cfg.Push.NoTokenWait), DiscardUnknown: a.discardsUnknown(),
-		TokenKeys: keys, Retention: time.Duration(a.cfg.Store.Retention), MinFreeBytes: uint64(a.cfg.Store.MinFree),
+		Machine: terms.Machine, NoTokenWait: terms.NoTokenWait, DiscardUnknown: terms.DiscardUnknown,
+		TokenKeys: keys, Retention: time.Duration(a.config().Store.Retention), MinFreeBytes: uint64(a.config().Store.MinFree),
 		Feed: a.feed, Notify: a.notices(), Logger: a.log.With("part", "store"),
 	})
 	if err != nil {
@@ -56,11 +59,12 @@ func (a *App) openPebble(folder string, keys [][]byte) (Engine, error) {
 }
 
 func (a *App) openPostgres(ctx context.Context, address string, keys [][]byte) (Engine, error) {
+	terms := termsOf(a.config())
 	s, err := postgres.Open(ctx, address, postgres.Options{
-		Machine: a.machine(), NoTokenWait: time.Duration(a.cfg.Push.NoTokenWait), DiscardUnknown: a.discardsUnknown(),
-		TokenKeys: keys, Retention: time.Duration(a.cfg.Store.Retention),
+		Machine: terms.Machine, NoTokenWait: terms.NoTokenWait, DiscardUnknown: terms.DiscardUnknown,
+		TokenKeys: keys, Retention: time.Duration(a.config().Store.Retention),
 		Feed: a.feed, Notify: a.notices(), Logger: a.log.With("part", "store"),
-		Node: a.cfg.Store.Node, LeaseTime: time.Duration(a.cfg.Store.Lease),
+		Node: a.config().Store.Node, LeaseTime: time.Duration(a.config().Store.Lease),
 	})
 	if err != nil {
 		return nil, err
@@ -68,15 +72,17 @@ func (a *App) openPostgres(ctx context.Context, address string, keys [][]byte) (
 	return s, nil
 }
 
-func (a *App) machine() state.Machine {
-	return state.Machine{ReorderWindow: time.Duration(a.cfg.State.ReorderWindow)}
+// termsOf are by what a configuration has the store judge.
+func termsOf(c *config.Config) store.Terms {
+	return store.Terms{
+		Machine: state.Machine{ReorderWindow: time.Duration(c.State.ReorderWindow)}, NoTokenWait: time.Duration(c.Push.NoTokenWait),
+		DiscardUnknown: c.Push.UnknownWaybills == config.UnknownDiscard,
+	}
 }
-
-func (a *App) discardsUnknown() bool { return a.cfg.Push.UnknownWaybills == config.UnknownDiscard }
 
 // notices hears of new notices; nil, and so that none are kept, where nobody is told.
 func (a *App) notices() func() {
-	if !a.cfg.NATS.On() {
+	if !a.config().NATS.On() {
 		return nil
 	}
 	return a.notify
@@ -92,7 +98,7 @@ func (a *App) feed(changes []store.Change) {
 
 // shared tells whether other nodes may have the store open.
 func (a *App) shared() bool {
-	_, ok := a.cfg.Store.Postgres()
+	_, ok := a.config().Store.Postgres()
 	return ok
 }
 

@@ -1,39 +1,44 @@
 package app
 
 import (
+	"context"
 	"time"
 
-	"carrier/internal/merchant"
+	"carrier/internal/config"
 	"carrier/internal/pathpush"
+	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/verify"
 )
 
-// newVerifier makes what checks that WeChat shows what was delivered. Without merchants nobody may look.
+// newVerifier makes what checks that WeChat shows what was delivered.
 func (a *App) newVerifier() {
-	c := &a.cfg.Verify
-	if len(a.merchants.Names()) == 0 {
-		return
+	o := verifyOptions(a.config())
+	o.Store, o.Merchants, o.Owns, o.Logger = a.store, merchants{a}, a.owns, a.log.With("part", "verify")
+	o.Observe = func(r verify.Result) { a.metrics.Verified(string(r)) }
+	o.Spans, o.Nodes = a.tracing.Tracer(), a.store.Nodes
+	a.verifier = verify.NewRunner(o)
+}
+
+// verifyOptions are what a configuration asks of the verifier. Without merchants nobody may look.
+func verifyOptions(c *config.Config) verify.Options {
+	v := &c.Verify
+	return verify.Options{
+		Off: len(c.Merchants) == 0, Share: v.Share, Rate: v.Rate, PerDay: v.PerDay, After: time.Duration(v.After), Delay: time.Duration(v.Delay),
 	}
-	a.verifier = verify.NewRunner(verify.Options{
-		Store: a.store, Merchants: merchants{a.merchants}, Share: c.Share, Rate: c.Rate, PerDay: c.PerDay,
-		After: time.Duration(c.After), Delay: time.Duration(c.Delay),
-		Owns: a.owns, Nodes: a.store.Nodes, Observe: func(r verify.Result) { a.metrics.Verified(string(r)) }, Logger: a.log.With("part", "verify"),
-		Spans: a.tracing.Tracer(),
-	})
 }
 
 // upstream tells operators what WeChat shows.
-func (a *App) upstream() *verify.Upstream {
-	return &verify.Upstream{Merchants: merchants{a.merchants}, Orders: a.store, Delay: time.Duration(a.cfg.Verify.Delay)}
+type upstream struct{ *App }
+
+// Ask implements admin.Upstream.
+func (u upstream) Ask(ctx context.Context, w state.Waybill, hint verify.Hint) (verify.Shown, error) {
+	looks := verify.Upstream{Merchants: merchants(u), Orders: u.store, Delay: time.Duration(u.config().Verify.Delay)}
+	return looks.Ask(ctx, w, hint)
 }
 
 // settled passes what became of pushes on to the verifier.
-func (a *App) settled(o *store.Outcome) {
-	if a.verifier != nil {
-		a.verifier.Settled(o)
-	}
-}
+func (a *App) settled(o *store.Outcome) { a.verifier.Settled(o) }
 
 // settling is a store whose outcomes are told once they are durable.
 type settling struct {
@@ -49,22 +54,4 @@ func (s settling) Settle(o store.Outcome, done func(error)) {
 		}
 		done(err)
 	})
-}
-
-// merchants are the registry's as the verifier sees them.
-type merchants struct{ *merchant.Registry }
-
-func (m merchants) ByName(name string) (verify.Merchant, bool) {
-	return asLooker(m.Registry.ByName(name))
-}
-
-func (m merchants) ByShop(shopAppID string) (verify.Merchant, bool) {
-	return asLooker(m.Registry.ByShop(shopAppID))
-}
-
-func asLooker(m *merchant.Merchant, found bool) (verify.Merchant, bool) {
-	if !found {
-		return verify.Merchant{}, false
-	}
-	return verify.Merchant{Looker: m, Name: m.Name}, true
 }

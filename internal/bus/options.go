@@ -22,13 +22,13 @@ type Options struct {
 	Embedded       Embedded
 	Replicas       int // Of the streams that it makes; 0: 1.
 
-	Events      Events
-	Store       Store
-	Instance    string   // The store's name, which no other store has; it is a part of each outcome's ce-source.
-	DeliveryIDs []string // The configured accounts.
-	Version     string   // Of carrier.
-	Logger      *slog.Logger
-	Observe     Observer
+	Events     Events
+	Store      Store
+	Instance   string                       // The store's name, which no other store has; it is a part of each outcome's ce-source.
+	Configured func(deliveryID string) bool // Whether an account is, at the moment.
+	Version    string                       // Of carrier.
+	Logger     *slog.Logger
+	Observe    Observer
 }
 
 // EmbeddedURL asks for a server inside this process.

@@ -233,7 +233,7 @@ type rig struct {
 func start(t *testing.T, d *desk, o Options) *rig {
 	t.Helper()
 	r := &rig{T: t, desk: d, seen: &tally{}}
-	o.Events, o.Store, o.DeliveryIDs, o.Version, o.Observe = d, d, []string{"SF"}, "v1.2.3", r.seen.observer()
+	o.Events, o.Store, o.Configured, o.Version, o.Observe = d, d, isAccount, "v1.2.3", r.seen.observer()
 	o.Logger = cmp.Or(o.Logger, testLog(t))
 	var err error
 	if r.bus, err = Open(t.Context(), o); err != nil {
@@ -345,3 +345,6 @@ func natsServer(t *testing.T) *natstest.Server { return natstest.Start(t, nil) }
 func natsServerWithoutJetStream(t *testing.T) *natstest.Server {
 	return natstest.Start(t, func(o *server.Options) { o.JetStream = false })
 }
+
+// isAccount tells whether the tests' configuration has an account.
+func isAccount(deliveryID string) bool { return deliveryID == "SF" || deliveryID == "顺丰" }

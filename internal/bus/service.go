@@ -71,7 +71,7 @@ type request struct {
 	came   time.Time
 }
 
-// newService makes the service; start begins it. o.Events, o.Store, o.DeliveryIDs, o.Version and o.Logger are used.
+// newService makes the service; start begins it. o.Events, o.Store, o.Configured, o.Version and o.Logger are used.
 func newService(nc *nats.Conn, o *Options) *service {
 	s := &service{nc: nc, o: o, log: o.Logger.With("part", "service")}
 	s.submit = newEndpoint(s, "submit")

@@ -192,7 +192,7 @@ func (f *fakeStore) toldUpTo() uint64 {
 func options(t *testing.T, events Events, kept *fakeStore) *Options {
 	t.Helper()
 	return &Options{
-		Events: events, Store: kept, Instance: instanceName, DeliveryIDs: []string{"SF", "顺丰"}, Version: "test",
+		Events: events, Store: kept, Instance: instanceName, Configured: isAccount, Version: "test",
 		Logger: testLog(t),
 	}
 }

@@ -97,7 +97,7 @@ func tokenNotKept(err error) *problem.Problem {
 
 // readToken reads {"waybill_id","token"}, by the rules of the admin API's PUT .../token.
 func (s *service) readToken(w *tokenWanted) *problem.Problem {
-	if !slices.Contains(s.o.DeliveryIDs, w.q.name) {
+	if !s.o.Configured(w.q.name) {
 		return problem.New(problem.NotFound).Say(
 			"There is no account of that delivery_id, which is the last part of the subject. Correct it, or have the account configured.",
 			"主题最后一段的 delivery_id 没有对应的账户。请更正，或请运维人员配置该账户。")

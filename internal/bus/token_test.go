@@ -18,7 +18,7 @@ func FuzzToken(f *testing.F) {
 	} {
 		f.Add([]byte(body))
 	}
-	s := &service{o: &Options{DeliveryIDs: []string{"SF"}}}
+	s := &service{o: &Options{Configured: isAccount}}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		w := tokenWanted{q: &request{name: "SF", body: body}}
 		if p := s.readToken(&w); p != nil {

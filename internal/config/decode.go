@@ -15,12 +15,8 @@ type decoder struct {
 	lookup      func(name string) (string, bool) // The environment.
 	dir         string                           // What paths are relative to.
 	at          map[string]origin
-	warnings    []string
+	files       []File
 	plainSecret bool // A secret stands in the file itself.
-}
-
-func (d *decoder) warn(format string, args ...any) {
-	d.warnings = append(d.warnings, fmt.Sprintf(format, args...))
 }
 
 // value fills v, the value of key, from n. at is where the key was written.

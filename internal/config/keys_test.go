@@ -143,18 +143,18 @@ func TestReference(t *testing.T) {
 			if !strings.HasPrefix(line, "| `"+l.pattern+"` | ") || !strings.Contains(line, escapeCell(meaningOf(l.pattern, zh))) {
 				t.Errorf("zh %t: %s is described by %s", zh, l.pattern, line)
 			}
-			if cells := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"); cells != 5 {
-				t.Errorf("zh %t: %s has %d bars, want 5", zh, line, cells)
+			if cells := strings.Count(strings.ReplaceAll(line, `\|`, ""), "|"); cells != 6 {
+				t.Errorf("zh %t: %s has %d bars, want 6", zh, line, cells)
 			}
 		}
 	}
 	for _, want := range []string{
-		"| `store.retention` | duration | `720h` | Delivered events and dead letters older than this are pruned; failed events stay, and with NATS those whose outcome was not told yet. 0 keeps all. |",
+		"| `store.retention` | duration | `720h` | restart | Delivered events and dead letters older than this are pruned; failed events stay, and with NATS those whose outcome was not told yet. 0 keeps all. |",
 		"| `accounts[].token_mode` | `stable` `basic` `none` | `stable` |",
 		"| `accounts[].delivery_id` | text | required |",
 		"| `admin.tokens[].token` | secret, or `token_file` | `\"\"` |",
 		"| `push.errcodes` | errcode: scope | `{}` |",
-		"| `push.breaker.min_requests` | whole number | `20` |",
+		"| `push.breaker.min_requests` | whole number | `20` | yes |",
 	} {
 		if !strings.Contains(Reference(false), want) {
 			t.Errorf("no line begins with %s", want)

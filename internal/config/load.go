@@ -4,18 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
-	"runtime"
 	"strings"
 )
 
 // loaded is what is remembered of Load for Check and Warnings.
 type loaded struct {
-	file     string
-	at       map[string]origin // By key; of sections and list elements too.
-	warnings []string          // Of what only Load sees.
+	file  string
+	at    map[string]origin // By key; of sections and list elements too.
+	files []File            // Those that were read, or that the service reads.
 }
 
 // Load reads the file at path, or none if path is empty, and lays env over it (as os.Environ gives it). The error
@@ -48,10 +46,10 @@ func Load(path string, env []string) (*Config, error) {
 		return nil, err
 	}
 	c.finish(d)
-	if d.plainSecret && readableByAll(path) {
-		d.warn("%s: is readable by everyone and holds a secret; chmod 640 it, or use ${NAME} or a ..._file key", path)
+	if path != "" {
+		d.files = append(d.files, File{Path: path, Secret: d.plainSecret})
 	}
-	c.loaded = &loaded{file: path, at: d.at, warnings: d.warnings}
+	c.loaded = &loaded{file: path, at: d.at, files: d.files}
 	return c, nil
 }
 
@@ -78,12 +76,6 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// readableByAll tells whether every user of the machine may read a file. Windows keeps that elsewhere.
-func readableByAll(path string) bool {
-	info, err := os.Stat(path)
-	return err == nil && runtime.GOOS != "windows" && info.Mode().Perm()&0o004 != 0
-}
-
 // finish settles what one key leaves to another.
 func (c *Config) finish(d *decoder) {
 	for _, file := range []struct {
@@ -98,8 +90,8 @@ func (c *Config) finish(d *decoder) {
 		{"nats.tls.cert_file", &c.NATS.TLS.CertFile, false},
 		{"nats.tls.key_file", &c.NATS.TLS.KeyFile, true},
 	} {
-		if *file.path = d.path(*file.path); *file.path != "" && file.secret && readableByAll(*file.path) {
-			d.warn("%s: %s: is readable by everyone; chmod 640 it", file.key, *file.path)
+		if *file.path = d.path(*file.path); *file.path != "" {
+			d.files = append(d.files, File{Key: file.key, Path: *file.path, Secret: file.secret})
 		}
 	}
 	for i := range c.Accounts {

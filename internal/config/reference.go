@@ -6,20 +6,21 @@ import (
 	"strings"
 )
 
-// Reference is a Markdown table of every key: type, default and meaning, in English or Chinese.
+// Reference is a Markdown table of every key: type, default, whether a running service takes it over, and meaning, in
+// English or Chinese.
 func Reference(zh bool) string {
 	var b strings.Builder
 	if zh {
-		b.WriteString("| 配置项 | 类型 | 默认值 | 说明 |\n| --- | --- | --- | --- |\n")
+		b.WriteString("| 配置项 | 类型 | 默认值 | 重新加载 | 说明 |\n| --- | --- | --- | --- | --- |\n")
 	} else {
-		b.WriteString("| key | type | default | meaning |\n| --- | --- | --- | --- |\n")
+		b.WriteString("| key | type | default | reload | meaning |\n| --- | --- | --- | --- | --- |\n")
 	}
 	for _, l := range leaves() {
 		if strings.HasSuffix(l.pattern, "[]") {
 			continue // An element of a list of texts: the list says it all.
 		}
 		meaning := meaningOf(l.pattern, zh)
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", l.pattern, typeName(l, zh), defaultText(l, zh), escapeCell(meaning))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", l.pattern, typeName(l, zh), defaultText(l, zh), reloadText(l, zh), escapeCell(meaning))
 	}
 	return b.String()
 }
@@ -29,6 +30,19 @@ func meaningOf(pattern string, zh bool) string {
 		return keys[pattern].zh
 	}
 	return keys[pattern].en
+}
+
+// reloadText says whether a reload takes a key over.
+func reloadText(l leaf, zh bool) string {
+	switch {
+	case needsRestart(l.pattern) && zh:
+		return "需重启"
+	case needsRestart(l.pattern):
+		return "restart"
+	case zh:
+		return "是"
+	}
+	return "yes"
 }
 
 // defaultText is a default as it is written in the file.

@@ -30,9 +30,7 @@ func (d *decoder) secretFile(e entry, twin, key string, v reflect.Value) {
 		d.add(e.at, twin, "%s: %s", path, reason(err))
 		return
 	}
-	if readableByAll(path) {
-		d.warn("%s: %s: is readable by everyone; chmod 640 it", twin, path)
-	}
+	d.files = append(d.files, File{Key: twin, Path: path, Secret: true})
 	v.SetString(secret)
 }
 

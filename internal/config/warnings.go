@@ -2,16 +2,15 @@ package config
 
 import (
 	"net/url"
-	"slices"
 )
 
 // Warnings tells what works but is likely not what is wanted, one line each. It is for a configuration that Check
 // accepts.
-func (c *Config) Warnings() []string {
+func (c *Config) Warnings() []string { return append(c.fileWarnings(), c.SettingWarnings()...) }
+
+// SettingWarnings are those of the Warnings that are about settings, not about files that others can read.
+func (c *Config) SettingWarnings() []string {
 	var w []string
-	if c.loaded != nil {
-		w = slices.Clone(c.loaded.warnings)
-	}
 	add := func(when bool, text string) {
 		if when {
 			w = append(w, text)

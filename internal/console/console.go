@@ -64,6 +64,13 @@ func New(o Options) (*Console, error) {
 	}, nil
 }
 
+// EndOrphans ends the sessions whose token is not among these any more.
+func (c *Console) EndOrphans(tokens Tokens) {
+	if ended := c.sessions.endOrphans(tokens); ended > 0 {
+		c.log.Info("sessions of the console ended, as their admin tokens were taken out", "sessions", ended)
+	}
+}
+
 // Handler answers a visit. An error becomes a page that says what to do next.
 type Handler func(v *Visit) error
 

@@ -45,16 +45,19 @@ func (f fakeTokens) Whose(key TokenKey) (admin.Actor, bool) {
 	return by, ok
 }
 
-// configured are tokens that can be taken out while the console looks at them.
+// configured are tokens that can be taken out, or change their roles, while the console looks at them.
 type configured struct {
 	fakeTokens
-	out atomic.Bool
+	out, changed atomic.Bool
 }
+
+func (c *configured) changeRoles() { c.changed.Store(true) }
 
 func (c *configured) takeOut() { c.out.Store(true) }
 
 func (c *configured) Whose(key TokenKey) (admin.Actor, bool) {
 	by, ok := c.fakeTokens.Whose(key)
+	by.Operator = by.Operator != c.changed.Load()
 	return by, ok && !c.out.Load()
 }
 

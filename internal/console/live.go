@@ -195,8 +195,8 @@ func (c *Console) send(v *Visit, l *listener, parts func() ([]byte, error)) {
 			return
 		case <-l.tick:
 		}
-		if _, ok := v.call.Tokens.Whose(l.session.token); !ok {
-			return
+		if by, ok := v.call.Tokens.Whose(l.session.token); !ok || by.Operator != v.By.Operator {
+			return // With another role the page shows other things: the browser asks for it again.
 		}
 	}
 }

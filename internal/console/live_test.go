@@ -151,6 +151,11 @@ func TestLiveEnds(t *testing.T) {
 		{"when the visitor goes", func(_ *browser, l *listening, _ func()) { l.leave() }},
 		{"at the log-out", func(b *browser, _ *listening, _ func()) { b.post("/logout", Viewer, b.console.Logout, nil) }},
 		{"when the token is taken out", func(b *browser, _ *listening, _ func()) { b.tokens.takeOut(); time.Sleep(tickEvery) }},
+		{"at once when it is told that the token was taken out", func(b *browser, _ *listening, _ func()) {
+			b.tokens.takeOut()
+			b.console.EndOrphans(b.tokens)
+		}},
+		{"when the token has another role", func(b *browser, _ *listening, _ func()) { b.tokens.changeRoles(); time.Sleep(tickEvery) }},
 		{"when nobody used the session for 12 h", func(b *browser, _ *listening, _ func()) {
 			b.console.sessions.mu.Lock()
 			for _, one := range b.console.sessions.byID {

@@ -38,12 +38,12 @@ func BenchmarkPages(b *testing.B) {
 	}
 	defer s.Close()
 	fillPages(b, s, *pageRows, &ago)
-	runner, err := replay.New(replay.Options{Store: s, Pusher: idle{}, Accounts: []string{"SF"}, Logger: log})
+	runner, err := replay.New(replay.Options{Store: s, Pusher: idle{}, Configured: func(string) bool { return true }, Logger: log})
 	if err != nil {
 		b.Fatal(err)
 	}
 	c, err := New(Options{
-		Admin: &admin.Service{Store: s, Pusher: idle{}, Replays: runner, Accounts: []string{"SF"}, Log: log, StartedAt: time.Now()}, Log: log,
+		Admin: &admin.Service{Store: s, Pusher: idle{}, Replays: runner, Accounts: func() []string { return []string{"SF"} }, Log: log, StartedAt: time.Now()}, Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)

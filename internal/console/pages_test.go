@@ -74,12 +74,12 @@ func newRoomAgo(t *testing.T, ago time.Duration) *room {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = r.store.Close() })
-	runner, err := replay.New(replay.Options{Store: r.store, Pusher: idle{}, Accounts: []string{"SF"}, Logger: log})
+	runner, err := replay.New(replay.Options{Store: r.store, Pusher: idle{}, Configured: func(string) bool { return true }, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.browser = open(t, &admin.Service{
-		Store: r.store, Pusher: idle{}, Replays: runner, WeChat: r.weChat, Accounts: []string{"SF"}, Log: log, StartedAt: time.Now(),
+		Store: r.store, Pusher: idle{}, Replays: runner, WeChat: r.weChat, Accounts: func() []string { return []string{"SF"} }, Log: log, StartedAt: time.Now(),
 	})
 	return r
 }

@@ -95,6 +95,19 @@ func (s *sessions) find(id string, tokens Tokens, now time.Time) *session {
 	return found
 }
 
+// endOrphans ends those whose token was taken out.
+func (s *sessions) endOrphans(tokens Tokens) (ended int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, one := range s.byID {
+		if _, ok := tokens.Whose(one.token); !ok {
+			s.end(id)
+			ended++
+		}
+	}
+	return ended
+}
+
 // stop ends one session, if it is there.
 func (s *sessions) stop(id string) {
 	s.mu.Lock()

@@ -39,8 +39,10 @@ type Options struct {
 	// Monitors are monitoring endpoints of NATS servers, such as http://127.0.0.1:8222: what a server does to make
 	// messages durable it tells nowhere else.
 	Monitors []string
-	Online   bool          // Whether access_tokens may be asked for.
-	Timeout  time.Duration // Of each single look; 0: 5 s.
+	// CallbackURL is where WeChat reaches the service, such as https://wx.example.com; empty: that is not tried.
+	CallbackURL string
+	Online      bool          // Whether access_tokens may be asked for.
+	Timeout     time.Duration // Of each single look; 0: 5 s.
 }
 
 // Run makes every check that the configuration has a use for, in an order that puts causes before what follows of them.
@@ -55,11 +57,16 @@ func Run(ctx context.Context, o Options, found func(Finding)) {
 		look func(*doctor, context.Context)
 	}{
 		{"config", (*doctor).warnings},
+		{"files", (*doctor).files},
+		{"machine", (*doctor).machine},
 		{"store", (*doctor).store},
 		{"postgres", (*doctor).database},
+		{"sync", (*doctor).syncs},
+		{"listen", (*doctor).listeners},
 		{"service", (*doctor).service},
 		{"upstream", (*doctor).upstreams},
 		{"token", (*doctor).tokens},
+		{"callback", (*doctor).callbacks},
 		{"nats", (*doctor).nats},
 	} {
 		if ctx.Err() != nil {
@@ -105,7 +112,7 @@ func (d *doctor) warnings(context.Context) {
 	c := d.o.Config
 	d.ok("", problem.Textf("%d {1:account|accounts}, %d {2:source|sources}, %d admin {3:token|tokens}", "%d 个账户，%d 个来源，%d 个管理令牌",
 		len(c.Accounts), len(c.Sources), len(c.Admin.Tokens)))
-	for _, w := range c.Warnings() {
+	for _, w := range c.SettingWarnings() {
 		d.warn("", text(w, w), problem.Text{})
 	}
 }

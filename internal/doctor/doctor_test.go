@@ -23,7 +23,18 @@ const canary = "CANARY-0123456789abcdef"
 // configured is a configuration that can work, in a folder of its own.
 func configured(t *testing.T, yaml string) *config.Config {
 	t.Helper()
+	return configuredWith(t, yaml, "", "")
+}
+
+// configuredWith is configured with a file beside it.
+func configuredWith(t *testing.T, yaml, name, held string) *config.Config {
+	t.Helper()
 	t.Chdir(t.TempDir())
+	if name != "" {
+		if err := os.WriteFile(name, []byte(held), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if err := os.WriteFile("c.yaml", []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -16,29 +16,32 @@ import (
 // store looks at the folder of the store, which a running service may have open.
 func (d *doctor) store(context.Context) {
 	if folder, ok := d.o.Config.Store.Folder(); ok {
-		d.folder("store.url", folder, d.o.Config.Store.MinFree)
+		if d.folder("store.url", folder, d.o.Config.Store.MinFree) {
+			d.private(folder)
+			d.engine(folder)
+		}
 	}
 	if n := d.o.Config.NATS; n.IsEmbedded() {
 		d.folder("nats.embedded.store_dir", n.Embedded.StoreDir, d.o.Config.Store.MinFree)
 	}
 }
 
-// folder looks whether a folder can be written to, or made, and whether its disk has room.
-func (d *doctor) folder(key, folder string, least config.Size) {
-	there, isNew, err := existing(folder)
+// folder looks whether a folder can be written to, or made, and whether its disk has room. It tells whether there is one.
+func (d *doctor) folder(key, folder string, least config.Size) (there bool) {
+	above, isNew, err := existing(folder)
 	if err == nil {
-		err = writable(there)
+		err = writable(above)
 	}
 	if err != nil {
 		d.fail(folder, plain(err), problem.Textf("let this user write there (chown), run this as the service's user, or change %s",
 			"请授予当前用户写权限（chown），或以服务的用户运行本命令，或修改 %s", key))
-		return
+		return false
 	}
-	usage, err := vfs.Default.GetDiskUsage(there)
+	usage, err := vfs.Default.GetDiskUsage(above)
 	if err != nil {
 		d.warn(folder, problem.Textf("how much room its disk has is not known: %v", "无法得知磁盘剩余空间：%v", err),
 			text("look with: df -h", "请用 df -h 查看"))
-		return
+		return !isNew
 	}
 	free := config.Size(usage.AvailBytes)
 	said := problem.Textf("can be written to, %s free", "可写，剩余 %s", rounded(free))
@@ -57,6 +60,7 @@ func (d *doctor) folder(key, folder string, least config.Size) {
 	default:
 		d.ok(folder, said)
 	}
+	return !isNew
 }
 
 // existing is the folder itself or, if it is not there yet, the one above it that is.

@@ -22,6 +22,7 @@ type credentials struct {
 
 // tokens asks for each account's and each merchant's access_token, if that is wanted.
 func (d *doctor) tokens(ctx context.Context) {
+	d.shared()
 	if !d.o.Online {
 		return
 	}

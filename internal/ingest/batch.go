@@ -95,9 +95,9 @@ func tooMany() *problem.Problem {
 // readItem reads one of a batch's events, as split has cut it out.
 func (d *Desk) readItem(text []byte, q *request) (got reading) {
 	if q.format == formatNDJSON {
-		got = d.rules.read(text, q.format, nil, q.source, q.now)
+		got = q.terms.rules.read(text, q.format, nil, q.source, q.now)
 	} else {
-		got = d.rules.readValue(text, q.format, nil, q.source, q.now)
+		got = q.terms.rules.readValue(text, q.format, nil, q.source, q.now)
 	}
 	if got.problem == nil {
 		q.mark(&got.event)

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"carrier/internal/problem"
@@ -17,8 +18,7 @@ import (
 // became of each. It is safe for concurrent use and keeps nothing of events between calls.
 type Desk struct {
 	store   Store
-	rules   *rules
-	senders senders
+	terms   atomic.Pointer[terms] // Replaced as a whole: see Webhook.Prepare.
 	maxBody int64
 	log     *slog.Logger
 	trouble trouble
@@ -31,6 +31,7 @@ type Desk struct {
 
 // request is what is known of an HTTP request, or of a message, on its way in.
 type request struct {
+	terms  *terms // As they were when it came.
 	source *source
 	format format
 	header http.Header // With the names as HTTP writes them, wherever it came from.
@@ -61,7 +62,7 @@ func (d *Desk) admit(q *request, m *media, room error) *problem.Problem {
 
 // readEvent reads the one event that the body is, and tells if it is none.
 func (d *Desk) readEvent(q *request) reading {
-	got := d.rules.read(q.body, q.format, q.header, q.source, q.now)
+	got := q.terms.rules.read(q.body, q.format, q.header, q.source, q.now)
 	if got.problem == nil {
 		q.mark(&got.event)
 		return got

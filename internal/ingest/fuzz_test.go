@@ -153,10 +153,10 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte("[[],[[]],{},\"]\",\"\\\"]\"]"), uint8(formatJSON))
 	r := testRules(f, "SF")
 	s := &source{name: "s", known: []string{"SF"}}
-	desk := &Desk{rules: r}
+	desk, present := &Desk{}, &terms{rules: r}
 	kinds := []format{formatJSON, formatNDJSON, formatCloudEventBatch}
 	f.Fuzz(func(t *testing.T, body []byte, kind uint8) {
-		q := request{source: s, format: kinds[int(kind)%len(kinds)], now: time.Now()}
+		q := request{terms: present, source: s, format: kinds[int(kind)%len(kinds)], now: time.Now()}
 		texts, p := split(body, q.format)
 		if p != nil {
 			if len(texts) > 0 || p.Status() >= 500 {

@@ -74,9 +74,9 @@ func (d *Desk) Take(ctx context.Context, messages []Message) []Reply {
 		events: make([]state.Event, 0, len(messages)), sources: make([]*source, 0, len(messages)),
 		places: make([]int, 0, len(messages)),
 	}
-	room, now := d.store.Ready(), time.Now()
+	room, now, present := d.store.Ready(), time.Now(), d.terms.Load()
 	for i := range messages {
-		q := request{now: now}
+		q := request{terms: present, now: now}
 		if p := d.open(&q, &messages[i], &singleMedia, room); p != nil {
 			replies[i] = notTaken("", p)
 			q.end(p)
@@ -101,7 +101,7 @@ func (d *Desk) Take(ctx context.Context, messages []Message) []Reply {
 // an array as application/json. The problem is for the batch as a whole: of one that can't be read nothing was kept,
 // for one that the store did not take see problem.StoreUnavailable and problem.OutcomeUnknown, and their RetryAfter.
 func (d *Desk) TakeBatch(ctx context.Context, m Message) (answer []byte, p *problem.Problem) {
-	q := request{now: time.Now()}
+	q := request{terms: d.terms.Load(), now: time.Now()}
 	defer func() { q.end(p) }()
 	if p := d.open(&q, &m, &batchMedia, d.store.Ready()); p != nil {
 		return nil, p
@@ -116,7 +116,7 @@ func (d *Desk) TakeBatch(ctx context.Context, m Message) (answer []byte, p *prob
 // open lets a message in, as Webhook.letIn does a request.
 func (d *Desk) open(q *request, m *Message, kinds *media, room error) *problem.Problem {
 	var p *problem.Problem
-	if q.source, p = d.senders.find(m.Source); p != nil {
+	if q.source, p = q.terms.senders.find(m.Source); p != nil {
 		d.observe(OtherSource, state.Invalid.String(), 1)
 		return p
 	}

@@ -118,8 +118,6 @@ func (s *source) may(deliveryID string) bool { return s.allowed == nil || s.allo
 // operator's.
 func New(o Options) (*Webhook, error) {
 	o.MaxBody = cmp.Or(o.MaxBody, 1<<20)
-	o.MaxActionMsg = cmp.Or(o.MaxActionMsg, 1024)
-	o.MaxFuture = cmp.Or(o.MaxFuture, 10*time.Minute)
 	o.Logger = cmp.Or(o.Logger, slog.New(slog.DiscardHandler))
 	if o.Observe == nil {
 		o.Observe = func(string, string, int) {}
@@ -130,19 +128,16 @@ func New(o Options) (*Webhook, error) {
 	if o.Store == nil {
 		panic("ingest: Options.Store is missing")
 	}
-	ring, err := newKeyring(o.Sources, o.DeliveryIDs)
-	if err := errors.Join(o.checkLimits(), err); err != nil {
+	first, err := newTerms(o)
+	if err != nil {
 		return nil, err
 	}
-	r, err := o.rules()
-	if err != nil {
-		return nil, fmt.Errorf("register validation tags: %w", err)
-	}
 	desk := &Desk{
-		store: o.Store, rules: r, senders: newSenders(o.Sources, o.DeliveryIDs), maxBody: o.MaxBody,
+		store: o.Store, maxBody: o.MaxBody,
 		log: o.Logger, trouble: trouble{log: o.Logger}, observe: o.Observe, observeAge: o.ObserveAge, spans: o.Spans,
 	}
-	w := &Webhook{Desk: desk, ring: ring}
+	desk.terms.Store(first)
+	w := &Webhook{Desk: desk}
 	w.buffers.New = func() any { return new([]byte) }
 	return w, nil
 }

@@ -16,7 +16,6 @@ import (
 // between requests but the sources' rates.
 type Webhook struct {
 	*Desk
-	ring    *keyring
 	buffers sync.Pool // Of *[]byte: bodies, and then answers.
 }
 
@@ -81,20 +80,20 @@ func (w *Webhook) letIn(q *request, c echo.Context, m *media) *problem.Problem {
 
 // authenticate finds out who sends. The body of a request is read for that only if it is signed.
 func (w *Webhook) authenticate(q *request, c echo.Context) *problem.Problem {
-	if q.source = w.ring.bearer(q.header); q.source != nil {
+	if q.source = q.terms.ring.bearer(q.header); q.source != nil {
 		return nil
 	}
-	p := w.ring.noCredentials()
+	p := q.terms.ring.noCredentials()
 	sig, signed, bad := readSignature(q.header, q.now)
 	switch {
-	case !signed || len(w.ring.signing) == 0:
+	case !signed || len(q.terms.ring.signing) == 0:
 	case bad != nil:
 		p = bad
 	default:
 		if p := w.readBody(q, c); p != nil {
 			return p
 		}
-		if q.source = w.ring.signer(&sig, q.body); q.source != nil {
+		if q.source = q.terms.ring.signer(&sig, q.body); q.source != nil {
 			return nil
 		}
 		p = wrongSignature()
@@ -128,7 +127,7 @@ func (q *request) label() string {
 }
 
 func (w *Webhook) newRequest(c echo.Context, via string) request {
-	return request{header: c.Request().Header, via: via, buf: w.buffers.Get().(*[]byte), now: time.Now()}
+	return request{terms: w.terms.Load(), header: c.Request().Header, via: via, buf: w.buffers.Get().(*[]byte), now: time.Now()}
 }
 
 // release ends the request's span, and gives the buffer back: nothing that outlives the request may be part of it; see

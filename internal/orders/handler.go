@@ -25,7 +25,7 @@ var errSlow = fmt.Errorf("not done within the %s that WeChat waits for", answerW
 //	500  the store has trouble, or it took too long: WeChat sends it again
 //	200  anything else
 func (s *Service) Callback(w http.ResponseWriter, r *http.Request, deliveryID string) error {
-	a := s.accounts[deliveryID]
+	a := (*s.accounts.Load())[deliveryID]
 	if a == nil {
 		s.observe("", "", Unknown)
 		return problem.New(problem.NotFound)

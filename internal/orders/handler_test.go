@@ -176,7 +176,7 @@ func TestTake(t *testing.T) {
 	r := newRig(t, nil)
 	var taken []string
 	var trouble error
-	r.service.accounts["SF"].other = func(ctx context.Context, m *callback.Message) error {
+	(*r.service.accounts.Load())["SF"].other = func(ctx context.Context, m *callback.Message) error {
 		if limit, ok := ctx.Deadline(); !ok || time.Until(limit) > answerWithin {
 			t.Errorf("it has until %v", limit)
 		}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"carrier/internal/callback"
@@ -50,7 +51,7 @@ type Options struct {
 // Service takes WeChat's own pushes. It is safe for concurrent use.
 type Service struct {
 	desk     desk
-	accounts map[string]*account
+	accounts atomic.Pointer[map[string]*account] // Replaced as a whole: see SetAccounts.
 	observe  func(deliveryID, event, result string)
 	log      *slog.Logger
 	spans    *spans.Tracer
@@ -77,16 +78,22 @@ func New(o Options) *Service {
 	if o.Observe == nil {
 		o.Observe = func(string, string, string) {}
 	}
-	s := &Service{desk: desk{store: o.Store, log: o.Logger, spans: o.Spans}, accounts: map[string]*account{}, observe: o.Observe,
-		log: o.Logger, spans: o.Spans}
-	for _, a := range o.Accounts {
+	s := &Service{desk: desk{store: o.Store, log: o.Logger, spans: o.Spans}, observe: o.Observe, log: o.Logger, spans: o.Spans}
+	s.SetAccounts(o.Accounts)
+	return s
+}
+
+// SetAccounts puts other accounts in the place of all that there are, for the pushes that come from then on.
+func (s *Service) SetAccounts(accounts []Account) {
+	all := make(map[string]*account, len(accounts))
+	for _, a := range accounts {
 		if a.Dispatcher == nil {
 			a.Dispatcher = nobody{}
 		}
 		a.Window = cmp.Or(a.Window, callback.Window)
-		s.accounts[a.DeliveryID] = &account{id: a.DeliveryID, keys: a.Keys, window: a.Window, dispatch: a.Dispatcher, other: a.Take}
+		all[a.DeliveryID] = &account{id: a.DeliveryID, keys: a.Keys, window: a.Window, dispatch: a.Dispatcher, other: a.Take}
 	}
-	return s
+	s.accounts.Store(&all)
 }
 
 // Close waits until what was begun is done, which takes 10 s at most. Nothing is begun after it.

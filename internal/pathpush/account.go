@@ -2,8 +2,10 @@ package pathpush
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,18 +20,13 @@ import (
 // (scheduler.go), the loader reads lanes from the store (loader.go), two see to the quota (quotaask.go), and the
 // credentials refresh themselves. Each push in flight has a goroutine of its own (attempt.go).
 type account struct {
-	id          string
-	concurrency int
-	maxLoaded   int
+	id        string
+	maxLoaded int
 
 	store    Store
 	owner    Ownership
-	creds    Credentials
-	quotas   QuotaReader // May be nil.
-	breakers []*breaker  // one per host, the main one first
-	limiter  *rate.Limiter
-	rate     float64 // Of all nodes together; limiter has this node's share. 0: no limit.
-	policy   policy
+	link     atomic.Pointer[link]   // Replaced with mu held.
+	policy   atomic.Pointer[policy] // Replaced as a whole.
 	log      *slog.Logger
 	observer Observer
 	spans    *spans.Tracer
@@ -39,7 +36,11 @@ type account struct {
 	wakeAsk  chan struct{} // has upstream asked for the quota
 	wakeKept chan struct{} // has what is kept of the account read again
 
-	mu       sync.Mutex
+	mu          sync.Mutex
+	concurrency int
+	rate        float64       // Of all nodes together. 0: no limit.
+	limiter     *rate.Limiter // This node's share of it; nil: no limit.
+
 	lanes    lanes
 	gate     gate
 	ramp     ramp
@@ -62,33 +63,57 @@ type account struct {
 	kept     uint64        // guarded by keeping: the gate's changes that are in the store
 	base     store.Account // guarded by keeping: what the store keeps, as far as this node knows
 
-	flights  sync.WaitGroup // requests under way
+	flights  sync.WaitGroup // requests under way, and links that were replaced and are still used
 	settling sync.WaitGroup // outcomes not durable yet
+
+	life  context.Context // Ends with end: the account is not configured any more.
+	end   context.CancelFunc
+	after <-chan struct{} // Closed when one of the same delivery_id from before is done; nil: there is none.
+	done  chan struct{}   // Closed when this one is.
 }
 
 func newAccount(o *Options, ao AccountOptions) *account {
 	a := &account{
 		id: ao.DeliveryID, concurrency: ao.Concurrency, maxLoaded: o.MaxLoaded,
-		store: o.Store, owner: o.Ownership, creds: ao.Credentials, quotas: ao.Quota, observer: o.Observer, spans: o.Spans, rate: ao.Rate,
-		policy:   policy{retry: o.Retry, tokenRetries: o.TokenRetries, errcodes: o.Errcodes, random: o.Random},
+		store: o.Store, owner: o.Ownership, observer: o.Observer, spans: o.Spans, rate: ao.Rate,
 		log:      o.Logger.With("delivery_id", ao.DeliveryID),
 		wake:     make(chan struct{}, 1),
 		wakeLoad: make(chan struct{}, 1),
 		wakeAsk:  make(chan struct{}, 1),
 		wakeKept: make(chan struct{}, 1),
 		keeping:  make(chan struct{}, 1),
+		done:     make(chan struct{}),
 		lanes:    lanes{all: map[state.Waybill]*lane{}},
 		ramp:     newRamp(ao.Concurrency),
 		guard:    newGuard(o.Guard, time.Now()),
 		quota:    newQuota(o.QuotaReserve, time.Now()),
 	}
-	for _, h := range ao.Hosts {
-		a.breakers = append(a.breakers, newBreaker(h, o.Breaker, a.poke))
-	}
+	a.life, a.end = context.WithCancel(context.Background())
+	a.policy.Store(newPolicy(o))
+	a.link.Store(a.newLink(o, &ao))
 	if ao.Rate > 0 {
 		a.limiter = rate.NewLimiter(rate.Limit(ao.Rate), burst(ao.Rate))
 	}
 	return a
+}
+
+// work runs the account until ctx ends or it is not configured any more. It is called once.
+func (a *account) work(ctx context.Context) error {
+	defer close(a.done)
+	if a.after != nil {
+		select {
+		case <-a.after:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	defer context.AfterFunc(a.life, stop)()
+	if err := a.run(ctx); err != nil {
+		return fmt.Errorf("pushing for account %s: %w", a.id, err)
+	}
+	return nil
 }
 
 // run works until ctx ends, then lets what is in flight end and be recorded.
@@ -97,7 +122,7 @@ func (a *account) run(ctx context.Context) error {
 		return ended(ctx, err)
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return ended(gctx, a.creds.Run(gctx)) })
+	g.Go(func() error { return a.keepFresh(gctx) })
 	g.Go(func() error { return a.load(gctx) })
 	g.Go(func() error { return a.schedule(gctx) })
 	g.Go(func() error { return a.askQuotas(gctx) })
@@ -220,7 +245,7 @@ func (a *account) held(transitOnly bool) store.WaitingFor {
 
 // allOpen tells whether the breakers of all hosts are open.
 func (a *account) allOpen() bool {
-	for _, b := range a.breakers {
+	for _, b := range a.link.Load().breakers {
 		if b.snapshot().State != "open" {
 			return false
 		}
@@ -256,8 +281,9 @@ const restingShare = 8
 
 func (a *account) snapshot() Snapshot {
 	s := Snapshot{DeliveryID: a.id}
-	s.AccessTokenAt, s.AccessTokenExpiresAt = a.creds.Life()
-	for _, b := range a.breakers {
+	link := a.link.Load()
+	s.AccessTokenAt, s.AccessTokenExpiresAt = link.creds.Life()
+	for _, b := range link.breakers {
 		s.Breakers = append(s.Breakers, b.snapshot())
 	}
 	a.mu.Lock()
@@ -283,9 +309,9 @@ func (a *account) snapshot() Snapshot {
 // limitNow is how many pushes may be in flight at the moment. The caller holds a.mu.
 func (a *account) limitNow() int {
 	limit := min(a.ramp.limit, a.concurrencyShare())
-	for _, b := range a.breakers {
+	for _, b := range a.link.Load().breakers {
 		if b.justClosed() { // The scheduler is about to restart the ramp.
-			limit = min(limit, max(1, b.o.HalfOpen))
+			limit = min(limit, max(1, b.halfOpen()))
 		}
 	}
 	return limit

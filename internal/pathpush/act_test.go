@@ -163,7 +163,7 @@ func TestRetryNowGoesAtOnce(t *testing.T) {
 // at sees that W1's lane is at a place.
 func (r *rig) at(t *testing.T, where place) {
 	t.Helper()
-	a := r.pusher.order[0]
+	a := r.pusher.roster.Load().order[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if l := a.lanes.all[waybill(1)]; l == nil || l.where != where {

@@ -18,7 +18,7 @@ import (
 // then goes its whole way with work, which does not end, unless the waybill becomes another node's meanwhile.
 func (a *account) fly(run, work context.Context, f *flight) {
 	push, token := f.push, f.token
-	accessToken, accessTokenAt, err := a.creds.Dated(run)
+	accessToken, accessTokenAt, err := f.link.creds.Dated(run)
 	if err != nil {
 		f.done(errExcluded)
 		a.noAccessToken(run, f, err)
@@ -30,7 +30,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	}
 	span := a.beginSpan(f)
 	defer span.End()
-	ans := a.send(f.lease, f.host.host.Upstream, push, token, accessToken)
+	ans := a.send(f.lease, f.link.upstream(f.host), push, token, accessToken)
 	tellAnswer(span, &ans)
 	if ans.attempt.Errcode == nil && f.lease.Err() != nil {
 		a.lostAway(f)
@@ -43,7 +43,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 
 	switch ans.scope {
 	case wechat.ScopeCredential:
-		a.creds.Refused(accessToken)
+		f.link.creds.Refused(accessToken)
 		f.lane.refusals++
 		ans.refusals = f.lane.refusals
 	case wechat.ScopeWaybill:
@@ -54,7 +54,7 @@ func (a *account) fly(run, work context.Context, f *flight) {
 	}
 	a.pass(work, f, &ans)
 	a.tellQuota(f, &ans)
-	o := a.policy.outcome(push, &ans, time.Now())
+	o := a.policy.Load().outcome(push, &ans, time.Now())
 	a.guardEnd(work, push, &o)
 	o.Token = token
 	if span != nil { // Else what is set would be made for nothing, with every push.
@@ -87,7 +87,7 @@ func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token
 			ans.attempt.Unknown, ans.kind, ans.sent = call.Sent, call.Kind, call.Sent
 		}
 	} else {
-		ans.scope = a.policy.scope(got.Errcode)
+		ans.scope = a.policy.Load().scope(got.Errcode)
 		ans.attempt.Errcode, ans.attempt.Errmsg, ans.attempt.RID = new(got.Errcode), got.Errmsg, got.RID
 		if got.Errcode != 0 {
 			ans.kind = "errcode " + strconv.Itoa(got.Errcode)
@@ -100,8 +100,8 @@ func (a *account) send(ctx context.Context, up Upstream, push *store.Push, token
 // tellHow notes how an attempt was sent.
 func (a *account) tellHow(at *store.Attempt, f *flight, accessTokenAt time.Time) {
 	at.Breaker, at.AccessTokenAt, at.TokenAt = f.stood, accessTokenAt, f.tokenAt
-	if f.host != a.breakers[0] {
-		at.Fallback = f.host.host.Name
+	if f.host != f.link.breakers[0] {
+		at.Fallback = f.host.name
 	}
 }
 

@@ -24,12 +24,12 @@ func (f *failure) Error() string { return f.what }
 // breaker guards one host. It adds to gobreaker what people ask of an open one: since when, why, until when, and whether
 // it may be tried now.
 type breaker struct {
-	host Host
-	o    BreakerOptions
+	name string // The host's.
 	wake func()
 
 	// mu is taken inside gobreaker's own lock (OnStateChange), so nothing under mu may call cb.
 	mu       sync.Mutex
+	o        BreakerOptions
 	cb       *gobreaker.TwoStepCircuitBreaker[struct{}]
 	round    uint64 // counts the cb's: what an earlier one tells is over
 	state    gobreaker.State
@@ -56,23 +56,24 @@ type breakerChange struct {
 const rememberedFailures = 64
 
 func newBreaker(h Host, o BreakerOptions, wake func()) *breaker {
-	b := &breaker{host: h, o: o, wake: wake, since: time.Now()}
+	b := &breaker{name: h.Name, o: o, wake: wake, since: time.Now()}
 	b.cb = b.closed(b.round)
 	return b
 }
 
-// closed makes a gobreaker, which begins closed.
+// closed makes a gobreaker, which begins closed. b.mu is held, or nobody else knows b.
 func (b *breaker) closed(round uint64) *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	o := b.o
 	return gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		Name:         b.host.Name,
-		MaxRequests:  uint32(b.o.HalfOpen),
-		Interval:     b.o.Interval,
-		BucketPeriod: max(b.o.Interval/10, time.Millisecond),
-		Timeout:      b.o.OpenFor,
+		Name:         b.name,
+		MaxRequests:  uint32(o.HalfOpen),
+		Interval:     o.Interval,
+		BucketPeriod: max(o.Interval/10, time.Millisecond),
+		Timeout:      o.OpenFor,
 		ReadyToTrip: func(c gobreaker.Counts) bool {
 			// Requests counts those in flight too; only answers tell something.
 			answers := c.TotalSuccesses + c.TotalFailures
-			return int(answers) >= b.o.MinRequests && float64(c.TotalFailures) >= b.o.FailureRatio*float64(answers)
+			return int(answers) >= o.MinRequests && float64(c.TotalFailures) >= o.FailureRatio*float64(answers)
 		},
 		IsExcluded:    func(err error) bool { return errors.Is(err, errExcluded) },
 		OnStateChange: func(_ string, from, to gobreaker.State) { b.stateChanged(round, from, to) },
@@ -162,13 +163,13 @@ func (b *breaker) follow(news *store.BreakerNews) {
 	b.heard = news
 	b.round++
 	b.cb = b.closed(b.round)
-	cb := b.cb
+	cb, enough := b.cb, b.o.MinRequests
 	if !news.Open {
 		b.note(b.state, gobreaker.StateClosed)
 	}
 	b.mu.Unlock()
 	if news.Open {
-		b.trip(cb)
+		trip(cb, enough)
 	}
 	b.mu.Lock()
 	b.heard = nil
@@ -176,13 +177,47 @@ func (b *breaker) follow(news *store.BreakerNews) {
 	b.wake()
 }
 
+// retune has the breaker go by other options. What it counted so far is forgotten; one that is not closed is open anew,
+// for the same reason.
+func (b *breaker) retune(o BreakerOptions) {
+	b.current().State() // lets it notice that its time is over
+	b.mu.Lock()
+	if o == b.o {
+		b.mu.Unlock()
+		return
+	}
+	b.o = o
+	b.round++
+	b.cb = b.closed(b.round)
+	cb, opens := b.cb, b.state != gobreaker.StateClosed
+	if opens {
+		b.state = gobreaker.StateClosed
+		b.heard = &store.BreakerNews{Open: true, OpenedBy: b.openedBy} // It is no news, for other nodes neither.
+	}
+	b.mu.Unlock()
+	if opens {
+		trip(cb, o.MinRequests)
+		b.mu.Lock()
+		b.heard = nil
+		b.mu.Unlock()
+	}
+	b.wake()
+}
+
 // trip opens a breaker that has seen nothing yet. gobreaker can't be told to; as many failures as open it can.
-func (b *breaker) trip(cb *gobreaker.TwoStepCircuitBreaker[struct{}]) {
-	for range b.o.MinRequests {
+func trip(cb *gobreaker.TwoStepCircuitBreaker[struct{}], enough int) {
+	for range enough {
 		if report, err := cb.Allow(); err == nil {
-			report(errors.New("it opened on another node"))
+			report(errors.New("it was open already"))
 		}
 	}
+}
+
+// halfOpen is how many probes may go at once while it is half open.
+func (b *breaker) halfOpen() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.o.HalfOpen
 }
 
 // remember notes a request that failed, for the story of how the breaker opened.
@@ -226,7 +261,7 @@ func (b *breaker) note(from, to gobreaker.State) {
 		b.openedBy, b.failures = "", nil
 	}
 	b.changes = append(b.changes, breakerChange{
-		host: b.host.Name, from: stateName(from), to: stateName(to), openedBy: b.openedBy, heard: b.heard != nil,
+		host: b.name, from: stateName(from), to: stateName(to), openedBy: b.openedBy, heard: b.heard != nil,
 	})
 }
 
@@ -296,7 +331,7 @@ func (b *breaker) snapshot() BreakerSnapshot {
 	b.current().State() // lets it notice that its time is over; before mu, as it may call stateChanged
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	s := BreakerSnapshot{Host: b.host.Name, State: stateName(b.state), Since: b.since, OpenedBy: b.openedBy, OpenedByZh: failuresChinese(b.openedBy)}
+	s := BreakerSnapshot{Host: b.name, State: stateName(b.state), Since: b.since, OpenedBy: b.openedBy, OpenedByZh: failuresChinese(b.openedBy)}
 	if b.state == gobreaker.StateOpen {
 		s.NextProbeAt = b.since.Add(b.o.OpenFor)
 	}

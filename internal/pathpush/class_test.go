@@ -228,7 +228,7 @@ func TestScanBehindReplays(t *testing.T) {
 		{"no room for it", nil, func(r *rig, w int) {
 			r.store.replayBulk(1)
 			time.Sleep(100 * time.Millisecond)
-			a := r.pusher.order[0]
+			a := r.pusher.roster.Load().order[0]
 			a.mu.Lock()
 			room := a.maxLoaded
 			a.maxLoaded = 1

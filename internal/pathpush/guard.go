@@ -69,6 +69,17 @@ func (g *guard) begin(now time.Time, letFail time.Duration) {
 	}
 }
 
+// retune has the guard go by other options. With another window it counts anew; it stays off for as long as it was to be.
+func (g *guard) retune(o GuardOptions, now time.Time) {
+	if o.Window == g.o.Window {
+		g.o = o
+		return
+	}
+	next := newGuard(o, now)
+	next.letFail, next.tripped = g.letFail, g.tripped
+	*g = next
+}
+
 func (g *guard) off(now time.Time) bool { return g.o.Share <= 0 || now.Before(g.letFail) }
 
 // ended counts a push that was delivered, or failed otherwise than by a refusal.

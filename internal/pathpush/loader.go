@@ -218,7 +218,7 @@ func (a *account) place(w state.Waybill, kept *store.Lane) {
 // longest backoff; one that seems to was noted by a clock that was ahead.
 func (a *account) retryAt(kept, now time.Time) time.Time {
 	wait := kept.Sub(now)
-	if wait <= 0 || wait > a.policy.retry.Max {
+	if wait <= 0 || wait > a.policy.Load().retry.Max {
 		return time.Time{}
 	}
 	return now.Add(wait)

@@ -152,7 +152,7 @@ func (w *world) sending(c call) {
 
 // keeps tells whether transit scans wait, and did so before now. A probe takes what there is.
 func (w *world) keeps(now time.Time) bool {
-	a := w.pusher.order[0]
+	a := w.pusher.roster.Load().order[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.reserve.holds && a.reserve.since.Before(now) && !a.gate.pause.Paused
@@ -239,12 +239,12 @@ func (w *world) check() {
 			w.t.Errorf("push %d was not put back by a new Token", p.Seq)
 		}
 	}
-	a := w.pusher.order[0]
+	a := w.pusher.roster.Load().order[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ls := &a.lanes
 	if a.inFlight != 0 || a.bulkAway != 0 || ls.loaded != 0 || ls.bulk != 0 || len(ls.all) != 0 || len(ls.waiting) != 0 ||
-		ls.ready() || a.gate.probing || a.breakers[0].probing {
+		ls.ready() || a.gate.probing || a.link.Load().breakers[0].probing {
 		w.t.Errorf("left in memory: %d in flight (%d of them bulk), %d pushes, %d of them bulk, %d lanes, %d waiting",
 			a.inFlight, a.bulkAway, ls.loaded, ls.bulk, len(ls.all), len(ls.waiting))
 	}
@@ -252,7 +252,7 @@ func (w *world) check() {
 
 // consistent holds what is counted of the lanes against the lanes.
 func (w *world) consistent() {
-	a := w.pusher.order[0]
+	a := w.pusher.roster.Load().order[0]
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	loaded, bulks, resting, queued := 0, 0, 0, [numClasses]int{}

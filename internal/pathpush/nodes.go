@@ -16,7 +16,7 @@ import (
 
 // shared takes in what the store tells of other nodes.
 func (p *Pusher) shared(s *store.Shared) {
-	for _, a := range p.order {
+	for _, a := range p.roster.Load().order {
 		if s.Lost != nil {
 			a.lost(s)
 		}
@@ -189,7 +189,7 @@ func (a *account) tellMerged(kept *store.Account) {
 	if kept.Paused {
 		a.log.Warn("account paused, on another node", "reason", kept.Reason, "until", kept.Until)
 	} else {
-		a.creds.Retry()
+		a.link.Load().creds.Retry()
 		a.log.Info("account resumed, on another node")
 	}
 	a.poke()
@@ -252,8 +252,8 @@ func (q *quota) merge(base, theirs *store.Quota, now time.Time) {
 
 // hear takes in that a breaker opened or closed on another node: what it found out holds for this one.
 func (a *account) hear(news *store.BreakerNews) {
-	for _, b := range a.breakers {
-		if b.host.Name == news.Host {
+	for _, b := range a.link.Load().breakers {
+		if b.name == news.Host {
 			b.follow(news)
 		}
 	}

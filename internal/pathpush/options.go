@@ -65,6 +65,8 @@ type AccountOptions struct {
 	Quota       QuotaReader // Asks upstream for the day's quota; nil: calls are only counted.
 	Concurrency int         // Pushes in flight at once, on all nodes together.
 	Rate        float64     // Pushes a second, of all nodes together; 0 is no limit.
+	// Retired is for Pusher.Prepare: it is called once nothing uses the Hosts and Credentials that these replace any more.
+	Retired func()
 }
 
 // Retry is the schedule of retries: the n-th waits a random part of Initial*Multiplier^n, at most Max ("full jitter").
@@ -142,9 +144,14 @@ func (o *Options) complete() error {
 	if o.QuotaReserve < 0 || o.QuotaReserve > 1 {
 		return fmt.Errorf("pathpush: a share of %v of the quota can't be kept; it must be 0 to 1", o.QuotaReserve)
 	}
+	ids := make(map[string]bool, len(o.Accounts))
 	for i := range o.Accounts {
 		a := &o.Accounts[i]
 		a.Concurrency = cmp.Or(a.Concurrency, 64)
+		if ids[a.DeliveryID] {
+			return fmt.Errorf("pathpush: account %s is given twice", a.DeliveryID)
+		}
+		ids[a.DeliveryID] = true
 		if len(a.Hosts) == 0 || a.Credentials == nil {
 			return fmt.Errorf("pathpush: account %s needs a host and credentials", a.DeliveryID)
 		}

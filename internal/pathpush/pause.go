@@ -152,7 +152,7 @@ func (a *account) reopen(ctx context.Context, why string, right func(*gate) bool
 	paused := a.gate.pause.Paused
 	a.gate.open()
 	a.mu.Unlock()
-	a.creds.Retry()
+	a.link.Load().creds.Retry()
 	a.poke()
 	if paused {
 		a.log.Info("account resumed", "why", why)

@@ -35,6 +35,10 @@ type policy struct {
 	random       func() float64
 }
 
+func newPolicy(o *Options) *policy {
+	return &policy{retry: o.Retry, tokenRetries: o.TokenRetries, errcodes: o.Errcodes, random: o.Random}
+}
+
 // scope is what errcode speaks of.
 func (p *policy) scope(errcode int) wechat.Scope {
 	if s, ok := p.errcodes[errcode]; ok {

@@ -21,7 +21,7 @@ func (a *account) probe(ctx context.Context) error {
 	case pause.ByHand:
 		return fmt.Errorf("%w: account %s is paused by hand; resume it", ErrNothingToProbe, a.id)
 	case asked:
-		a.creds.Retry() // For want of an access_token the probe would get nowhere.
+		a.link.Load().creds.Retry() // For want of an access_token the probe would get nowhere.
 	}
 	if !a.askBreaker() && !asked {
 		return fmt.Errorf("%w: account %s is not paused and none of its breakers is open; a half-open one probes by itself",
@@ -34,7 +34,7 @@ func (a *account) probe(ctx context.Context) error {
 
 // askBreaker has the next push go to the first host whose breaker is open; false if none is.
 func (a *account) askBreaker() bool {
-	for _, b := range a.breakers {
+	for _, b := range a.link.Load().breakers {
 		if b.ask() {
 			return true
 		}

@@ -310,7 +310,7 @@ func TestProbeNowWithoutAnAccessToken(t *testing.T) {
 func TestProbeNowOfAPausedAccountBehindAnOpenBreaker(t *testing.T) {
 	bubble(t, func(o *Options) { o.Breaker.OpenFor = time.Hour }, func(t *testing.T, r *rig) {
 		up := r.outage(t)
-		a := r.pusher.order[0]
+		a := r.pusher.roster.Load().order[0]
 		a.mu.Lock()
 		a.gate.set(pauseFor(wechat.ScopeAccount, 40164, inBoth("not in whitelist"), time.Now()), time.Now())
 		a.mu.Unlock()

@@ -21,7 +21,7 @@ const keepQuotaEvery = 5 * time.Second
 // upstream knows the limit.
 func (a *account) askQuotas(ctx context.Context) error {
 	failing := "" // What it fails for, so that it is told once.
-	for a.quotas != nil {
+	for {
 		if mark, due := a.beginAsking(); due {
 			err := a.askQuota(ctx, mark)
 			if ctx.Err() != nil {
@@ -41,7 +41,6 @@ func (a *account) askQuotas(ctx context.Context) error {
 		case <-time.After(askAgain):
 		}
 	}
-	return nil
 }
 
 // beginAsking tells whether upstream is to be asked now.
@@ -50,7 +49,7 @@ func (a *account) beginAsking() (mark int64, due bool) {
 	defer a.mu.Unlock()
 	now := time.Now()
 	a.quota.roll(now)
-	if !a.quota.askDue(now) {
+	if a.link.Load().quotas == nil || !a.quota.askDue(now) {
 		return 0, false
 	}
 	return a.quota.asking(a.inFlight, now), true
@@ -59,7 +58,11 @@ func (a *account) beginAsking() (mark int64, due bool) {
 // askQuota asks once and takes the answer in. An answer that comes on another day than the question says nothing.
 func (a *account) askQuota(ctx context.Context, mark int64) error {
 	begun := time.Now()
-	got, err := a.quotas.GetQuota(ctx, wechat.PathOfUpdatePath)
+	a.mu.Lock()
+	link := a.useLink()
+	a.mu.Unlock()
+	defer link.users.Done()
+	got, err := link.quotas.GetQuota(ctx, wechat.PathOfUpdatePath)
 	day := got.Day
 	if err == nil && day.DailyLimit <= 0 {
 		err = errors.New("the answer has no daily_limit")

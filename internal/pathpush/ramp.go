@@ -19,6 +19,9 @@ const (
 
 func newRamp(full int) ramp { return ramp{full: full, limit: min(startLimit, full), step: startStep} }
 
+// resize sets another full concurrency. More than there was is come up to as at the start.
+func (r *ramp) resize(full int) { r.full, r.limit = full, min(r.limit, full) }
+
 // restart begins the slow way up after an outage.
 func (r *ramp) restart(limit int, now time.Time) {
 	r.limit, r.step, r.next = max(1, min(limit, r.full)), recoveryStep, now.Add(recoveryStep)

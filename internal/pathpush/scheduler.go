@@ -21,7 +21,10 @@ func (a *account) schedule(ctx context.Context) error {
 			return err
 		}
 		if f != nil {
-			a.flights.Go(func() { a.fly(ctx, work, f) })
+			a.flights.Go(func() {
+				defer f.link.users.Done()
+				a.fly(ctx, work, f)
+			})
 			continue
 		}
 		timer.Reset(sleepFor(again))
@@ -53,6 +56,7 @@ type flight struct {
 	tokenAt time.Time
 	lease   context.Context // Ends when the waybill may be another node's: the request is cut off.
 	end     func()          // Tells the owner that all is done.
+	link    *link
 	leave
 	probe bool      // of a paused account
 	asked bool      // by an operator, of probe
@@ -132,6 +136,7 @@ func (a *account) depart(f *flight, t turn) {
 	if a.quota.askDue(now) {
 		notify(a.wakeAsk)
 	}
+	f.link = a.useLink()
 	if f.probe {
 		f.asked = a.gate.beginProbe()
 	}
@@ -179,12 +184,13 @@ func (a *account) rateWait(now time.Time, t turn) time.Duration {
 
 // pickHost asks the hosts' breakers in order. If none lets a request through (no host), it says when one will probe.
 func (a *account) pickHost() (l leave, again time.Time) {
-	for _, b := range a.breakers {
+	breakers := a.link.Load().breakers
+	for _, b := range breakers {
 		if l, ok := b.probe(); ok {
 			return l, time.Time{}
 		}
 	}
-	for _, b := range a.breakers {
+	for _, b := range breakers {
 		if l, ok := b.allow(); ok {
 			return l, time.Time{}
 		}
@@ -199,7 +205,7 @@ func (a *account) pickHost() (l leave, again time.Time) {
 // logBreakers tells of breakers that changed, once per change, and starts the way back up after an outage, whichever
 // host comes back: it has to take what the account has piled up meanwhile.
 func (a *account) logBreakers(now time.Time) {
-	for _, b := range a.breakers {
+	for _, b := range a.link.Load().breakers {
 		for _, c := range a.breakerChanges(b, now) {
 			log := a.log.Info
 			if c.to == "open" {
@@ -218,7 +224,7 @@ func (a *account) breakerChanges(b *breaker, now time.Time) []breakerChange {
 	defer a.mu.Unlock()
 	changes := b.takeChanges()
 	if closing(changes) {
-		a.ramp.restart(b.o.HalfOpen, now)
+		a.ramp.restart(b.halfOpen(), now)
 		a.lanes.age()
 	}
 	return changes

@@ -468,7 +468,7 @@ func TestGaugesComeBackToZero(t *testing.T) {
 		r.upstream.answer = nil
 		r.upstream.mu.Unlock()
 		time.Sleep(30 * time.Minute)
-		a := r.pusher.order[0]
+		a := r.pusher.roster.Load().order[0]
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		if a.inFlight != 0 || a.lanes.loaded != 0 || len(a.lanes.all) != 0 || len(a.lanes.waiting) != 0 ||

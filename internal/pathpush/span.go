@@ -18,7 +18,7 @@ func (a *account) beginSpan(f *flight) *spans.Span {
 	}
 	_, span := a.spans.After(context.Background(), e.Trace, "updatePath", trace.SpanKindClient,
 		spans.DeliveryID(a.id), spans.WaybillID(e.WaybillID), spans.EventID(e.ID), spans.Seq(f.push.Seq),
-		spans.ActionType(int(e.Type)), spans.Attempt(f.push.Tries+1), spans.Host(f.host.host.Name))
+		spans.ActionType(int(e.Type)), spans.Attempt(f.push.Tries+1), spans.Host(f.host.name))
 	if f.push.Replay != 0 {
 		span.Set(spans.Replay(f.push.Replay))
 	}

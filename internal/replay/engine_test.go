@@ -309,7 +309,7 @@ func (e *engine) fill(t *testing.T, waybills []state.Waybill, each int) {
 func (g *rig) runOver(t *testing.T, e *engine) {
 	t.Helper()
 	var err error
-	g.runner, err = New(Options{Store: e, Pusher: e, Accounts: []string{"SF", "YT"}, Logger: slog.New(g.logs)})
+	g.runner, err = New(Options{Store: e, Pusher: e, Configured: isAccount, Logger: slog.New(g.logs)})
 	if err != nil {
 		t.Fatal(err)
 	}

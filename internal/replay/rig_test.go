@@ -56,7 +56,7 @@ func newRig(t failer) *rig {
 
 // make makes the runner, also anew, as after a restart.
 func (g *rig) make() {
-	r, err := New(Options{Store: g.store, Pusher: g.store, Accounts: []string{"SF", "YT"}, Logger: slog.New(g.logs)})
+	r, err := New(Options{Store: g.store, Pusher: g.store, Configured: isAccount, Logger: slog.New(g.logs)})
 	if err != nil {
 		g.t.Errorf("New: %v", err)
 	}
@@ -150,3 +150,6 @@ func (g *rig) leftovers() int {
 	defer g.runner.mu.Unlock()
 	return len(g.runner.jobs) + len(g.runner.left)
 }
+
+// isAccount tells whether the tests' configuration has an account.
+func isAccount(deliveryID string) bool { return deliveryID == "SF" || deliveryID == "YT" }

@@ -42,10 +42,10 @@ type Load struct {
 
 // Options sets up a Runner.
 type Options struct {
-	Store    Store
-	Pusher   Pusher
-	Accounts []string // Those configured, by delivery_id. Pushes of others are left alone.
-	Logger   *slog.Logger
+	Store      Store
+	Pusher     Pusher
+	Configured func(deliveryID string) bool // Whether an account is, at the moment. Pushes of others are left alone.
+	Logger     *slog.Logger
 	// Shared says that other nodes start replays and change them, too: Run looks for that every few seconds.
 	Shared bool
 }
@@ -56,17 +56,19 @@ type Runner struct {
 	pusher Pusher
 	log    *slog.Logger
 	look   time.Duration // How often Run looks for what other nodes did; 0: there are none.
-	// turns are held, one per account, while a leg takes a step or waits for room; the others queue up in the order in
-	// which they came, so that replays share an account fairly. The map is not changed after New.
-	turns map[string]lock
-	wake  chan struct{} // Tells Run that replays changed.
+	wake   chan struct{} // Tells Run that replays changed.
+
+	configured func(deliveryID string) bool
 
 	// listing keeps Run from finding a replay before Start has noted what of it is left alone.
 	listing lock
 
 	mu   sync.Mutex
 	jobs map[uint64]*job
-	left map[uint64]int // By replay: pushes it matched and leaves alone, not counted as skipped yet.
+	// turns are held, one per account, while a leg takes a step or waits for room; the others queue up in the order in
+	// which they came, so that replays share an account fairly.
+	turns map[string]lock
+	left  map[uint64]int // By replay: pushes it matched and leaves alone, not counted as skipped yet.
 
 	// oldest is the first replay that has not ended; those before it need not be listed. Only Run uses it.
 	oldest uint64
@@ -74,19 +76,16 @@ type Runner struct {
 
 // New makes a Runner. It starts nothing.
 func New(o Options) (*Runner, error) {
-	if o.Store == nil || o.Pusher == nil {
-		return nil, errors.New("replay: a store and a pusher are needed")
+	if o.Store == nil || o.Pusher == nil || o.Configured == nil {
+		return nil, errors.New("replay: a store, a pusher and what tells the configured accounts are needed")
 	}
 	r := &Runner{
 		store: o.Store, pusher: o.Pusher, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		turns: make(map[string]lock, len(o.Accounts)), wake: make(chan struct{}, 1), listing: newLock(),
-		jobs: map[uint64]*job{}, left: map[uint64]int{},
+		configured: o.Configured, wake: make(chan struct{}, 1), listing: newLock(),
+		jobs: map[uint64]*job{}, left: map[uint64]int{}, turns: map[string]lock{},
 	}
 	if o.Shared {
 		r.look = lookEvery
-	}
-	for _, id := range o.Accounts {
-		r.turns[id] = newLock()
 	}
 	return r, nil
 }
@@ -114,8 +113,6 @@ func (r *Runner) conditions(q store.Query) store.Query {
 	q.Limit, q.Before, q.After, q.Ascending, q.Held = 0, 0, 0, false, r.pusher.Held
 	return q
 }
-
-func (r *Runner) configured(deliveryID string) bool { return r.turns[deliveryID] != nil }
 
 // Start counts what a replay is of, keeps it, and lets Run carry it out; it does not wait for that. The reason of the
 // request is kept with the replay and, where act has none, with act.

@@ -12,7 +12,7 @@ import (
 // turn waits for the leg's turn with its account and until the account has room for a step. done gives the turn to
 // the next.
 func (r *Runner) turn(ctx context.Context, deliveryID string) (done func(), err error) {
-	turn := r.turns[deliveryID]
+	turn := r.turnsOf(deliveryID)
 	if err := turn.take(ctx); err != nil {
 		return nil, err
 	}
@@ -23,6 +23,18 @@ func (r *Runner) turn(ctx context.Context, deliveryID string) (done func(), err 
 		}
 	}
 	return turn.release, nil
+}
+
+// turnsOf is the lock by which the legs of an account take turns.
+func (r *Runner) turnsOf(deliveryID string) lock {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	turn := r.turns[deliveryID]
+	if turn == nil {
+		turn = newLock()
+		r.turns[deliveryID] = turn
+	}
+	return turn
 }
 
 // hasRoom tells whether an account can take a step.

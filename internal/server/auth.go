@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -38,7 +39,7 @@ func (a access) String() string {
 
 // auth checks admin tokens. It is safe for concurrent use.
 type auth struct {
-	tokens []hashed
+	tokens atomic.Pointer[[]hashed] // Replaced as a whole: see Server.SetTokens.
 	wrong  throttle
 	log    *slog.Logger
 }
@@ -50,10 +51,17 @@ type hashed struct {
 
 func newAuth(o *Options) *auth {
 	a := &auth{log: o.Log}
-	for _, t := range o.Tokens {
-		a.tokens = append(a.tokens, hashed{sha256.Sum256([]byte(t.Value)), admin.Actor{Name: t.Name, Operator: t.Operator}})
-	}
+	a.set(o.Tokens)
 	return a
+}
+
+// set puts other tokens in the place of all that there are.
+func (a *auth) set(tokens []Token) {
+	all := make([]hashed, len(tokens))
+	for i, t := range tokens {
+		all[i] = hashed{sha256.Sum256([]byte(t.Value)), admin.Actor{Name: t.Name, Operator: t.Operator}}
+	}
+	a.tokens.Store(&all)
 }
 
 // actorKey is where a request's admin.Actor is kept for its handler.
@@ -122,9 +130,9 @@ func (a *auth) admit(digest [sha256.Size]byte, given bool, from string) (admin.A
 
 // owner compares the digest with every token's, in constant time, so that nothing of a token shows in the timing.
 func (a *auth) owner(digest [sha256.Size]byte) (by admin.Actor, ok bool) {
-	for i := range a.tokens {
-		if same := subtle.ConstantTimeCompare(digest[:], a.tokens[i].digest[:]); same == 1 {
-			by, ok = a.tokens[i].actor, true
+	for _, t := range *a.tokens.Load() {
+		if same := subtle.ConstantTimeCompare(digest[:], t.digest[:]); same == 1 {
+			by, ok = t.actor, true
 		}
 	}
 	return by, ok
@@ -145,10 +153,10 @@ func tooManyWrong(wait time.Duration) error {
 }
 
 func (a *auth) unauthorized() error {
-	if len(a.tokens) == 0 {
+	if len(*a.tokens.Load()) == 0 {
 		return problem.New(problem.Unauthorized).Say(
-			"No admin token is configured; add one under admin.tokens and restart.",
-			"未配置管理令牌；请在 admin.tokens 中添加后重启。")
+			"No admin token is configured; add one under admin.tokens and reload the configuration (SIGHUP), or restart.",
+			"未配置管理令牌；请在 admin.tokens 中添加，然后重新加载配置（SIGHUP）或重启。")
 	}
 	return problem.New(problem.Unauthorized).Say(
 		"Send Authorization: Bearer TOKEN with one of the tokens of admin.tokens.",

@@ -121,3 +121,43 @@ func TestErrorsAreForWhoAsks(t *testing.T) {
 		t.Errorf("the API took a session: %d", res.StatusCode)
 	}
 }
+
+// TestOtherTokens: what a token may do follows the configuration at once, in the API and in the console.
+func TestOtherTokens(t *testing.T) {
+	r := newRig(t)
+	con, err := console.New(console.Options{Admin: r.o.Admin, Log: r.o.Log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Server{auth: newAuth(&r.o), console: con}
+	h := newEcho(&r.o, adminRoutes(&r.o), s.auth)
+	addPages(h, con, s.auth)
+	cookies := map[string][]*http.Cookie{}
+	for name, token := range map[string]string{"ops": opsToken, "desk": deskToken} {
+		cookies[name] = visit(h, http.MethodPost, "/login", url.Values{"token": {token}}, nil).Cookies()
+	}
+	check := func(when string, ops, desk, deskActs, opsPage int) {
+		t.Helper()
+		ask := func(method, path, token string) int {
+			req := httptest.NewRequest(method, path, strings.NewReader(`{"reason":"x"}`))
+			req.Header.Set("Authorization", "Bearer "+token)
+			req.Header.Set("Content-Type", "application/json")
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, req)
+			return w.Code
+		}
+		got := []int{
+			ask(http.MethodGet, "/admin/v1/accounts", opsToken), ask(http.MethodGet, "/admin/v1/accounts", deskToken),
+			ask(http.MethodPost, "/admin/v1/accounts/SF/pause", deskToken),
+			visit(h, http.MethodGet, "/accounts", nil, cookies["ops"]).StatusCode,
+		}
+		if want := []int{ops, desk, deskActs, opsPage}; !slices.Equal(got, want) {
+			t.Errorf("%s: status %v, want %v", when, got, want)
+		}
+	}
+	check("at first", 200, 200, 403, 200)
+	s.SetTokens([]Token{{Name: "desk", Value: deskToken, Operator: true}})
+	check("with one token out and another's role changed", 401, 200, 200, 303)
+	s.SetTokens([]Token{{Name: "ops", Value: opsToken, Operator: true}})
+	check("with the first one back", 200, 401, 401, 303) // Its session has ended for good.
+}

@@ -458,7 +458,7 @@ func newRig(t *testing.T) *rig {
 	r.o = Options{
 		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Events: r.events, Callbacks: fakeCallbacks{},
 		Admin: &admin.Service{
-			Store: r.store, Pusher: r.pusher, Replays: r.replays, WeChat: r.weChat, Accounts: []string{"SF", "中通"}, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
+			Store: r.store, Pusher: r.pusher, Replays: r.replays, WeChat: r.weChat, Accounts: func() []string { return []string{"SF", "中通"} }, BackupDir: t.TempDir(), Log: slog.New(slog.DiscardHandler),
 		},
 		Tokens:  []Token{{Name: "ops", Value: opsToken, Operator: true}, {Name: "desk", Value: deskToken}},
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "carrier_up 1\n") }),

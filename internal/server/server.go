@@ -52,6 +52,8 @@ type Options struct {
 type Server struct {
 	events, admin         *http.Server
 	eventsAddr, adminAddr net.Listener
+	auth                  *auth
+	console               *console.Console // nil: there is none
 	log                   *slog.Logger
 }
 
@@ -75,7 +77,7 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 	return &Server{
 		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth), o.Log),
 		admin:      newHTTPServer(adminSide, o.Log),
-		eventsAddr: events, adminAddr: adm, log: o.Log,
+		eventsAddr: events, adminAddr: adm, auth: auth, console: o.Console, log: o.Log,
 	}, nil
 }
 
@@ -84,6 +86,15 @@ func (s *Server) Addr() string { return s.eventsAddr.Addr().String() }
 
 // AdminAddr is where admin, health and metrics are served.
 func (s *Server) AdminAddr() string { return s.adminAddr.Addr().String() }
+
+// SetTokens puts other admin tokens in the place of all that there are, at once: sessions of the console that were begun
+// with a token which is no more end, and so do the live pages under them.
+func (s *Server) SetTokens(tokens []Token) {
+	s.auth.set(tokens)
+	if s.console != nil {
+		s.console.EndOrphans(s.auth)
+	}
+}
 
 // ServeEvents serves events until ctx ends, and then until the requests under way are answered, at most grace long.
 func (s *Server) ServeEvents(ctx context.Context, grace time.Duration) error {

@@ -36,14 +36,15 @@ const (
 	ActResume       = "account.resume"
 	ActProbe        = "account.probe"
 	ActBackup       = "store.backup"
-	ActReadOrder    = "wechat.order" // Orders were read upstream, with the names and addresses in them.
+	ActReload       = "config.reload" // Other settings were taken over from the configuration's file.
+	ActReadOrder    = "wechat.order"  // Orders were read upstream, with the names and addresses in them.
 )
 
 // Actions lists the actions that the audit log knows.
 func Actions() []string {
 	return []string{
 		ActReplay, ActDiscard, ActAccept, ActToken, ActRetry, ActSkip, ActFreeze, ActThaw, ActExpunge, ActHeal,
-		ActReplayStart, ActReplayPause, ActReplayResume, ActReplayCancel, ActPause, ActResume, ActProbe, ActBackup, ActReadOrder,
+		ActReplayStart, ActReplayPause, ActReplayResume, ActReplayCancel, ActPause, ActResume, ActProbe, ActBackup, ActReload, ActReadOrder,
 	}
 }
 

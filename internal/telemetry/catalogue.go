@@ -118,6 +118,17 @@ var (
 		zh: "在微信侧核对的运单数：same（与送达一致）、different（有差异）、no_merchant（没有可查询的商家）、refused（被拒绝）、failed（无应答）、limited（当日调用已用完）；cancelled 为微信侧已取消的订单数。",
 	}
 
+	reloadSuccess = metric{
+		name: "carrier_config_reload_success", kind: gauge,
+		en: "1 if the configuration was taken over when it was last loaded (at the start, or by SIGHUP), 0 if a reload was refused and the one before is still in force.",
+		zh: "最近一次加载配置（启动或 SIGHUP）成功为 1；重新加载被拒绝、仍沿用旧配置为 0。",
+	}
+	reloadedAt = metric{
+		name: "carrier_config_reload_timestamp_seconds", kind: gauge,
+		en: "When a configuration was last taken over (at the start, or by SIGHUP), Unix time.",
+		zh: "最近一次成功加载配置（启动或 SIGHUP）的时间（Unix 时间）。",
+	}
+
 	pushes = metric{
 		name: "carrier_pushes", kind: gauge, labels: []string{"delivery_id", "status"},
 		en: "Pushes that the store holds, by status; pending is the backlog.",
@@ -254,7 +265,7 @@ var (
 var (
 	counted = []*metric{
 		&eventsTotal, &callbacksTotal, &attemptsTotal, &answersTotal, &endedTotal, &attemptSeconds, &delaySeconds, &requestsTotal, &requestSeconds, &verifyTotal,
-		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked,
+		&natsConnected, &natsReconnects, &natsMessages, &natsRedelivered, &natsTakenAt, &natsWaiting, &natsUnacked, &reloadSuccess, &reloadedAt,
 	}
 	sampled = []*metric{
 		&pushes, &oldestPending, &oldestAtStage, &heldEvents, &untoldOutcomes, &oldestUntold, &breakerState, &tokenExpires, &tokenValid, &accountPaused, &guardTripped,

@@ -29,6 +29,7 @@ type Metrics struct {
 	events, callbacks, attempts, answers, ended, requests, verified *prometheus.CounterVec
 	attemptSeconds, delaySeconds, httpTook                          *prometheus.HistogramVec
 	nats                                                            natsMetrics
+	reloads                                                         reloadMetrics
 }
 
 // NewMetrics makes the metrics of one service, in a registry of their own. What is sampled appears once Collect
@@ -50,10 +51,12 @@ func NewMetrics(b Build) *Metrics {
 		httpTook:       requestSeconds.histogramVec(r),
 		verified:       verifyTotal.counterVec(r),
 		nats:           newNATSMetrics(r),
+		reloads:        newReloadMetrics(r),
 	}
 	m.Know(Names{})
 	r.MustRegister(m.sampler, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m.Reloaded(true, time.Now()) // The one that it starts with.
 	return m
 }
 

@@ -68,7 +68,7 @@ func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 	if err != nil {
 		return r.unread(ctx, w, err)
 	}
-	merchant, orderID, err := r.upstream.find(ctx, w, Hint{})
+	merchant, orderID, err := r.upstream().find(ctx, w, Hint{})
 	if _, nobody := errors.AsType[*MerchantError](err); nobody {
 		return ResultNoOne, nil // Most couriers' waybills are of shops that have not given them their credentials.
 	}
@@ -93,7 +93,7 @@ func (r *Runner) compare(ctx context.Context, w state.Waybill) (Result, error) {
 		return r.unread(ctx, w, err)
 	}
 	pushes := PushesOf(&story)
-	report := Compare(pushes, trace, r.upstream.settled(askedAt))
+	report := Compare(pushes, trace, r.upstream().settled(askedAt))
 	return r.keep(ctx, w, merchant, &report, OnTheWay(&report, pushes), askedAt)
 }
 

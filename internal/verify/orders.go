@@ -53,7 +53,7 @@ func (r *Runner) askIn() time.Duration {
 	if len(r.orders) == 0 {
 		return -1
 	}
-	return max(0, min(ordersWait, r.o.After)-time.Since(r.since))
+	return max(0, min(ordersWait, r.tuning.Load().after)-time.Since(r.since))
 }
 
 // askOrders asks about all orders that wait.

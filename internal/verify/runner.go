@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -43,6 +44,7 @@ const (
 type Options struct {
 	Store     Store
 	Merchants Merchants
+	Off       bool          // Nothing is looked at: there are no merchants.
 	Share     float64       // 0 to 1, of the waybills; 0 looks only at those that gave cause.
 	Rate      float64       // Waybills a second; 0: 1.
 	PerDay    int           // Calls of one merchant in a day (Asia/Shanghai); 0: 10,000.
@@ -74,13 +76,13 @@ const (
 // What waits to be looked at is in memory only, and so is how many calls were made today: a restart forgets both.
 // Differences that were found are kept, and looked at again until they are gone.
 type Runner struct {
-	o        Options
-	upstream Upstream
-	log      *slog.Logger
-	seed     maphash.Seed
-	limit    *rate.Limiter
-	budget   *budget
-	wake     chan struct{} // Tells Run that the queue is not empty any more.
+	o      Options // Those that Retune changes are in tuning.
+	tuning atomic.Pointer[tuning]
+	log    *slog.Logger
+	seed   maphash.Seed
+	limit  *rate.Limiter
+	budget *budget
+	wake   chan struct{} // Tells Run that the queue is not empty any more.
 
 	mu      sync.Mutex // Owns the rest.
 	queue   []followed // In order of time.
@@ -104,33 +106,34 @@ type followed struct {
 
 // NewRunner makes a Runner. It starts nothing.
 func NewRunner(o Options) *Runner {
-	o.Rate = cmp.Or(o.Rate, 1)
-	o.PerDay = cmp.Or(o.PerDay, 10_000)
-	o.After = cmp.Or(o.After, 5*time.Minute)
 	if o.Observe == nil {
 		o.Observe = func(Result) {}
 	}
 	if o.Nodes == nil {
 		o.Nodes = func() int { return 1 }
 	}
-	return &Runner{
-		o: o, upstream: Upstream{Merchants: o.Merchants, Orders: o.Store, Delay: o.Delay}, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
-		seed: maphash.MakeSeed(), limit: rate.NewLimiter(rate.Limit(o.Rate), 1), budget: newBudget(o.PerDay, o.Nodes),
+	r := &Runner{
+		o: o, log: cmp.Or(o.Logger, slog.New(slog.DiscardHandler)),
+		seed: maphash.MakeSeed(), limit: rate.NewLimiter(0, 1),
 		wake: make(chan struct{}, 1), due: map[state.Waybill]time.Time{}, differs: map[state.Waybill]bool{},
 		troubles: map[call]trouble{}, orders: map[string][]asked{},
 	}
+	r.budget = newBudget(func() int { return max(1, r.tuning.Load().perDay/r.o.Nodes()) })
+	r.Retune(o)
+	return r
 }
 
 // Settled hears of every outcome of a push that is durable. It does not block.
 func (r *Runner) Settled(o *store.Outcome) {
-	if o.Park || o.Status == store.Delivered && r.chosen(o.Waybill) {
-		r.follow(o.Waybill, time.Now().Add(r.o.After))
+	t := r.tuning.Load()
+	if t.on && (o.Park || o.Status == store.Delivered && r.chosen(o.Waybill, t.share)) {
+		r.follow(o.Waybill, time.Now().Add(t.after))
 	}
 }
 
 // chosen tells whether a waybill is in the sample, or differs and may not any more.
-func (r *Runner) chosen(w state.Waybill) bool {
-	if float64(maphash.Comparable(r.seed, w)) < r.o.Share*math.MaxUint64 {
+func (r *Runner) chosen(w state.Waybill, share float64) bool {
+	if float64(maphash.Comparable(r.seed, w)) < share*math.MaxUint64 {
 		return true
 	}
 	r.mu.Lock()
@@ -214,7 +217,7 @@ func (r *Runner) Run(ctx context.Context) error {
 
 // turn waits until the rate lets another waybill be looked at; false if ctx ended first.
 func (r *Runner) turn(ctx context.Context) bool {
-	if share := rate.Limit(r.o.Rate / float64(r.o.Nodes())); share != r.limit.Limit() {
+	if share := rate.Limit(r.tuning.Load().rate / float64(r.o.Nodes())); share != r.limit.Limit() {
 		r.limit.SetLimit(share)
 	}
 	return r.limit.Wait(ctx) == nil
@@ -251,6 +254,10 @@ func (r *Runner) reconsiderIf(ctx context.Context, again <-chan time.Time) {
 
 // reconsider has waybills looked at again that differ.
 func (r *Runner) reconsider(ctx context.Context) {
+	tuning := r.tuning.Load()
+	if !tuning.on {
+		return
+	}
 	all, err := r.o.Store.Differences(ctx)
 	if err != nil {
 		r.log.Warn("the differences can't be read, and are not looked at again for now", "err", err)
@@ -272,7 +279,7 @@ func (r *Runner) reconsider(ctx context.Context) {
 		last := later(d.CheckedAt, r.tried[d.Waybill])
 		// One that is to be looked at already would lose its place in the queue.
 		if dueAgain(d.FoundAt, last, now) && !r.follows(d.Waybill) {
-			r.follow(d.Waybill, now.Add(r.o.After))
+			r.follow(d.Waybill, now.Add(tuning.after))
 			last = now
 		}
 		tried[d.Waybill] = last

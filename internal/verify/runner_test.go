@@ -279,11 +279,11 @@ func TestRunnerSamples(t *testing.T) {
 	n := 0
 	for i := range 20_000 {
 		w := waybill(fmt.Sprint(i))
-		chosen := r.chosen(w)
+		chosen := r.chosen(w, r.tuning.Load().share)
 		if chosen {
 			n++
 		}
-		if again := r.chosen(w); again != chosen {
+		if again := r.chosen(w, r.tuning.Load().share); again != chosen {
 			t.Fatal("a waybill is in the sample, and is not")
 		}
 	}
@@ -441,4 +441,33 @@ func TestRunnerWithoutAnswers(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestRunnerIsRetuned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFakes()
+		w := f.deliver("W1")
+		r := f.run(t, Options{Off: true, Share: 1})
+		r.Settled(delivered(w))
+		f.after(time.Hour)
+		if len(f.asked) != 0 {
+			t.Fatalf("asked about %v while it was off", f.asked)
+		}
+		r.Retune(Options{Share: 1, After: 2 * time.Hour})
+		r.Settled(delivered(w))
+		f.after(time.Hour)
+		if len(f.asked) != 0 {
+			t.Fatalf("asked about %v too early", f.asked)
+		}
+		f.after(time.Hour)
+		if len(f.asked) != 1 {
+			t.Fatalf("asked about %v", f.asked)
+		}
+		r.Retune(Options{Share: 0})
+		r.Settled(delivered(w))
+		f.after(time.Hour)
+		if len(f.asked) != 1 {
+			t.Errorf("asked about %v with a share of 0", f.asked)
+		}
+	})
 }

@@ -143,13 +143,13 @@ type verdict struct {
 // decide asks the machine, and reads the timeline only if it must. It changes nothing.
 func (x *tx) decide(w *waybill, p *prepared) (v verdict, err error) {
 	e := state.Entry{Seq: x.w.next, Type: p.event.Type, Time: p.event.Time, MsgHash: p.msgHash}
-	if d, head, ok := x.s.opts.Machine.DecideInOrder(w.head, e); ok {
+	if d, head, ok := x.s.Terms().Machine.DecideInOrder(w.head, e); ok {
 		return verdict{Decision: d, head: head}, nil
 	}
 	if v.before, err = x.timeline(w); err != nil {
 		return v, err
 	}
-	v.after, v.Decision = x.s.opts.Machine.Decide(slices.Clone(v.before), e, x.clock)
+	v.after, v.Decision = x.s.Terms().Machine.Decide(slices.Clone(v.before), e, x.clock)
 	v.released, err = x.eventsOf(v.Changed)
 	return v, err
 }

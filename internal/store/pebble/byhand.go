@@ -163,7 +163,7 @@ func (x *tx) override(o *actOp) error {
 		return err
 	}
 	after := slices.Clone(before)
-	changed := x.s.opts.Machine.Override(after, o.seq, x.clock)
+	changed := x.s.Terms().Machine.Override(after, o.seq, x.clock)
 	if changed == nil {
 		return fmt.Errorf("it is not rejected: %w", store.ErrState)
 	}

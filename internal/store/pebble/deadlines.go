@@ -102,7 +102,7 @@ func (s *Store) expire(ctx context.Context) error {
 // was put right: its time has passed, too.
 func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error) {
 	now := s.opts.Now().UnixMilli()
-	tooFar := now + s.opts.Machine.ReorderWindow.Milliseconds() + 1
+	tooFar := now + s.LongestReorder().Milliseconds() + 1
 	next = math.MaxInt64
 	err = s.view(func(db cdb.Reader) error {
 		look := func(table byte, from, upTo int64) error {
@@ -167,7 +167,7 @@ func (x *tx) expireHeld(d due) error {
 		return nil
 	}
 	after := slices.Clone(before)
-	changed := x.s.opts.Machine.Expire(after, max(x.now, d.deadline))
+	changed := x.s.Terms().Machine.Expire(after, max(x.now, d.deadline))
 	events, err := x.eventsOf(changed)
 	if err != nil {
 		return err

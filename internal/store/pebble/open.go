@@ -54,6 +54,7 @@ func newStore(dir string, o Options) *Store {
 		totals: newCounters(), oldest: map[string]time.Time{}, reported: map[string]bool{},
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
+	s.SetTerms(store.Terms{Machine: o.Machine, NoTokenWait: o.NoTokenWait, DiscardUnknown: o.DiscardUnknown})
 	s.w.untried = newUntried(s.w.seed)
 	s.keeper.hints, s.keeper.touched = map[string]uint64{}, map[uint64]bool{}
 	s.index, s.fronts = newIndex(o.spanRows), newFronts(o.spanRows)

@@ -16,6 +16,7 @@ import (
 // Store is the embedded engine. Its methods are safe for concurrent use.
 type Store struct {
 	store.Alone // The folder is one process's: its lock sees to that.
+	store.Judge // Its terms are the Options' to begin with.
 
 	opts     Options
 	dir      string

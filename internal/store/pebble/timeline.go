@@ -92,7 +92,7 @@ func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool
 	case rec.expunged():
 		x.end(w.name, e.Seq, &born, store.Discarded, store.ReasonExpunged)
 		return p, false
-	case x.s.opts.DiscardUnknown && w.lacksToken():
+	case x.s.Terms().DiscardUnknown && w.lacksToken():
 		x.end(w.name, e.Seq, &born, store.Discarded, store.ReasonUnknown)
 		return p, false
 	}
@@ -115,7 +115,7 @@ func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool
 func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
 	rec.openedAt = since
 	if w.lacksToken() {
-		rec.tokenUntil = since + x.s.opts.NoTokenWait.Milliseconds()
+		rec.tokenUntil = since + x.s.Terms().NoTokenWait.Milliseconds()
 		x.point(deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq), w)
 		x.expect(rec.tokenUntil)
 	} else {

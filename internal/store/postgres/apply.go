@@ -125,11 +125,11 @@ func (x *tx) decide(w *waybill, p *prepared) (v verdict, err error) {
 	}
 	e := state.Entry{Seq: seq, Type: p.event.Type, Time: p.event.Time, MsgHash: p.msgHash}
 	v.before = w.timeline
-	if d, _, ok := x.s.opts.Machine.DecideInOrder(w.timeline.Head(), e); ok {
+	if d, _, ok := x.s.Terms().Machine.DecideInOrder(w.timeline.Head(), e); ok {
 		v.Decision, v.after = d, slices.Clone(w.timeline).Insert(d.Entry)
 		return v, nil
 	}
-	v.after, v.Decision = x.s.opts.Machine.Decide(slices.Clone(w.timeline), e, x.now)
+	v.after, v.Decision = x.s.Terms().Machine.Decide(slices.Clone(w.timeline), e, x.now)
 	v.released, err = x.release(v.Changed)
 	return v, err
 }

@@ -157,7 +157,7 @@ func (x *tx) override(o *actOp, w *waybill, r *row) (err error) {
 		return errExpunged
 	}
 	v := verdict{after: slices.Clone(w.timeline)}
-	v.Changed = x.s.opts.Machine.Override(v.after, o.seq, x.now)
+	v.Changed = x.s.Terms().Machine.Override(v.after, o.seq, x.now)
 	if v.Changed == nil {
 		return fmt.Errorf("it is not rejected: %w", store.ErrState)
 	}

@@ -100,7 +100,7 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 		return v, err
 	}
 	own := v.Entry.Seq
-	for _, e := range x.s.opts.Machine.Expire(v.after, math.MaxInt64) {
+	for _, e := range x.s.Terms().Machine.Expire(v.after, math.MaxInt64) {
 		if e.Seq != own {
 			v.Changed = append(v.Changed, e)
 		}

@@ -203,7 +203,7 @@ func (x *tx) expireHeld(d due) error {
 		return nil // Another one was faster.
 	}
 	v := verdict{after: slices.Clone(w.timeline)}
-	v.Changed = x.s.opts.Machine.Expire(v.after, max(x.now, d.at))
+	v.Changed = x.s.Terms().Machine.Expire(v.after, max(x.now, d.at))
 	if v.released, err = x.release(v.Changed); err != nil {
 		return err
 	}

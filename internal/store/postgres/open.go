@@ -39,6 +39,7 @@ func newStore(o Options, config *pgx.ConnConfig) *Store {
 		opts: o, where: fmt.Sprintf("%s:%d/%s", config.Host, config.Port, config.Database),
 		wake: make(chan struct{}, 1), reported: map[string]bool{}, oldest: map[string]time.Time{},
 	}
+	s.SetTerms(store.Terms{Machine: o.Machine, NoTokenWait: o.NoTokenWait, DiscardUnknown: o.DiscardUnknown})
 	s.stop, s.end = context.WithCancelCause(context.Background())
 	s.sleepsUntil.Store(math.MaxInt64)
 	s.busy.init()

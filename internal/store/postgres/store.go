@@ -17,6 +17,8 @@ import (
 
 // Store is the engine on PostgreSQL. Its methods are safe for concurrent use.
 type Store struct {
+	store.Judge // Its terms are the Options' to begin with.
+
 	opts     Options
 	where    string // The host and the database, for people.
 	pool     *pgxpool.Pool

@@ -74,7 +74,7 @@ func (x *tx) openPush(w *waybill, r *row) bool {
 	case r.expunged:
 		x.end(w, r, store.Discarded, store.ReasonExpunged)
 		return false
-	case x.s.opts.DiscardUnknown && w.lacksToken():
+	case x.s.Terms().DiscardUnknown && w.lacksToken():
 		x.end(w, r, store.Discarded, store.ReasonUnknown)
 		return false
 	}
@@ -87,7 +87,7 @@ func (x *tx) pend(w *waybill, r *row) {
 	x.delta.move(w.name.DeliveryID, r.push.status, store.Pending)
 	r.push.status, r.push.openedAt = store.Pending, x.now
 	if w.lacksToken() {
-		r.push.tokenUntil = x.now + x.s.opts.NoTokenWait.Milliseconds()
+		r.push.tokenUntil = x.now + x.s.Terms().NoTokenWait.Milliseconds()
 		x.expect(r.push.tokenUntil)
 	}
 	w.opened(r.seq, r.entry.Ord)

@@ -29,6 +29,7 @@ type Engine interface {
 	store.Store
 	// Tick does what is due by Options.Now, all of it, and returns when that is durable.
 	Tick(ctx context.Context) error
+	SetTerms(t store.Terms)
 }
 
 // Opener opens the store called home: the same data, if it was opened and closed before in the same test.
@@ -46,7 +47,7 @@ func Run(t *testing.T, open Opener) {
 		{"stats", statsTests}, {"life", lifeTests}, {"orders", orderTests}, {"cancel", cancelTests}, {"uses", useTests},
 		{"unknown", unknownTests}, {"sealed", sealedTests}, {"expunge", expungeTests}, {"notices", noticeTests},
 		{"shown", shownTests}, {"verified", verifiedTests}, {"trace", traceTests},
-		{"secrets", secretTests}, {"overview", overviewTests},
+		{"secrets", secretTests}, {"overview", overviewTests}, {"terms", termsTests},
 	} {
 		for name, test := range group.tests {
 			t.Run(group.name+"/"+name, func(t *testing.T) {
