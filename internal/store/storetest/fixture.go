@@ -47,7 +47,7 @@ type fixture struct {
 
 	mu      sync.Mutex
 	changes []store.Change
-	ids     int
+	ids     atomic.Int64
 
 	notified atomic.Int64             // Calls of Notify.
 	heard    map[uint64]*store.Notice // The last one of each event that was told.
@@ -121,9 +121,9 @@ func waybill(id string) state.Waybill { return state.Waybill{DeliveryID: account
 
 // scan makes an event of a waybill with an id of its own. at is action_time.
 func (f *fixture) scan(id string, a state.ActionType, at int64) state.Event {
-	f.ids++
+	n := f.ids.Add(1)
 	return state.Event{
-		ID: fmt.Sprintf("scan-%04d", f.ids), Source: sender, DeliveryID: account, WaybillID: id, Type: a, Time: at,
+		ID: fmt.Sprintf("scan-%04d", n), Source: sender, DeliveryID: account, WaybillID: id, Type: a, Time: at,
 		Msg: fmt.Sprintf("丽影邓丽君【18666666666】<%d> & more", at),
 	}
 }
