@@ -126,9 +126,10 @@ func (m *migration) move(ctx context.Context) error {
 
 // unfinish takes back that the target can be served from: the source has not moved after all.
 func (m *migration) unfinish(ctx context.Context) error {
-	err := m.target.Close()
+	closed := m.target.Close()
+	var err error
 	if m.target, err = m.importer(ctx); err != nil {
-		return fmt.Errorf("and the target looks as if it could be served from; don't: %w", err)
+		return fmt.Errorf("and the target looks as if it could be served from; don't: %w", errors.Join(err, closed))
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func (k *spanKeeper) of(t *testing.T, name, waybill string) tracetest.SpanStub {
 func value(s tracetest.SpanStub, key attribute.Key) string {
 	for _, a := range s.Attributes {
 		if a.Key == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""
@@ -96,7 +96,7 @@ func (k *spanKeeper) text() string {
 	for _, s := range k.kept {
 		fmt.Fprintf(&b, "%s %v", s.Name, s.Status)
 		for _, a := range slices.Concat(s.Attributes, s.Resource.Attributes()) {
-			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.Emit())
+			fmt.Fprintf(&b, " %s=%s", a.Key, a.Value.String())
 		}
 		fmt.Fprintln(&b, "", s.Events)
 	}
