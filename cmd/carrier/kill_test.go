@@ -172,3 +172,11 @@ func checkStore(t *testing.T, configFile string, events int) {
 		t.Errorf("store check says\n%s, want%s in it", out, want)
 	}
 }
+
+// progress waits until so many events were acknowledged.
+func progress(t *testing.T, l *load, want int) {
+	t.Helper()
+	apptest.Eventually(t, later, func() bool { return l.Acked() >= want }, func() string {
+		return fmt.Sprintf("%d events are acknowledged, want %d", l.Acked(), want)
+	})
+}

@@ -5,7 +5,6 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -132,12 +131,4 @@ func TestNodesComeAndGo(t *testing.T) {
 	stats := up.Stats()
 	t.Logf("%d events; %d pushes arrived, %d of them twice", len(run.Sent), stats.Applied, stats.Repeats)
 	checkStore(t, c.file, len(run.Stored))
-}
-
-// progress waits until so many events were acknowledged.
-func progress(t *testing.T, l *load, want int) {
-	t.Helper()
-	apptest.Eventually(t, later, func() bool { return l.Acked() >= want }, func() string {
-		return fmt.Sprintf("%d events are acknowledged, want %d", l.Acked(), want)
-	})
 }
