@@ -524,7 +524,7 @@ func TestThroughTheService(t *testing.T) {
 			out:   `{"printHtml":"","waybillData":[],"deliveryId":"","waybillId":"","orderId":"o","orderStatus":1,"errMsg":"openapi.logistics.getOrder:ok"}`},
 		{name: "orders", args: []string{"batch-get-order", "--order-id", "o", "--delivery-id", "SF"}, answer: `{"order_list":[{"errcode":930563,"errmsg":"no","order_id":"o","delivery_id":"SF"}]}`,
 			status: 1, asked: `POST /admin/v1/wechat/orders {"order_list":[{"order_id":"o","delivery_id":"SF"}]}`,
-			out: `{"order_list":[{"errcode":930563,"errmsg":"no","order_id":"o","delivery_id":"SF"}]}`, errs: "1 of 1 orders"},
+			out: `{"order_list":[{"errcode":930563,"errmsg":"no","order_id":"o","delivery_id":"SF"}]}`, errs: "1 of 1 order has"},
 		{name: "WeChat refuses", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, answer: `{"errcode":40199,"errmsg":"no"}`, status: 1,
 			asked: `POST /admin/v1/wechat/path {"delivery_id":"SF","waybill_id":"1"}`, out: `{"errcode":40199,"errmsg":"no"}`, errs: "WeChat does not know the waybill"},
 		{name: "the service refuses", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, http: 502,

@@ -1,9 +1,10 @@
+//go:build pictures
+
 package browsertest
 
 import (
 	"bytes"
 	"context"
-	"flag"
 	"io"
 	"log/slog"
 	"os"
@@ -20,18 +21,15 @@ import (
 	"carrier/internal/demo"
 )
 
-var pictures = flag.Bool("pictures", false, "write the README's pictures of the console to the folder pictures")
-
 // maxPicture keeps the repository small.
 const maxPicture = 200 << 10
 
-// TestPictures makes the pictures of the README: the overview of the demo on a bad day, in both languages.
+// TestPictures makes the pictures of the README, the overview of the demo on a bad day in both languages:
+//
+//	go test ./internal/console/browsertest -tags pictures -run TestPictures
 func TestPictures(t *testing.T) {
-	if !*pictures {
-		t.Skip("pictures are made on demand: go test ./internal/console/browsertest -run TestPictures -pictures")
-	}
 	console, token := startDemo(t)
-	for _, lang := range []string{"en", "zh-CN"} {
+	for lang, file := range map[string]string{"en": "overview.png", "zh-CN": "overview.zh-CN.png"} {
 		b := openTab(t, console)
 		b.do("sizing the window", chromedp.EmulateViewport(1200, 900))
 		b.open("/login?lang=" + lang + "&theme=light")
@@ -40,7 +38,7 @@ func TestPictures(t *testing.T) {
 		if len(picture) > maxPicture {
 			t.Errorf("the picture in %s has %d bytes, more than %d", lang, len(picture), maxPicture)
 		}
-		if err := os.WriteFile(filepath.Join("pictures", "overview-"+lang+".png"), picture, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join("pictures", file), picture, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

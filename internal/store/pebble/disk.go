@@ -19,6 +19,19 @@ type diskWatch struct {
 	min  uint64 // Bytes; 0: any amount will do.
 	free atomic.Uint64
 	low  atomic.Bool
+
+	unseen int // Bytes that were written since the last look that wrote made; of the writer.
+}
+
+// lookAfter is after how many bytes it is looked again: a flood writes more in a second than must stay free.
+const lookAfter = 4 << 20
+
+// wrote hears how much was written.
+func (d *diskWatch) wrote(bytes int) {
+	if d.unseen += bytes; d.unseen >= lookAfter {
+		d.unseen = 0
+		d.look()
+	}
 }
 
 // look reads how much is free; a file system that does not tell is never low.

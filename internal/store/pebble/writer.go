@@ -124,6 +124,7 @@ func (s *Store) apply(x *tx) (err error) {
 	}()
 	x.begun = time.Now()
 	x.wrote = true
+	s.disk.wrote(x.b.Len())
 	return s.db.ApplyNoSyncWait(x.b, cdb.Sync)
 }
 
