@@ -74,7 +74,7 @@ var plants = map[string][]plant{
 		at:   "	case wechat.ScopeWaybill:\n",
 		put: `	case wechat.ScopeWaybill:
 		if planted("refresh on 9300507") {
-			a.creds.Refused(accessToken)
+			f.link.creds.Refused(accessToken)
 		}
 `,
 	}},

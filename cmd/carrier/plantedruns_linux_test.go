@@ -142,7 +142,7 @@ func lostLease(t *testing.T, b binary) []string {
 	up := apptest.NewUpstream(t, sandbox.Options{Seed: seed | 1})
 	// Slow, so that the node has much in memory when it falls asleep.
 	up.Faulty(t, sandbox.Faults{Trouble: sandbox.Trouble{Latency: sandbox.Duration(200 * time.Millisecond)}})
-	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Concurrency: 8})
+	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Concurrency: 16}) // Of both.
 	settings.StoreURL, settings.Lease = pgtest.Start(t).URL(), testLease
 	file := settings.File(t)
 	_, c := b.serve(t, settings, file)

@@ -41,6 +41,7 @@ var recordTexts = texts{
 	"act.account.resume":  {En: "account resumed", Zh: "恢复账户"},
 	"act.account.probe":   {En: "account probed", Zh: "试探账户"},
 	"act.store.backup":    {En: "backup made", Zh: "备份存储"},
+	"act.config.reload":   {En: "configuration reloaded", Zh: "重新加载配置"},
 	"act.wechat.order":    {En: "orders read at WeChat", Zh: "查询微信订单"},
 
 	"audit.lead":    {En: "Who did what, when and why. Nothing is ever taken out.", Zh: "何人何时因何做了什么。记录不会被删除。"},
