@@ -180,7 +180,7 @@ func (w *importing) importWaybill(r *store.WaybillRecord) *waybill {
 			row.opened(r.Events[i].Seq, p.Ord)
 		}
 	}
-	row.encoded = encodeTimeline(row.timeline)
+	row.encode()
 	return row
 }
 

@@ -187,11 +187,11 @@ func TestNothingOvertakesWhatWasNotTold(t *testing.T) {
 		t.Errorf("%d more reloads by a doubt, want 1", n-heard-1)
 	}
 	scan(a, 5)
-	if n := reloads(); n != heard+4 { // By its being added, and by its being signed.
-		t.Errorf("%d more reloads by what came after a doubt, want 2", n-heard-2)
+	if n := reloads(); n != heard+3 {
+		t.Errorf("%d more reloads by what came after a doubt, want 1", n-heard-2)
 	}
 	a.resolve(newID(), doubtful)
-	if n := reloads(); n != heard+5 {
-		t.Errorf("%d more reloads once the doubt is resolved, want 1", n-heard-4)
+	if n := reloads(); n != heard+4 {
+		t.Errorf("%d more reloads once the doubt is resolved, want 1", n-heard-3)
 	}
 }

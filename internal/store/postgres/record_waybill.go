@@ -31,9 +31,10 @@ type waybill struct {
 	frozenBy string
 	frozen   string // Why.
 
-	stored bool  // The row is there.
-	dirty  bool  // It is to be written.
-	damage error // It can't be read; nothing else is to be used then.
+	stored   bool  // The row is there.
+	dirty    bool  // It is to be written.
+	reloaded bool  // The lanes are told to read it again.
+	damage   error // It can't be read; nothing else is to be used then.
 }
 
 var waybillColumns = []column[*waybill]{

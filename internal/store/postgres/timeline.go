@@ -167,9 +167,10 @@ func (x *tx) feedOpened(w *waybill, before int, opened []*row) {
 	x.changes = append(x.changes, c)
 }
 
-// feedReload tells the lanes to read a waybill again.
+// feedReload tells the lanes to read a waybill again: once, as they read what the whole transaction left.
 func (x *tx) feedReload(w *waybill) {
-	if x.s.opts.Feed != nil {
+	if x.s.opts.Feed != nil && !w.reloaded {
+		w.reloaded = true
 		x.changes = append(x.changes, store.Change{Waybill: w.name, Reload: true, Blocked: w.blocked()})
 	}
 }
