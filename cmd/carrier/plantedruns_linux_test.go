@@ -142,7 +142,7 @@ func lostLease(t *testing.T, b binary) []string {
 	up := apptest.NewUpstream(t, sandbox.Options{Seed: seed | 1})
 	// Slow, so that the node has much in memory when it falls asleep.
 	up.Faulty(t, sandbox.Faults{Trouble: sandbox.Trouble{Latency: sandbox.Duration(200 * time.Millisecond)}})
-	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Concurrency: 16}) // Of both.
+	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Concurrency: 32}) // Of both: more than the load needs.
 	settings.StoreURL, settings.Lease = pgtest.Start(t).URL(), testLease
 	file := settings.File(t)
 	_, c := b.serve(t, settings, file)
@@ -161,6 +161,6 @@ func lostLease(t *testing.T, b binary) []string {
 	}
 	progress(t, l, l.Acked()+150)
 	// Only what was in flight when it fell asleep may be sent again.
-	_, violations := l.compare(t, []apptest.Outage{{Killed: slept, Up: slept.Add(time.Second)}}, 2*testLease)
+	_, violations := l.compare(t, []apptest.Outage{{Killed: slept, Up: slept.Add(time.Second)}}, 4*testLease)
 	return violations
 }

@@ -59,6 +59,8 @@ type leases struct {
 	duties  map[store.Duty]*duty
 	news    []store.BreakerNews // To be told with the next round.
 
+	rounds int // Of run alone: since slots were gained; see polls.
+
 	// What shows whether this node hears the others (listen.go).
 	pinged bool   // A ping came back since the last round.
 	silent int    // Rounds without one.

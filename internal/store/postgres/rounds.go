@@ -364,9 +364,24 @@ func (l *leases) adopt(v *view) {
 	l.mu.Unlock()
 	l.tellLost(lost, "they are another node's")
 	l.tellGained(gained)
+	if l.polls(gained) {
+		l.o.Feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
+	}
 	if missed {
 		l.o.Feed([]store.Change{{Shared: &store.Shared{Sweep: true, Missed: true}}})
 	}
+}
+
+// pollEvery is how many rounds there are between two looks at all that is open, whatever was told.
+const pollEvery = 15
+
+// polls tells whether this round is to have all that is open looked for that is not in memory: the safety net under the
+// news, some time after slots were gained, when all that was under way meanwhile has ended, and now and then.
+func (l *leases) polls(gained int) bool {
+	if l.rounds++; gained > 0 {
+		l.rounds = pollEvery - 2
+	}
+	return l.rounds%pollEvery == 0
 }
 
 // unregister hands over all at once.
