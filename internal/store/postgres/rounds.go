@@ -12,7 +12,8 @@ import (
 )
 
 // ownershipLocks is the class of the advisory locks that stand for what nodes own. A transaction that goes by what its
-// node owns holds the node's lock, shared with the node's others; who sets any of that free takes it alone (queueQuiet).
+// node owns holds the node's lock, shared with the node's others; who changes any of that takes it alone
+// (queueQuiet).
 const ownershipLocks = 0x63617272 // "carr"
 
 const (
@@ -266,7 +267,7 @@ func (l *leases) move(ctx context.Context, v *view) (moved bool, err error) {
 			return err // pgx.ErrNoRows: others took this node for dead.
 		}
 		batch := &pgx.Batch{}
-		if len(p.release) > 0 {
+		if len(p.release) > 0 || p.take > 0 {
 			queueQuiet(batch, me)
 		}
 		batch.Queue(releaseSome, me, p.release)
@@ -397,7 +398,7 @@ func (l *leases) unregister(ctx context.Context, number int32) error {
 
 // queueQuiet waits until no transaction is under way that goes by what a node owns, and lets none begin before this one
 // ends. Else one might change what is open of a waybill that it takes for its own, after the next owner has read that,
-// and tell nobody.
+// and tell nobody; or of one that it takes for another's, after this node took it and read it, and tell all but itself.
 func queueQuiet(batch *pgx.Batch, node int32) {
 	batch.Queue("SELECT pg_advisory_xact_lock($1, $2)", int32(ownershipLocks), node)
 }
