@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -98,28 +99,31 @@ func openFiles(t *testing.T) int {
 	return len(list)
 }
 
+// poison is how many events TestPoison sends; a release is tested with more.
+var poison = flag.Int("poison", 10000, "how many events TestPoison sends")
+
 // TestPoison mixes waybills and events that upstream will never take into many good ones: they stop nobody else.
 func TestPoison(t *testing.T) {
-	const waybills = 1000
+	waybills := *poison / 2
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true, Seed: 12})
 	settings := apptest.NewSettings(t, sf(up))
 	settings.Push = `{retry: {initial: 10ms, max: 50ms, multiplier: 2, max_age: 72h}, token_retries: 3}` // The breaker as it is by default.
 	s := start(t, settings)
 	faults := map[string]sandbox.WaybillFault{}
 	bad := map[string]int{}
-	for i, code := range []int{40199, 9300507, 47001, 40097} {
-		for n := range 10 {
-			waybill := fmt.Sprintf("POISON%04d", i*250+n*25)
-			bad[waybill] = code
-			faults[waybill] = sandbox.WaybillFault{Errcode: code}
-		}
+	codes := []int{40199, 9300507, 47001, 40097}
+	each := waybills / 100 / len(codes) // One waybill of a hundred is poisoned.
+	for i := range each * len(codes) {
+		waybill := fmt.Sprintf("POISON%04d", i*100)
+		bad[waybill] = codes[i%len(codes)]
+		faults[waybill] = sandbox.WaybillFault{Errcode: bad[waybill]}
 	}
 	up.Faulty(t, sandbox.Faults{Waybills: faults})
 	events := fleet("POISON", waybills, 100001, 200001)
 	sendAll(t, s, events)
 	parkedCodes := map[int]bool{40199: true, 9300507: true}
 	// Parked waybills: the first push failed, the second waits. Others that are poisoned: both failed.
-	wantFailed, wantPending := 10*2+20*2, 20
+	wantFailed, wantPending := each*2+2*each*2, each*2
 	apptest.Eventually(t, later, func() bool {
 		counts := s.Account(t, "SF").Counts
 		return counts["failed"] == int64(wantFailed) && counts["pending"] == int64(wantPending) &&
@@ -143,7 +147,7 @@ func TestPoison(t *testing.T) {
 		}
 	}
 	stats := up.Stats()
-	if want := uint64(20*3 + 20*2); stats.Errcodes[40199]+stats.Errcodes[9300507]+stats.Errcodes[47001]+stats.Errcodes[40097] != want {
+	if want := uint64(each*2*3 + each*2*2); stats.Errcodes[40199]+stats.Errcodes[9300507]+stats.Errcodes[47001]+stats.Errcodes[40097] != want {
 		t.Errorf("upstream refused %v, want %d refusals in all: retries have a bound", stats.Errcodes, want)
 	}
 	if a := s.Account(t, "SF"); a.Breaker.OpenedBy != "" || a.Breaker.State != "closed" || a.Paused || stats.TokenFetches != 1 {
