@@ -59,7 +59,7 @@ type leases struct {
 	duties  map[store.Duty]*duty
 	news    []store.BreakerNews // To be told with the next round.
 
-	rounds int // Of run alone: since slots were gained; see polls.
+	pollAt time.Time // Of rounds alone: see polls.
 
 	// What shows whether this node hears the others (listen.go).
 	pinged bool   // A ping came back since the last round.
@@ -227,23 +227,24 @@ func (l *leases) left(now time.Time) time.Duration {
 	return l.o.Lease - l.margin() - now.Sub(l.renewed)
 }
 
-// extend notes a renewal that was granted to the node of a number, and when it was asked for. If the lease had ended by
-// then, all was refused and passed over for a while: it is given up, to be taken up anew.
+// extend notes a renewal that was granted to the node of a number, and when it was asked for. If the lease has ended
+// meanwhile, which expire may not have seen yet, things were refused and passed over: it is given up, to be taken up anew.
 func (l *leases) extend(number int32, asked time.Time) {
 	l.telling.Lock()
 	defer l.telling.Unlock()
 	l.mu.Lock()
+	now := time.Now()
 	var lost []int16
 	for slot, h := range l.held {
-		if h != nil && !h.ended && !l.valid(asked) {
+		if h != nil && !h.ended && !l.valid(now) {
 			l.giveUp(h) // Nobody took it: what is under way may end, and be recorded.
 			lost = append(lost, int16(slot))
 		}
 	}
 	l.number, l.renewed = number, asked
-	l.expiry.Reset(max(0, l.left(time.Now())))
+	l.expiry.Reset(max(0, l.left(now)))
 	l.mu.Unlock()
-	l.tellLost(lost, "its lease had ended, by this machine's time of day")
+	l.tellLost(lost, "its lease had ended before it was renewed")
 }
 
 // dropAll ends all that this node owns, and cuts off what is under way. l.mu is held.

@@ -130,15 +130,16 @@ func (x *tx) queueNews(batch *pgx.Batch) {
 	}
 }
 
-// ownChanges are the changes that concern lanes of this node. If it was taken for dead since the transaction began, what
-// it knew then may be out of date.
+// ownChanges are the changes that concern lanes of this node; of a waybill that is to be read again, only that. If the
+// node was taken for dead since the transaction began, what it knew then may be out of date.
 func (x *tx) ownChanges() (own []store.Change) {
 	known := x.s.leases.me() == x.node
 	for _, c := range x.changes {
+		w := x.waybills[c.Waybill]
 		switch {
-		case !x.mine[slotOf(c.Waybill)]:
+		case !x.mine[slotOf(c.Waybill)] || w.reloaded && !c.Reload:
 		case known:
-			own = append(own, c)
+			own = append(own, w.outcome(c))
 		default:
 			own = append(own, store.Change{Waybill: c.Waybill, Reload: true})
 		}

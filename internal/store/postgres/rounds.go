@@ -365,7 +365,7 @@ func (l *leases) adopt(v *view) {
 	l.mu.Unlock()
 	l.tellLost(lost, "they are another node's")
 	l.tellGained(gained)
-	if l.polls(gained) {
+	if l.polls(time.Now(), gained) {
 		l.o.Feed([]store.Change{{Shared: &store.Shared{Sweep: true}}})
 	}
 	if missed {
@@ -373,16 +373,24 @@ func (l *leases) adopt(v *view) {
 	}
 }
 
-// pollEvery is how many rounds there are between two looks at all that is open, whatever was told.
-const pollEvery = 15
+// How many regular rounds pass before all that is open is looked for, whatever was told: once slots were gained, and in
+// quiet times.
+const (
+	pollSoon  = 2
+	pollEvery = 15
+)
 
 // polls tells whether this round is to have all that is open looked for that is not in memory: the safety net under the
-// news, some time after slots were gained, when all that was under way meanwhile has ended, and now and then.
-func (l *leases) polls(gained int) bool {
-	if l.rounds++; gained > 0 {
-		l.rounds = pollEvery - 2
+// news, which a connection may lose, some time after slots were gained and now and then.
+func (l *leases) polls(now time.Time, gained int) bool {
+	if gained > 0 {
+		l.pollAt = now.Add(pollSoon * l.every())
 	}
-	return l.rounds%pollEvery == 0
+	if now.Before(l.pollAt) {
+		return false
+	}
+	l.pollAt = now.Add(pollEvery * l.every())
+	return true
 }
 
 // unregister hands over all at once.

@@ -151,7 +151,7 @@ func (x *tx) feedOpened(w *waybill, before int, opened []*row) {
 	if x.s.opts.Feed == nil || len(opened) == 0 {
 		return
 	}
-	if before > 0 && w.writer != x.pen {
+	if w.had > 0 && w.writer != x.pen {
 		x.feedReload(w)
 		return
 	}
@@ -160,17 +160,23 @@ func (x *tx) feedOpened(w *waybill, before int, opened []*row) {
 		x.changes[n-1].Added = append(x.changes[n-1].Added, added...)
 		return
 	}
-	c := store.Change{Waybill: w.name, Added: added, Whole: before == 0, Blocked: w.blocked()}
-	if c.Whole {
-		c.Token, c.TokenAt = w.usable()
-	}
-	x.changes = append(x.changes, c)
+	x.changes = append(x.changes, store.Change{Waybill: w.name, Added: added, Whole: before == 0})
 }
 
 // feedReload tells the lanes to read a waybill again: once, as they read what the whole transaction left.
 func (x *tx) feedReload(w *waybill) {
 	if x.s.opts.Feed != nil && !w.reloaded {
 		w.reloaded = true
-		x.changes = append(x.changes, store.Change{Waybill: w.name, Reload: true, Blocked: w.blocked()})
+		x.changes = append(x.changes, store.Change{Waybill: w.name, Reload: true})
 	}
+}
+
+// outcome is a change with what the lanes go by as the transaction leaves it: they pass over a waybill that is blocked,
+// and what blocked it when the change was noted may have ended with a Token that came later in the same transaction.
+func (w *waybill) outcome(c store.Change) store.Change {
+	c.Blocked = w.blocked()
+	if c.Whole {
+		c.Token, c.TokenAt = w.usable()
+	}
+	return c
 }

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"fmt"
 	"slices"
 
 	"carrier/internal/state"
@@ -11,6 +12,7 @@ var feedTests = map[string]func(*fixture){
 	"the first push of a waybill comes whole": feedWhole,
 	"a later push comes alone":                feedAppended,
 	"a blocked waybill is said to be":         feedBlocked,
+	"what unblocks a waybill is said":         feedUnblocked,
 	"what opens nothing is not fed":           feedNothing,
 	"a restart does not lose what is whole":   feedAfterRestart,
 	"fed pushes can be read":                  feedDurable,
@@ -57,6 +59,34 @@ func feedBlocked(f *fixture) {
 	f.one(f.scan("2", state.Transit, 900), state.Accepted)
 	if c := f.fed(); len(c) != 1 || !c[0].Blocked {
 		f.Errorf("parked: %+v", c)
+	}
+}
+
+// feedUnblocked has a waybill blocked and let go within one transaction: whatever the lanes were told before, the last word
+// is that it can be sent.
+func feedUnblocked(f *fixture) {
+	for n := range 4 { // Scans without a Token before the one with it.
+		id := fmt.Sprint("unblocked ", n)
+		var events []state.Event
+		for i := range n + 1 {
+			events = append(events, f.scan(id, state.Transit, int64(100+i)))
+		}
+		events[0].Type = state.PickupDone
+		events[n].Token = "T"
+		var want []uint64
+		for _, r := range f.apply(events...) {
+			want = append(want, r.Seq)
+		}
+		changes := f.fed()
+		if last := changes[len(changes)-1]; last.Blocked || last.Waybill != waybill(id) {
+			f.Errorf("%d scans without a Token, and one with it: %+v, want the last to say that it can be sent", n, changes)
+		}
+		for _, c := range changes {
+			// What is said to be whole is sent as it is.
+			if c.Whole && !c.Blocked && (c.Token != "T" || !slices.Equal(seqs(c.Added), want)) {
+				f.Errorf("%d scans without a Token: whole are %v with the Token %q, want %v", n, seqs(c.Added), c.Token, want)
+			}
+		}
 	}
 }
 
