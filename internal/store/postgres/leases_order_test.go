@@ -69,6 +69,56 @@ func TestTimeOfDayJumps(t *testing.T) {
 	eventually(t, soon, "all is this node's again", func() bool { return len(n.leases.owned()) == slots })
 }
 
+// A renewal may be asked for in time and granted after the lease has ended, before that was noticed: what was refused in
+// between was passed over, and is looked for again.
+func TestRenewedTooLate(t *testing.T) {
+	var told []store.Change
+	l := aloneLeases(func(c []store.Change) { told = append(told, c...) })
+	w := state.Waybill{DeliveryID: "SF", WaybillID: "1"}
+	l.extend(1, time.Now())
+	l.hold(slotOf(w))
+	if !l.owns(w) {
+		t.Fatal("the node does not own what it holds")
+	}
+	lasts := testLease - l.margin()
+	l.renewed = time.Now().Add(-lasts) // expire comes when the lease would have ended.
+	if _, _, ok := l.Begin(w); ok || l.owns(w) {
+		t.Fatal("a push begins after the lease has ended")
+	}
+	l.extend(1, time.Now().Add(-lasts/2))
+	if len(told) != 1 || !lostOf(w)(&told[0]) {
+		t.Fatalf("told: %+v, want that all was lost", told)
+	}
+	v := &view{live: 1}
+	for slot := range v.owners {
+		v.owners[slot] = 1
+	}
+	l.adopt(v)
+	if len(told) != 2 || !isSweep(&told[1]) || !l.owns(w) {
+		t.Errorf("told: %+v, want that waybills came", told[1:])
+	}
+}
+
+// What is open is looked for, whatever was told, soon after slots were gained, and now and then: by the time that has
+// passed, not by the rounds, of which there are many at once when slots change hands.
+func TestPolls(t *testing.T) {
+	l := aloneLeases(nil)
+	begun := time.Now()
+	for _, round := range []struct {
+		at     float64 // In regular rounds.
+		gained int
+		want   bool
+	}{
+		{0, 128, false}, {0.1, 0, false}, {0.2, 1, false}, {2.1, 0, false}, {2.3, 0, true}, {2.4, 0, false}, {10, 0, false},
+		{17.4, 0, true}, {17.5, 0, false}, {32, 2, false}, {33.9, 0, false}, {35, 0, true}, {36, 0, false},
+	} {
+		at := begun.Add(time.Duration(round.at * float64(l.every())))
+		if got := l.polls(at, round.gained); got != round.want {
+			t.Errorf("after %v rounds, with %d slots gained: %v, want %v", round.at, round.gained, got, round.want)
+		}
+	}
+}
+
 // A duty that is granted to a node that does not want it any more is given back.
 func TestDutyGrantedTooLate(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
