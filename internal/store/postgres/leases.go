@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -57,7 +58,7 @@ type leases struct {
 	found   uint64 // Nodes whose leases had ended, since the start.
 	leaving bool
 	duties  map[store.Duty]*duty
-	news    []store.BreakerNews // To be told with the next round.
+	news    map[breakerName]store.BreakerNews // To be told with the next round: how each breaker changed last.
 
 	pollAt time.Time // Of rounds alone: see polls.
 
@@ -79,6 +80,7 @@ type holding struct {
 func newLeases(o leaseOptions) *leases {
 	l := &leases{
 		o: o, wake: make(chan struct{}, 1), alive: 1, ending: map[*holding]bool{}, duties: map[store.Duty]*duty{},
+		news: map[breakerName]store.BreakerNews{},
 	}
 	l.expiry = time.AfterFunc(time.Hour, l.expire)
 	l.expiry.Stop()
@@ -157,15 +159,24 @@ func (l *leases) HandOver() {
 	l.poke()
 }
 
+// breakerName names a breaker among all accounts'.
+type breakerName struct{ deliveryID, host string }
+
 // Tell lets the other nodes know of a breaker (store.Ownership).
 func (l *leases) Tell(b store.BreakerNews) {
-	const most = 64 // More can't be told in good time, and breakers don't change that often.
 	l.mu.Lock()
-	if len(l.news) < most {
-		l.news = append(l.news, b)
-	}
+	l.news[breakerName{b.DeliveryID, b.Host}] = b
 	l.mu.Unlock()
 	l.poke()
+}
+
+// tellAgain has news told with the next round that may not have got through with this one, but for what is out of date
+// by now.
+func (l *leases) tellAgain(news map[breakerName]store.BreakerNews) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	maps.Copy(news, l.news)
+	l.news = news
 }
 
 func (l *leases) poke() {

@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -96,6 +98,36 @@ func TestRenewedTooLate(t *testing.T) {
 	l.adopt(v)
 	if len(told) != 2 || !isSweep(&told[1]) || !l.owns(w) {
 		t.Errorf("told: %+v, want that waybills came", told[1:])
+	}
+}
+
+// What could not be told with a renewal that failed is told with the next one; of a breaker only what it is by then.
+func TestBreakerNewsOutliveARenewal(t *testing.T) {
+	pool, err := pgxpool.New(t.Context(), "postgres://127.0.0.1/none") // It connects when it is used.
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.Close()
+	l := aloneLeases(nil)
+	l.o.Pool = pool
+	opened := func(host string) store.BreakerNews {
+		return store.BreakerNews{DeliveryID: "SF", Host: host, Open: true}
+	}
+	l.Tell(opened("one"))
+	l.Tell(opened("other"))
+	for range 2 {
+		if _, err := l.renew(t.Context()); err == nil {
+			t.Fatal("a lease was renewed without a database")
+		}
+	}
+	lost := l.news // As the next renewal takes them, and then fails.
+	l.news = map[breakerName]store.BreakerNews{}
+	closed := store.BreakerNews{DeliveryID: "SF", Host: "one"}
+	l.Tell(closed)
+	l.tellAgain(lost)
+	want := map[breakerName]store.BreakerNews{{"SF", "one"}: closed, {"SF", "other"}: opened("other")}
+	if !maps.Equal(l.news, want) {
+		t.Errorf("to be told: %+v, want %+v", l.news, want)
 	}
 }
 

@@ -111,13 +111,22 @@ func (l *leases) round(ctx context.Context) (again time.Duration, err error) {
 	return every, nil
 }
 
-// renew extends the lease, or registers the node, and reads how things stand.
+// renew extends the lease, or registers the node, and reads how things stand. It also tells of breakers.
 func (l *leases) renew(ctx context.Context) (*view, error) {
 	l.mu.Lock()
-	number, leaving := l.number, l.leaving
-	news := l.news
-	l.news = nil
+	number, leaving, news := l.number, l.leaving, l.news
+	l.news = map[breakerName]store.BreakerNews{}
 	l.mu.Unlock()
+	v, err := l.ask(ctx, number, leaving, news)
+	if err != nil {
+		l.tellAgain(news)
+		return nil, err
+	}
+	return v, nil
+}
+
+// ask is renew of the node of a number; 0: it is not registered.
+func (l *leases) ask(ctx context.Context, number int32, leaving bool, news map[breakerName]store.BreakerNews) (*view, error) {
 	v := &view{leaving: leaving, duties: map[string]int32{}}
 	asked := time.Now()
 	if number != 0 {
@@ -139,8 +148,8 @@ func (l *leases) renew(ctx context.Context) (*view, error) {
 	}
 	l.extend(number, asked)
 	l.queueView(batch, v, number)
-	for i := range news {
-		queueNote(batch, &note{Node: number, Breaker: &news[i]})
+	for _, b := range news {
+		queueNote(batch, &note{Node: number, Breaker: &b})
 	}
 	queueNote(batch, &note{Node: number, Ping: true})
 	return v, l.o.Pool.SendBatch(ctx, batch).Close()
