@@ -31,8 +31,7 @@ type load struct {
 	client atomic.Pointer[apptest.Client]
 	starts int // Of processes, for the oracle; 0: it is not to judge how often access_tokens were fetched.
 	done   sync.WaitGroup
-	// excused are arrivals that the oracle need not judge, as the test does; nil: none.
-	excused func(*sandbox.Arrival) bool
+	slept  *standstill // What a node sent late that had stood still; nil: none did.
 }
 
 // startLoad sends plans to whatever l.client is at the moment, c at first, until the test ends; rate is in events a
@@ -91,12 +90,12 @@ func (l *load) compare(t *testing.T, outages []apptest.Outage, while time.Durati
 	run = &apptest.Run{
 		Sent: log, Order: order, Stored: c.EventsOf(t, "delivery_id=SF"), Pushes: c.Pushes(t, "delivery_id=SF"), Outages: outages,
 		Arrivals: slices.DeleteFunc(l.up.All(), func(a sandbox.Arrival) bool {
-			return a.WaybillID[0] != 'W' || l.excused != nil && l.excused(&a)
+			return a.WaybillID[0] != 'W' || l.slept.excuses(&a)
 		}),
 		Upstream: l.up.Stats(), Starts: l.starts,
 	}
 	violations = append(wrong, run.Violations()...)
-	if n := run.Upstream.Overlaps; n != 0 {
+	if n := run.Upstream.Overlaps; n > l.slept.overlaps() {
 		violations = append(violations, fmt.Sprintf("%d pushes of one waybill were under way together with another", n))
 	}
 	return run, violations

@@ -83,10 +83,10 @@ func TestNodesComeAndGo(t *testing.T) {
 	t.Logf("seed %d", seed)
 	up := apptest.NewUpstream(t, sandbox.Options{Seed: seed | 1})
 	up.Faulty(t, restless)
-	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Timeout: 2 * time.Second})
+	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Timeout: pushTimeout})
 	settings.StoreURL, settings.Lease = db.URL(), testLease
 	c := startCluster(t, settings, 3)
-	l := &load{up: up}
+	l := &load{up: up, slept: &standstill{}}
 	l.start(t, seed, c.client, 300)
 
 	var outages []apptest.Outage
@@ -109,6 +109,7 @@ func TestNodesComeAndGo(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(testLease + testLease/2) // Another process must see real time pass.
+			l.slept.resumed = time.Now()
 			if err := n.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 				t.Fatal(err)
 			}

@@ -22,9 +22,6 @@ import (
 
 const (
 	killEvery = 5 * time.Second
-	// pushTimeout is how long a push may be under way. One that upstream had before a fault by longer than that had
-	// long been recorded.
-	pushTimeout = 2 * time.Second
 	// pushesAtOnce is each node's concurrency, and so what one of them may have under way.
 	pushesAtOnce = 64
 )
@@ -59,11 +56,10 @@ type besieged struct {
 	made   int
 	faults []*fault
 
-	paused  *clusterNode // That stands still at the moment.
-	pause   *fault
-	resumed time.Time
-	late    int              // Pushes that a node sent after it had stood still.
-	places  map[string]int16 // The slots of waybills, once the load has ended.
+	paused *clusterNode // That stands still at the moment.
+	pause  *fault
+	slept  standstill
+	places map[string]int16 // The slots of waybills, once the load has ended.
 }
 
 // TestNodesUnderFaults kills a random node of three every 5 s, crashes PostgreSQL once, and has a node stand still for
@@ -87,7 +83,8 @@ func TestNodesUnderFaults(t *testing.T) {
 	for range 3 {
 		b.with(b.startNode())
 	}
-	l := &load{up: up, excused: b.sentTooLate}
+	b.slept.of = b.wasPaused
+	l := &load{up: up, slept: &b.slept}
 	l.start(t, seed, b.client, 300)
 	progress(t, l, 300)
 	b.suffer(*nodesFor)
@@ -97,11 +94,11 @@ func TestNodesUnderFaults(t *testing.T) {
 	run := l.finish(t, b.outages())
 	slots := b.places
 	b.reportTakeovers(run.Arrivals, slots)
-	if b.late > pushesAtOnce {
-		t.Errorf("a node that stood still sent %d pushes after that; at most %d can have been about to be sent", b.late, pushesAtOnce)
+	if late := len(b.slept.sent); late > pushesAtOnce {
+		t.Errorf("a node that stood still sent %d pushes after that; at most %d can have been about to be sent", late, pushesAtOnce)
 	}
 	b.judgeRepeats(run.Arrivals, slots)
-	t.Logf("%d pushes were sent too late by a node that had stood still", b.late)
+	t.Logf("%d pushes were sent too late by a node that had stood still", len(b.slept.sent))
 	t.Logf("%d events acknowledged and %d pushes arrived within %v of faults; %d requests were cut", l.Acked(), len(run.Arrivals), *nodesFor, l.Cut.Load())
 	if want := 40 * int(nodesFor.Seconds()); l.Acked() < want {
 		t.Errorf("the run is void: %d events were acknowledged, want %d", l.Acked(), want)
@@ -180,7 +177,7 @@ func (b *besieged) pauseOne() {
 }
 
 func (b *besieged) resume() {
-	b.resumed = time.Now()
+	b.slept.resumed = time.Now()
 	b.signal(syscall.SIGCONT)
 	b.pause.until(time.Now().Add(pushTimeout))
 	b.with(b.paused)
@@ -194,17 +191,12 @@ func (b *besieged) signal(s syscall.Signal) {
 	}
 }
 
-// sentTooLate tells, and counts, what a node sends that stood still between its last look at its lease and the sending:
-// no lease can keep it from that, and it records nothing of it. Its successor sent the same before.
-func (b *besieged) sentTooLate(a *sandbox.Arrival) bool {
+// wasPaused tells whether the node that stood still owned a waybill when it fell asleep.
+func (b *besieged) wasPaused(waybill string) bool {
 	if b.places == nil {
 		b.places = b.slotsOfWaybills()
 	}
-	late := a.Repeat && b.pause != nil && b.pause.slots[b.places[a.WaybillID]] && a.At.After(b.resumed) && a.At.Before(b.resumed.Add(pushTimeout))
-	if late {
-		b.late++
-	}
-	return late
+	return b.pause.slots[b.places[waybill]]
 }
 
 // slotsOf asks the database what a node owns.

@@ -142,7 +142,9 @@ func lostLease(t *testing.T, b binary) []string {
 	up := apptest.NewUpstream(t, sandbox.Options{Seed: seed | 1})
 	// Slow, so that the node has much in memory when it falls asleep.
 	up.Faulty(t, sandbox.Faults{Trouble: sandbox.Trouble{Latency: sandbox.Duration(200 * time.Millisecond)}})
-	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Concurrency: 32}) // Of both: more than the load needs.
+	settings := apptest.NewSettings(t, apptest.Account{
+		DeliveryID: "SF", BaseURL: up.URL, Timeout: pushTimeout, Concurrency: 32, // Of both: more than the load needs.
+	})
 	settings.StoreURL, settings.Lease = pgtest.Start(t).URL(), testLease
 	file := settings.File(t)
 	_, c := b.serve(t, settings, file)
@@ -156,6 +158,7 @@ func lostLease(t *testing.T, b binary) []string {
 	arrived := up.Stats().Applied
 	apptest.Eventually(t, later, func() bool { return time.Since(slept) > 2*testLease && up.Stats().Applied > arrived+50 },
 		apptest.Text("the other node takes over"))
+	l.slept = &standstill{resumed: time.Now()}
 	if err := sleeper.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
