@@ -83,10 +83,10 @@ func TestNodesComeAndGo(t *testing.T) {
 	t.Logf("seed %d", seed)
 	up := apptest.NewUpstream(t, sandbox.Options{Seed: seed | 1})
 	up.Faulty(t, restless)
-	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Timeout: pushTimeout})
+	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL, Timeout: pushTimeout, Concurrency: pushesAtOnce})
 	settings.StoreURL, settings.Lease = db.URL(), testLease
 	c := startCluster(t, settings, 3)
-	l := &load{up: up, slept: &standstill{}}
+	l := &load{up: up, slept: &standstill{most: pushesAtOnce}}
 	l.start(t, seed, c.client, 300)
 
 	var outages []apptest.Outage

@@ -83,7 +83,7 @@ func TestNodesUnderFaults(t *testing.T) {
 	for range 3 {
 		b.with(b.startNode())
 	}
-	b.slept.of = b.wasPaused
+	b.slept = standstill{most: pushesAtOnce, of: b.wasPaused}
 	l := &load{up: up, slept: &b.slept}
 	l.start(t, seed, b.client, 300)
 	progress(t, l, 300)
@@ -94,9 +94,6 @@ func TestNodesUnderFaults(t *testing.T) {
 	run := l.finish(t, b.outages())
 	slots := b.places
 	b.reportTakeovers(run.Arrivals, slots)
-	if late := len(b.slept.sent); late > pushesAtOnce {
-		t.Errorf("a node that stood still sent %d pushes after that; at most %d can have been about to be sent", late, pushesAtOnce)
-	}
 	b.judgeRepeats(run.Arrivals, slots)
 	t.Logf("%d pushes were sent too late by a node that had stood still", len(b.slept.sent))
 	t.Logf("%d events acknowledged and %d pushes arrived within %v of faults; %d requests were cut", l.Acked(), len(run.Arrivals), *nodesFor, l.Cut.Load())

@@ -150,7 +150,7 @@ func lostLease(t *testing.T, b binary) []string {
 	_, c := b.serve(t, settings, file)
 	sleeper, its := b.serve(t, settings, file)
 	l := startLoad(t, seed, up, c, 150)
-	apptest.Eventually(t, later, func() bool { return its.Account(t, "SF").InFlight > 4 }, apptest.Text("the second node pushes"))
+	apptest.Eventually(t, later, func() bool { return its.Account(t, "SF").InFlight > 8 }, apptest.Text("the second node pushes"))
 	slept := time.Now()
 	if err := sleeper.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -158,12 +158,14 @@ func lostLease(t *testing.T, b binary) []string {
 	arrived := up.Stats().Applied
 	apptest.Eventually(t, later, func() bool { return time.Since(slept) > 2*testLease && up.Stats().Applied > arrived+50 },
 		apptest.Text("the other node takes over"))
-	l.slept = &standstill{resumed: time.Now()}
+	// Of the few that it has under way, most are with upstream at any moment.
+	l.slept = &standstill{most: 2, resumed: time.Now()}
 	if err := sleeper.cmd.Process.Signal(syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
 	progress(t, l, l.Acked()+150)
 	// Only what was in flight when it fell asleep may be sent again.
 	_, violations := l.compare(t, []apptest.Outage{{Killed: slept, Up: slept.Add(time.Second)}}, 4*testLease)
+	t.Logf("%d pushes were sent too late", len(l.slept.sent))
 	return violations
 }

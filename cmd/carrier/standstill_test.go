@@ -13,14 +13,15 @@ const pushTimeout = 2 * time.Second
 // standstill is that a node stood still, and what it sent after that. Between its last look at its lease and the sending
 // no lease can keep it from sending one push a waybill, which its successor sent before, and of which it records nothing.
 type standstill struct {
+	most    int                       // How many pushes can have been about to be sent when it fell asleep.
+	of      func(waybill string) bool // Whether the node owned it then; nil: any may have been its own.
 	resumed time.Time
-	of      func(waybill string) bool // Whether the node owned it; nil: any may have been its own.
-	sent    map[string]bool           // The waybills of which a push was sent too late.
+	sent    map[string]bool // The waybills of which a push was sent too late.
 }
 
 // excuses tells whether an arrival is such a push, and notes it. The oracle need not judge those.
 func (s *standstill) excuses(a *sandbox.Arrival) bool {
-	late := s != nil && !s.resumed.IsZero() && a.Repeat && !s.sent[a.WaybillID] &&
+	late := s != nil && !s.resumed.IsZero() && a.Repeat && !s.sent[a.WaybillID] && len(s.sent) < s.most &&
 		a.At.After(s.resumed) && a.At.Before(s.resumed.Add(pushTimeout)) && (s.of == nil || s.of(a.WaybillID))
 	if late {
 		if s.sent == nil {
