@@ -53,8 +53,8 @@ func (w *world) read(name string, limit int64) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(in, limit+1))
 }
 
-// online fetches a copy of a running service's store.
-func (s *storeBackup) online(ctx context.Context, w *world) error {
+// online fetches a copy of a running service's store. What comes is written to watch too.
+func (s *storeBackup) online(ctx context.Context, w *world, watch io.Writer) error {
 	ask := asking{adminFlags: s.adminFlags, Config: s.File}
 	return ask.with(ctx, w, func(session *session) error {
 		archive, err := session.Backup(ctx, s.Because)
@@ -62,7 +62,7 @@ func (s *storeBackup) online(ctx context.Context, w *world) error {
 			return err
 		}
 		defer func() { _ = archive.Close() }()
-		if err := unpack(archive, s.To); err != nil {
+		if err := unpack(io.TeeReader(archive, watch), s.To); err != nil {
 			return errors.Join(fmt.Errorf("receiving the copy: %w", err), os.RemoveAll(s.To))
 		}
 		return nil

@@ -74,7 +74,7 @@ func (m *migration) openBackup(ctx context.Context, folder string) (_ *openedSou
 		return nil, err
 	}
 	backup := storeBackup{configFlag: m.configFlag, adminFlags: m.adminFlags, To: copied, Because: m.Because}
-	if err := backup.online(ctx, m.world); err != nil {
+	if err := backup.online(ctx, m.world, m.progress.received(m.say("fetching a copy from the service", "从服务获取副本"))); err != nil {
 		return nil, err
 	}
 	source, err := pebble.OpenExporter(copied, m.folderOptions(m.from))

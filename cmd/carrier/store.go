@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"carrier/internal/store"
@@ -113,7 +114,7 @@ func (s *storeBackup) Run(ctx context.Context, w *world) error {
 		return err
 	}
 	if s.tokenGiven(w) {
-		err = s.online(ctx, w)
+		err = s.online(ctx, w, io.Discard)
 	} else {
 		err = s.offline(w)
 	}
