@@ -7,6 +7,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // audit keeps an act with what it was done to; if it is no person's, it does nothing.
@@ -14,7 +15,7 @@ func (x *tx) audit(act store.Act, on store.AuditEntry) {
 	if act == (store.Act{}) {
 		return
 	}
-	on.Act, on.At = act, fromMillis(x.now)
+	on.Act, on.At = act, codec.FromMillis(x.now)
 	on.Number = x.w.audits.take()
 	x.putJSON(seqKey(nil, tableAudit, on.Number), on)
 }

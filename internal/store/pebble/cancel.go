@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // CancelOrder cancels an order if its waybill's scans allow it. It is decided by the writer as every scan is, so one of
@@ -72,7 +73,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 		return done, err
 	}
 	if v.Entry.Verdict != state.Rejected && order.CancelledAt.IsZero() {
-		order.CancelledAt = fromMillis(x.now)
+		order.CancelledAt = codec.FromMillis(x.now)
 		x.saveOrder(order)
 	}
 	return store.Cancellation{Verdict: v.Entry.Verdict, Stage: v.Stage, Order: order.Order}, nil

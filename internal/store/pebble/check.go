@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/seal"
 )
 
 // maxProblems bounds store.Report.Problems.
@@ -19,7 +20,7 @@ const maxProblems = 100
 func (s *Store) Check(ctx context.Context) (store.Report, error) {
 	var report store.Report
 	err := s.view(func(db cdb.Reader) (err error) {
-		report, err = check(ctx, db, s.index.rows, s.seals)
+		report, err = check(ctx, db, s.index.rows, s.keys)
 		return err
 	})
 	return report, err
@@ -36,14 +37,14 @@ func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, 
 	if err := refuseHalfImported(s.db); err != nil {
 		return report, fmt.Errorf("store %s: %w", dir, err)
 	}
-	return check(ctx, s.db, s.index.rows, s.seals)
+	return check(ctx, s.db, s.index.rows, s.keys)
 }
 
 // checker compares tables. What an event's row requires is looked up row by row; that no other rows are there follows
 // from their number.
 type checker struct {
 	db      cdb.Reader
-	seals   seals
+	keys    seal.Keys
 	low     uint64
 	report  store.Report
 	counts  counters         // As the rows are.
@@ -53,8 +54,8 @@ type checker struct {
 }
 
 // check checks a store whose spans have so many rows. One of format 1 has no index yet.
-func check(ctx context.Context, db cdb.Reader, rows uint64, keys seals) (store.Report, error) {
-	c := &checker{db: db, seals: keys, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
+func check(ctx context.Context, db cdb.Reader, rows uint64, keys seal.Keys) (store.Report, error) {
+	c := &checker{db: db, keys: keys, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
 	c.report.Pushes = map[store.Status]uint64{}
 	version, _, err := readIdentity(db)
 	if err != nil {

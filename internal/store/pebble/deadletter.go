@@ -7,6 +7,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // PutDeadLetter keeps a message that can't be read.
@@ -29,7 +30,7 @@ type deadLetterOp struct {
 func (o *deadLetterOp) rows() int { return 1 }
 
 func (o *deadLetterOp) run(x *tx) {
-	o.letter.Number, o.letter.ReceivedAt = x.w.letters.last.take(), fromMillis(x.now)
+	o.letter.Number, o.letter.ReceivedAt = x.w.letters.last.take(), codec.FromMillis(x.now)
 	x.dated = true // The numbers are in the order of time: retention relies on it.
 	x.w.letters.add(x.putJSON(letterKey(o.letter.Number), o.letter))
 	x.dropExcess()

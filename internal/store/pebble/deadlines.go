@@ -13,6 +13,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const (
@@ -115,7 +116,7 @@ func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error)
 				}
 				w, ok := parseWaybill(value)
 				if !ok {
-					return false, damaged(key, errRecord)
+					return false, damaged(key, codec.ErrRecord)
 				}
 				if d := (due{table, at, keySeq(key), w}); failed[d] == nil {
 					list = append(list, d)

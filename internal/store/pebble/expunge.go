@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // errExpunged answers acts that would send an event again whose text is gone.
@@ -101,7 +102,7 @@ func (x *tx) rowsOf(t state.Timeline) ([]row, error) {
 	for i := range t {
 		r, found, err := readRow(x.s.db, t[i].Seq)
 		if err == nil && !found {
-			err = damaged(seqKey(nil, tableEvents, t[i].Seq), errRecord)
+			err = damaged(seqKey(nil, tableEvents, t[i].Seq), codec.ErrRecord)
 		}
 		if err != nil {
 			return nil, err
@@ -116,7 +117,7 @@ func (x *tx) rowsOf(t state.Timeline) ([]row, error) {
 
 // countTokens counts a waybill's Tokens, as far as they can be opened; one that can't counts as one.
 func (x *tx) countTokens(name state.Waybill) (int, error) {
-	tokens, err := readTokens(x.s.db, x.s.seals, name)
+	tokens, err := readTokens(x.s.db, x.s.keys, name)
 	if x.s.isSealed(err) {
 		return 1, nil
 	}

@@ -6,6 +6,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Freeze holds a waybill's pushes, or releases them.
@@ -44,7 +45,7 @@ func (x *tx) freeze(name state.Waybill, frozen bool, act store.Act) (changed boo
 		return false, nil
 	case frozen:
 		x.setBlock(w, flagFrozen, func(k *block) {
-			k.hold = store.Hold{Since: fromMillis(x.now), By: act.By, Reason: act.Reason}
+			k.hold = store.Hold{Since: codec.FromMillis(x.now), By: act.By, Reason: act.Reason}
 		})
 	default:
 		x.clearBlock(w, flagFrozen)

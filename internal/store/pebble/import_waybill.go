@@ -3,6 +3,7 @@ package pebble
 import (
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // waybill writes a waybill of which nothing is there.
@@ -15,12 +16,8 @@ func (w *importing) waybill(r *store.WaybillRecord) {
 		w.set(nameKey(nil, name), nil)
 	}
 	if len(r.Tokens) > 0 {
-		tokens := make([]token, len(r.Tokens))
-		for i, t := range r.Tokens {
-			tokens[i] = token{at: t.At, value: t.Value}
-		}
 		key := waybillKey(nil, tableTokens, name)
-		w.set(key, w.s.seals.sealTokens(nil, key, tokens))
+		w.set(key, sealTokens(w.s.keys, nil, key, r.Tokens))
 	}
 	for i := range r.Orders {
 		o := &orderRecord{Order: r.Orders[i].Order, number: r.Orders[i].Number}
@@ -110,7 +107,7 @@ func importPush(p *store.PushRecord) *pushRecord {
 func (w *importing) forgetWaybill(name string) {
 	waybill, ok := parseWaybill([]byte(name))
 	if !ok {
-		w.must(errRecord)
+		w.must(codec.ErrRecord)
 		return
 	}
 	old, err := w.x.waybill(waybill)

@@ -8,6 +8,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/seal"
 )
 
 // hashWaybill is the hash by which the filter of waybills knows one.
@@ -38,12 +40,12 @@ func (x *tx) load(w *waybill) error {
 		return err
 	}
 	w.adopt(t)
-	tokens, err := readTokens(x.s.db, x.s.seals, w.name)
+	tokens, err := readTokens(x.s.db, x.s.keys, w.name)
 	if w.sealed = x.s.isSealed(err); err != nil && !w.sealed {
 		return err
 	}
 	if len(tokens) > 0 {
-		w.token, w.tokenAt = tokens[0].value, tokens[0].at
+		w.token, w.tokenAt = tokens[0].Value, tokens[0].At
 	}
 	if w.block, err = readBlock(x.s.db, w.name); err != nil {
 		return err
@@ -145,7 +147,7 @@ func (x *tx) event(seq uint64) (eventRecord, error) {
 	}
 	rec, found, err := readEvent(x.s.db, seq)
 	if err == nil && !found {
-		err = damaged(seqKey(nil, tableEvents, seq), errRecord)
+		err = damaged(seqKey(nil, tableEvents, seq), codec.ErrRecord)
 	}
 	return rec, err
 }
@@ -184,10 +186,10 @@ func readTimeline(db cdb.Reader, w state.Waybill) (state.Timeline, error) {
 }
 
 // readTokens reads a waybill's Tokens, newest first.
-func readTokens(db cdb.Reader, keys seals, w state.Waybill) (tokens []token, err error) {
+func readTokens(db cdb.Reader, keys seal.Keys, w state.Waybill) (tokens []store.TokenRecord, err error) {
 	key := waybillKey(nil, tableTokens, w)
 	_, err = read(db, key, func(v []byte) (err error) {
-		tokens, err = keys.openTokens(key, v)
+		tokens, err = openTokens(keys, key, v)
 		return err
 	})
 	return tokens, err

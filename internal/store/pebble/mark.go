@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const (
@@ -112,7 +113,7 @@ func (s *Store) maxNatural() uint64 {
 func (j *join) openNatural(seq uint64) (bool, error) {
 	value, err := j.events.ValueAndErr()
 	if err != nil || len(value) < 4 {
-		return false, damaged(j.events.Key(), errors.Join(err, errRecord))
+		return false, damaged(j.events.Key(), errors.Join(err, codec.ErrRecord))
 	}
 	if value[3]&flagNatural == 0 {
 		return false, nil

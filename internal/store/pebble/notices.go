@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // outbox is where the table n stands. Its numbers have no gaps: all behind told up to last are there.
@@ -113,14 +114,14 @@ func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 	}
 	event, found, err := readEvent(db, rec.seq)
 	if err == nil && !found {
-		err = damaged(seqKey(nil, tableEvents, rec.seq), errRecord)
+		err = damaged(seqKey(nil, tableEvents, rec.seq), codec.ErrRecord)
 	}
 	if err != nil {
 		return n, err
 	}
 	n = store.Notice{
-		Number: keySeq(key), Seq: rec.seq, Nth: rec.nth, At: fromMillis(rec.at), Status: rec.status, Event: event.event,
-		ReceivedAt: fromMillis(event.receivedAt), Tries: rec.tries, Errcode: rec.errcode, Reason: rec.reason, Replay: rec.replay,
+		Number: keySeq(key), Seq: rec.seq, Nth: rec.nth, At: codec.FromMillis(rec.at), Status: rec.status, Event: event.event,
+		ReceivedAt: codec.FromMillis(event.receivedAt), Tries: rec.tries, Errcode: rec.errcode, Reason: rec.reason, Replay: rec.replay,
 	}
 	n.Event.Msg = ""
 	switch {
@@ -134,9 +135,9 @@ func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 
 // ofDifference makes a notice of a row of n that is of a waybill's difference, and points to nothing.
 func (r *noticeRecord) ofDifference(number uint64) (store.Notice, error) {
-	n := store.Notice{Number: number, At: fromMillis(r.at), Difference: &store.Difference{}}
+	n := store.Notice{Number: number, At: codec.FromMillis(r.at), Difference: &store.Difference{}}
 	if err := json.Unmarshal([]byte(r.difference), n.Difference); err != nil {
-		return n, fmt.Errorf("%w: %w", errRecord, err)
+		return n, fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	n.Event.DeliveryID, n.Event.WaybillID = n.Difference.Waybill.DeliveryID, n.Difference.Waybill.WaybillID
 	return n, nil

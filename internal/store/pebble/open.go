@@ -12,6 +12,8 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/seal"
 )
 
 // format is the version of the layout that the package comment describes. A store of a higher one is refused.
@@ -66,7 +68,7 @@ func newStore(dir string, o Options) *Store {
 
 // prepare makes ready what reading the store takes: the keys for Tokens, and its files.
 func (s *Store) prepare() (err error) {
-	if s.seals, err = newSeals(s.opts.TokenKeys); err != nil {
+	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
 		return err
 	}
 	return s.openFiles()
@@ -201,7 +203,7 @@ func readNumber(db cdb.Reader, key []byte, otherwise uint64) (uint64, error) {
 	n := otherwise
 	_, err := read(db, key, func(v []byte) error {
 		if len(v) != 8 {
-			return errRecord
+			return codec.ErrRecord
 		}
 		n = binary.BigEndian.Uint64(v)
 		return nil

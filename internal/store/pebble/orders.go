@@ -8,6 +8,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // PutOrder keeps an order and its waybill's Token in one commit.
@@ -53,7 +54,7 @@ func (x *tx) putOrder(o *orderOp) error {
 		return err
 	}
 	if !found {
-		rec.number, rec.ReceivedAt, rec.CancelledAt = x.take(), fromMillis(x.now), fromMillis(0)
+		rec.number, rec.ReceivedAt, rec.CancelledAt = x.take(), codec.FromMillis(x.now), codec.FromMillis(0)
 		x.saveOrder(rec)
 		x.key = orderedKey(x.key[:0], w.name, rec.number)
 		x.value = orderKey(x.value[:0], rec.OrderKey)[1:]
@@ -93,11 +94,11 @@ func readOrders(db cdb.Reader, w state.Waybill) (orders []orderRecord, err error
 	err = scan(db, orderedPrefix(nil, w), func(key, value []byte) (bool, error) {
 		k, ok := parseOrderKey(append([]byte{tableOrders}, value...))
 		if !ok {
-			return false, damaged(key, errRecord)
+			return false, damaged(key, codec.ErrRecord)
 		}
 		rec, found, err := readOrder(db, k)
 		if err == nil && !found {
-			err = damaged(key, errRecord)
+			err = damaged(key, codec.ErrRecord)
 		}
 		orders = append(orders, rec)
 		return true, err

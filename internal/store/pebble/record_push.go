@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const pushVersion = 1
@@ -60,13 +61,13 @@ type pushRecord struct {
 func (r *pushRecord) fill(p *store.Push) {
 	p.Status, p.Ord = r.status, r.ord
 	p.Tries, p.Refusals, p.Used = r.tries, r.refusals, r.used
-	p.NextAt, p.DoneAt = fromMillis(r.nextAt), fromMillis(r.doneAt)
+	p.NextAt, p.DoneAt = codec.FromMillis(r.nextAt), codec.FromMillis(r.doneAt)
 	p.Reason, p.Attempts = r.reason, r.attempts
 	p.Replay, p.Bulk = r.replay, r.bulk
 	if r.openedAt != 0 {
-		p.OpenedAt = fromMillis(r.openedAt)
+		p.OpenedAt = codec.FromMillis(r.openedAt)
 	}
-	p.VerifiedAt = fromMillis(r.verifiedAt)
+	p.VerifiedAt = codec.FromMillis(r.verifiedAt)
 }
 
 // note adds an attempt, as one of the replay that made the push pending, and forgets the oldest beyond
@@ -141,7 +142,7 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	b = binary.AppendVarint(b, int64(r.used))
 	b = binary.AppendVarint(b, r.nextAt)
 	b = binary.AppendVarint(b, r.doneAt)
-	b = putString(b, r.reason)
+	b = codec.AppendString(b, r.reason)
 	b = binary.AppendUvarint(b, uint64(len(r.attempts)))
 	for i := range r.attempts {
 		b = encodeAttempt(b, &r.attempts[i])
@@ -165,14 +166,14 @@ func encodeAttempt(b []byte, a *store.Attempt) []byte {
 		flags |= attemptHow
 	}
 	b = append(b, flags)
-	b = putTime(b, a.At)
+	b = codec.AppendTime(b, a.At)
 	b = binary.AppendVarint(b, int64(a.Duration))
 	if a.Errcode != nil {
 		b = binary.AppendVarint(b, int64(*a.Errcode))
 	}
-	b = putString(b, a.Errmsg)
-	b = putString(b, a.RID)
-	b = putString(b, a.Scope)
+	b = codec.AppendString(b, a.Errmsg)
+	b = codec.AppendString(b, a.RID)
+	b = codec.AppendString(b, a.Scope)
 	if a.Replay != 0 {
 		b = binary.AppendUvarint(b, a.Replay)
 	}
@@ -201,82 +202,80 @@ func howOf(a *store.Attempt) byte {
 func encodeHow(b []byte, how byte, a *store.Attempt) []byte {
 	b = append(b, how)
 	if how&howFallback != 0 {
-		b = putString(b, a.Fallback)
+		b = codec.AppendString(b, a.Fallback)
 	}
 	if how&howAccessToken != 0 {
-		b = binary.AppendVarint(b, millis(a.At)-millis(a.AccessTokenAt))
+		b = binary.AppendVarint(b, codec.Millis(a.At)-codec.Millis(a.AccessTokenAt))
 	}
 	if how&howToken != 0 {
-		b = binary.AppendVarint(b, millis(a.At)-millis(a.TokenAt))
+		b = binary.AppendVarint(b, codec.Millis(a.At)-codec.Millis(a.TokenAt))
 	}
 	return b
 }
 
 // decodePush reads a row of r.
 func decodePush(value []byte) (pushRecord, error) {
-	r := open(value, pushVersion)
-	rec := pushRecord{status: store.Status(r.byte())}
-	flags := r.byte()
+	r := codec.Open(value, pushVersion)
+	rec := pushRecord{status: store.Status(r.Byte())}
+	flags := r.Byte()
 	rec.queued = flags&pushQueued != 0
 	if flags&pushNoToken != 0 {
-		rec.tokenUntil = r.int()
+		rec.tokenUntil = r.Int()
 	}
-	rec.ord = r.uint()
+	rec.ord = r.Uint()
 	if flags&pushOpened != 0 {
-		rec.openedAt = r.int()
+		rec.openedAt = r.Int()
 	}
 	if flags&pushReplayed != 0 {
-		rec.replay = r.uint()
+		rec.replay = r.Uint()
 	}
 	rec.bulk = flags&pushBulk != 0
 	if rec.ends = endsSaid(rec.status); flags&pushEnds != 0 {
-		rec.ends = int(r.uint())
+		rec.ends = int(r.Uint())
 	}
 	if flags&pushVerified != 0 {
-		rec.verifiedAt = r.int()
+		rec.verifiedAt = r.Int()
 	}
-	rec.tries, rec.refusals = int(r.uint()), int(r.uint())
-	rec.used = time.Duration(r.int())
-	rec.nextAt, rec.doneAt = r.int(), r.int()
-	rec.reason = r.string()
-	if n := r.uint(); n > 0 && n <= store.MaxAttempts {
+	rec.tries, rec.refusals = int(r.Uint()), int(r.Uint())
+	rec.used = time.Duration(r.Int())
+	rec.nextAt, rec.doneAt = r.Int(), r.Int()
+	rec.reason = r.String()
+	if n := r.Count(store.MaxAttempts); n > 0 {
 		rec.attempts = make([]store.Attempt, n)
-	} else if n > 0 {
-		r.fail()
 	}
 	for i := range rec.attempts {
 		decodeAttempt(&r, &rec.attempts[i])
 	}
-	return rec, r.end()
+	return rec, r.End()
 }
 
-func decodeAttempt(r *reader, a *store.Attempt) {
-	flags := r.byte()
-	a.At, a.Duration = r.time(), time.Duration(r.int())
+func decodeAttempt(r *codec.Reader, a *store.Attempt) {
+	flags := r.Byte()
+	a.At, a.Duration = r.Time(), time.Duration(r.Int())
 	if flags&attemptCode != 0 {
-		a.Errcode = new(int(r.int()))
+		a.Errcode = new(int(r.Int()))
 	}
 	a.Unknown = flags&attemptBlind != 0
-	a.Errmsg, a.RID, a.Scope = r.string(), r.string(), r.string()
+	a.Errmsg, a.RID, a.Scope = r.String(), r.String(), r.String()
 	if flags&attemptReplayed != 0 {
-		a.Replay = r.uint()
+		a.Replay = r.Uint()
 	}
 	if flags&attemptHow != 0 {
 		decodeHow(r, a)
 	}
 }
 
-func decodeHow(r *reader, a *store.Attempt) {
-	how := r.byte()
+func decodeHow(r *codec.Reader, a *store.Attempt) {
+	how := r.Byte()
 	a.Breaker = store.Breaker(how & howBreaker)
 	if how&howFallback != 0 {
-		a.Fallback = r.string()
+		a.Fallback = r.String()
 	}
 	if how&howAccessToken != 0 {
-		a.AccessTokenAt = fromMillis(millis(a.At) - r.int())
+		a.AccessTokenAt = codec.FromMillis(codec.Millis(a.At) - r.Int())
 	}
 	if how&howToken != 0 {
-		a.TokenAt = fromMillis(millis(a.At) - r.int())
+		a.TokenAt = codec.FromMillis(codec.Millis(a.At) - r.Int())
 	}
 }
 
@@ -293,7 +292,7 @@ func endsSaid(s store.Status) int {
 // pushState reads only what tells whether a push is open, and where it is listed: what scans need of a row of r.
 func pushState(value []byte) (status store.Status, queued, noToken bool, err error) {
 	if len(value) < 3 || value[0] != pushVersion {
-		return 0, false, false, errRecord
+		return 0, false, false, codec.ErrRecord
 	}
 	return store.Status(value[1]), value[2]&pushQueued != 0, value[2]&pushNoToken != 0, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 func drawEvent(t *rapid.T) state.Event {
@@ -23,7 +24,7 @@ func drawEvent(t *rapid.T) state.Event {
 
 func drawAttempt(t *rapid.T) store.Attempt {
 	a := store.Attempt{
-		At: fromMillis(rapid.Int64Range(1, 1<<45).Draw(t, "at")), Duration: time.Duration(rapid.Int64().Draw(t, "duration")),
+		At: codec.FromMillis(rapid.Int64Range(1, 1<<45).Draw(t, "at")), Duration: time.Duration(rapid.Int64().Draw(t, "duration")),
 		Errmsg: rapid.String().Draw(t, "errmsg"), RID: rapid.String().Draw(t, "rid"), Scope: rapid.String().Draw(t, "scope"),
 		Unknown: rapid.Bool().Draw(t, "unknown"), Replay: rapid.Uint64().Draw(t, "replay"),
 	}
@@ -32,8 +33,8 @@ func drawAttempt(t *rapid.T) store.Attempt {
 	}
 	a.Breaker = store.Breaker(rapid.Uint8Max(uint8(store.BreakerOpen)).Draw(t, "breaker"))
 	a.Fallback = rapid.String().Draw(t, "fallback")
-	a.AccessTokenAt = fromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "access_token_at"))
-	a.TokenAt = fromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "token_at"))
+	a.AccessTokenAt = codec.FromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "access_token_at"))
+	a.TokenAt = codec.FromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "token_at"))
 	return a
 }
 
@@ -162,9 +163,9 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeNotice(nil, &noticeRecord{at: 1, difference: "{}"}))
 	f.Add(encodePush(nil, &pushRecord{status: store.Failed, attempts: []store.Attempt{{Errcode: new(1)}}}))
 	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
-	keys := mustSeals(f, 1)
-	f.Add(encodeTokens(nil, []token{{1, "T"}}))
-	f.Add(keys.sealTokens(nil, []byte("kSF\x001"), []token{{1, "T"}}))
+	keys := mustKeys(f, 1)
+	f.Add(codec.AppendTokens(nil, []store.TokenRecord{{At: 1, Value: "T"}}))
+	f.Add(sealTokens(keys, nil, []byte("kSF\x001"), []store.TokenRecord{{At: 1, Value: "T"}}))
 	f.Add(encodeOrder(nil, &orderRecord{Order: store.Order{WaybillID: "1", ResultCode: -1, ReceivedAt: time.Unix(1, 0)}, number: 7}))
 	f.Add(encodeShown(nil, &shownRecord{store.Shown{Version: 3, ReceivedAt: time.Unix(1, 0), Actions: []store.ShownAction{{Time: 1, Type: 300001, Msg: "x"}}}, 5}))
 	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
@@ -187,8 +188,8 @@ func FuzzRecords(f *testing.F) {
 		}
 		_, _ = decodeEntry(1, b)
 		_, _ = decodeNotice(b)
-		_, _ = decodeTokens(b)
-		_, _ = keys.openTokens([]byte("kSF\x001"), b)
+		_, _ = codec.Tokens(b)
+		_, _ = openTokens(keys, []byte("kSF\x001"), b)
 		_, _ = tokensAt(b)
 		_, _ = decodeOrder([]byte("oSF\x00B\x001"), b)
 		_, _ = decodeOrder(b, b)

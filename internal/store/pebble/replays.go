@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // replays is what the writer knows of replays. Those that are not through stay in memory; the others are read when one
@@ -125,8 +126,8 @@ func copyReplay(r *store.Replay) store.Replay {
 // clock: the next commit gets a later time, and this one takes nothing more.
 func (x *tx) newReplay(r store.Replay, act store.Act) *store.Replay {
 	r.ID = uint64(x.w.replays.last.take())
-	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
-	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
+	r.By, r.CreatedAt, r.Status = act.By, codec.FromMillis(x.now), store.ReplayRunning
+	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = codec.FromMillis(0), 0, 0, 0, 0, 0
 	if r.Single == 0 {
 		x.w.lastMS, x.full, x.dated = x.now+1, true, true
 	}
@@ -155,7 +156,7 @@ func (x *tx) touchReplay(r *store.Replay) {
 		r.Status = store.ReplayDone
 	}
 	if r.Status.Ended() && r.EndedAt.IsZero() {
-		r.EndedAt = fromMillis(x.now)
+		r.EndedAt = codec.FromMillis(x.now)
 	}
 	x.replays[r.ID] = r
 }
@@ -232,7 +233,7 @@ func (x *tx) sendable(seqs []uint64, wanted func(event *eventRecord, seq uint64,
 // concerns tells whether a replay may make a push pending: it ended before the replay was made, and nobody wanted it
 // discarded, unless that is what the replay is of.
 func concerns(r *store.Replay, seq uint64, rec *pushRecord) bool {
-	if seq > r.UpTo || rec.doneAt > millis(r.CreatedAt) {
+	if seq > r.UpTo || rec.doneAt > codec.Millis(r.CreatedAt) {
 		return false
 	}
 	return rec.status == store.Failed || rec.status == store.Discarded && r.Filter.Status == store.Discarded

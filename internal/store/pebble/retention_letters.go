@@ -6,6 +6,8 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/codec"
 )
 
 // pruneLetters drops dead letters from before the horizon (Unix ms). One deletion of a range takes them all, so there is
@@ -57,7 +59,7 @@ func (s *Store) letterAt(db cdb.Reader, number uint64) (at int64, found bool) {
 			s.reportDamage(damaged(key, err))
 			return true, nil
 		}
-		at, found = millis(letter.ReceivedAt), true
+		at, found = codec.Millis(letter.ReceivedAt), true
 		return false, nil
 	})
 	if err != nil {

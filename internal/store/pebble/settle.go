@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Settle records what became of a push. It blocks only while the writer's queue is full.
@@ -69,7 +70,7 @@ func (x *tx) settle(o *store.Outcome) error {
 		rec.note(*o.Attempt)
 	}
 	rec.tries, rec.refusals, rec.used = o.Tries, o.Refusals, o.Used
-	rec.nextAt = millis(o.NextAt)
+	rec.nextAt = codec.Millis(o.NextAt)
 	if o.Status == store.Pending {
 		x.savePush(o.Seq, rec)
 	} else {

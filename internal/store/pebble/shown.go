@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // PutShown keeps what the customer sees of a waybill.
@@ -41,7 +42,7 @@ func (x *tx) putShown(name state.Waybill, shown store.Shown) (kept bool, err err
 	if err != nil || rec.known() && shown.Version <= rec.Version {
 		return false, err
 	}
-	shown.ReceivedAt = fromMillis(x.now)
+	shown.ReceivedAt = codec.FromMillis(x.now)
 	rec.Shown = shown
 	if rec.expungedAt != 0 {
 		rec.forget(rec.expungedAt / 1000)

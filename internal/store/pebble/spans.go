@@ -10,6 +10,8 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/codec"
 )
 
 // encodeBits is a value of b: a bitmap in the portable format of Roaring.
@@ -23,14 +25,14 @@ func encodeBits(set bitset) ([]byte, error) {
 func decodeBits(value []byte, into bitset) error {
 	b := roaring.New()
 	if _, err := b.FromBuffer(value); err != nil {
-		return fmt.Errorf("%w: %w", errRecord, err)
+		return fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	// What FromBuffer lets pass can still make Maximum panic: a container with no runs, for one.
 	if err := b.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", errRecord, err)
+		return fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	if !b.IsEmpty() && int(b.Maximum()) >= 64*len(into) {
-		return errRecord
+		return codec.ErrRecord
 	}
 	addTo(into, b)
 	return nil
@@ -179,7 +181,7 @@ func bitTerms(db cdb.Reader) (terms []term, err error) {
 		err = scanRange(db, lower, []byte{tableBits + 1}, func(key, _ []byte) (bool, error) {
 			t, ok := parseTerm(key)
 			if !ok {
-				return false, damaged(key, errRecord)
+				return false, damaged(key, codec.ErrRecord)
 			}
 			terms = append(terms, t)
 			lower, more = after(termPrefix(nil, t)), true

@@ -11,6 +11,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/seal"
 )
 
 // Store is the embedded engine. Its methods are safe for concurrent use.
@@ -56,7 +57,7 @@ type Store struct {
 
 	index  *index
 	fronts *fronts
-	seals  seals
+	keys   seal.Keys
 	washer washer
 	w      writer // Owned by the writer goroutine.
 	keeper keeper

@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // summarize reads a waybill without its timeline.
@@ -67,12 +68,12 @@ func readNewest(db cdb.Reader, t state.Timeline, sum *store.Summary) error {
 		}
 		r, found, err := readRow(db, e.Seq)
 		if err == nil && !found {
-			err = damaged(seqKey(nil, tableEvents, e.Seq), errRecord)
+			err = damaged(seqKey(nil, tableEvents, e.Seq), codec.ErrRecord)
 		}
 		if err != nil {
 			return err
 		}
-		sum.HeardAt = fromMillis(r.event.receivedAt)
+		sum.HeardAt = codec.FromMillis(r.event.receivedAt)
 		if e == accepted {
 			sum.Newest = new(r.storeEvent(e))
 			if e == heard {

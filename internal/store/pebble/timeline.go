@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // settleTimeline makes after the waybill's timeline: the entries in changed were accepted (or ignored) in that order,
@@ -106,7 +107,7 @@ func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
 	p = rec.push(e.Seq, e.Ord)
-	p.OpenedAt = fromMillis(x.now)
+	p.OpenedAt = codec.FromMillis(x.now)
 	return p, true
 }
 
@@ -182,7 +183,7 @@ func (x *tx) feedOpened(w *waybill, before int, opened []store.Push) {
 	}
 	c := store.Change{Waybill: w.name, Added: opened, Whole: before == 0, Blocked: w.blocked()}
 	if c.Whole {
-		c.Token, c.TokenAt = w.token, fromMillis(w.tokenAt)
+		c.Token, c.TokenAt = w.token, codec.FromMillis(w.tokenAt)
 	}
 	x.changes = append(x.changes, c)
 }

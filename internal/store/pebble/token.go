@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
@@ -48,7 +49,7 @@ func (o *tokenOp) run(x *tx) {
 
 // tokenPlan is what a new Token changes.
 type tokenPlan struct {
-	history []token // With the new one.
+	history []store.TokenRecord // With the new one.
 	affects []numbered
 }
 
@@ -67,10 +68,7 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &tokenPlan{history: append([]token{{x.now, value}}, history...)}
-	if len(plan.history) > maxTokens {
-		plan.history = plan.history[:maxTokens]
-	}
+	plan := &tokenPlan{history: codec.RememberToken(store.TokenRecord{At: x.now, Value: value}, history)}
 	if w.head.Type == 0 { // Nothing was ever accepted.
 		return plan, nil
 	}
@@ -78,14 +76,14 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 	return plan, err
 }
 
-func (x *tx) tokenHistory(w *waybill) ([]token, error) {
+func (x *tx) tokenHistory(w *waybill) ([]store.TokenRecord, error) {
 	if w.token == "" { // What can't be opened is of no use any more, now that there is a newer one.
 		return nil, nil
 	}
 	if history, ok := x.tokens[w.name]; ok {
 		return history, nil
 	}
-	return readTokens(x.s.db, x.s.seals, w.name)
+	return readTokens(x.s.db, x.s.keys, w.name)
 }
 
 // affectedByToken lists a waybill's pushes that wait for a Token, that ended for want of a good one, or whose Token was
@@ -133,12 +131,12 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.token, w.tokenAt, w.sealed = plan.history[0].value, plan.history[0].at, false
+	w.token, w.tokenAt, w.sealed = plan.history[0].Value, plan.history[0].At, false
 	x.listName(w)
 	x.moveFront(w, w.front.with(true))
 	x.tokens[w.name] = plan.history
 	x.key = waybillKey(x.key[:0], tableTokens, w.name)
-	x.value = x.s.seals.sealTokens(x.value[:0], x.key, plan.history)
+	x.value = sealTokens(x.s.keys, x.value, x.key, plan.history)
 	x.set(x.key, x.value)
 	x.unpark(w)
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/codec"
 )
 
 // use is a signed request that came before. What is remembered is in memory as well, as it is short-lived: a million
@@ -70,7 +72,7 @@ func (s *Store) loadUses() {
 	s.w.uses = map[useHash]use{}
 	err := scan(s.db, []byte{tableUses}, func(key, value []byte) (bool, error) {
 		if len(key) != 9+len(useHash{}) || len(value) != len(use{}.digest) {
-			s.reportDamage(damaged(key, errRecord))
+			s.reportDamage(damaged(key, codec.ErrRecord))
 			return true, nil
 		}
 		u := use{[32]byte(value), int64(binary.BigEndian.Uint64(key[1:]))}

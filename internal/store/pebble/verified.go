@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // verifiedOp keeps something that came of looking at what upstream shows.
@@ -52,7 +53,7 @@ func (x *tx) markVerified(w state.Waybill, seqs []uint64, at time.Time) error {
 		}
 	}
 	for _, p := range delivered {
-		p.rec.verifiedAt = millis(at)
+		p.rec.verifiedAt = codec.Millis(at)
 		x.savePush(p.seq, p.rec)
 	}
 	return nil
@@ -79,7 +80,7 @@ func (s *Store) PutDifference(ctx context.Context, d store.Difference) error {
 		for over := max(0, len(kept)-store.MaxDifferences+1); over > 0; over-- {
 			x.del(waybillKey(nil, tableDiffers, kept[len(kept)-over].Waybill))
 		}
-		d.CheckedAt = fromMillis(x.now)
+		d.CheckedAt = codec.FromMillis(x.now)
 		if d.FoundAt.IsZero() {
 			d.FoundAt = d.CheckedAt
 		}
@@ -106,7 +107,7 @@ func (s *Store) CloseDifference(ctx context.Context, w state.Waybill, agrees boo
 	err = s.keepVerified(ctx, "closing the difference", w, func(x *tx) error {
 		x.del(key)
 		if agrees {
-			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: fromMillis(x.now)})
+			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: codec.FromMillis(x.now)})
 		}
 		return nil
 	})

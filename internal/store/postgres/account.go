@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // accountState is a store.Account in the column state of accounts. Moments are Unix milliseconds.
@@ -97,11 +98,11 @@ func (o *accountOp) run(x *tx) {
 
 func encodeAccount(a *store.Account) string {
 	state := accountState{
-		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), ReasonZh: text(a.ReasonZh), Since: millis(a.Since), Until: millis(a.Until),
-		Errcode: a.Errcode, ForcedAt: gather(a.ForcedAt, millis),
+		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), ReasonZh: text(a.ReasonZh), Since: codec.Millis(a.Since), Until: codec.Millis(a.Until),
+		Errcode: a.Errcode, ForcedAt: gather(a.ForcedAt, codec.Millis),
 	}
 	if q := a.Quota; q != (store.Quota{}) {
-		state.Quota = &quotaState{millis(q.Day), q.Used, q.Limit, millis(q.AskedAt), q.Waived}
+		state.Quota = &quotaState{codec.Millis(q.Day), q.Used, q.Limit, codec.Millis(q.AskedAt), q.Waived}
 	}
 	b, _ := json.Marshal(state) // Nothing in it can fail.
 	return string(b)
@@ -113,14 +114,14 @@ func decodeAccount(value []byte) (a store.Account, err error) {
 		return a, err
 	}
 	a = store.Account{
-		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, ReasonZh: state.ReasonZh, Since: fromMillis(state.Since),
-		Until: fromMillis(state.Until), Errcode: state.Errcode,
+		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, ReasonZh: state.ReasonZh, Since: codec.FromMillis(state.Since),
+		Until: codec.FromMillis(state.Until), Errcode: state.Errcode,
 	}
 	if len(state.ForcedAt) > 0 {
-		a.ForcedAt = gather[int64, time.Time](state.ForcedAt, fromMillis)
+		a.ForcedAt = gather[int64, time.Time](state.ForcedAt, codec.FromMillis)
 	}
 	if q := state.Quota; q != nil {
-		a.Quota = store.Quota{Day: fromMillis(q.Day), Used: q.Used, Limit: q.Limit, AskedAt: fromMillis(q.AskedAt), Waived: q.Waived}
+		a.Quota = store.Quota{Day: codec.FromMillis(q.Day), Used: q.Used, Limit: q.Limit, AskedAt: codec.FromMillis(q.AskedAt), Waived: q.Waived}
 	}
 	return a, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/content"
 )
 
@@ -149,7 +150,7 @@ func (x *tx) release(entries []state.Entry) ([]*row, error) {
 	rows := make([]*row, len(entries))
 	for i, seq := range seqs {
 		if rows[i] = x.rows[seq]; rows[i] == nil {
-			return nil, damaged("an event of a timeline is missing", errRecord)
+			return nil, damaged("an event of a timeline is missing", codec.ErrRecord)
 		}
 	}
 	return rows, nil

@@ -8,6 +8,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // CancelOrder cancels an order if its waybill's scans allow it. It holds the waybill's row as every scan does, so one of
@@ -84,7 +85,7 @@ func (x *tx) cancelOrder(key store.OrderKey, of state.Waybill, event state.Event
 	}
 	x.cancelWith(w, &p, &v, open)
 	if v.Entry.Verdict != state.Rejected && order.CancelledAt.IsZero() {
-		order.CancelledAt = fromMillis(x.now)
+		order.CancelledAt = codec.FromMillis(x.now)
 		if _, err := x.exec(cancelOrder, key.DeliveryID, key.BizID, key.OrderID, timestamp(x.now)); err != nil {
 			return done, err
 		}

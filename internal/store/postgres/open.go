@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/seal"
 )
 
@@ -160,7 +161,7 @@ func (s *Store) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.notBefore(millis(received.Time))
+	s.notBefore(codec.Millis(received.Time))
 	if err := s.partitions.cover(ctx, 1); err != nil {
 		return err
 	}

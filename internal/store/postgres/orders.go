@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const (
@@ -88,7 +89,7 @@ func (x *tx) putOrder(o *orderOp) error {
 	}
 	if !found {
 		known = o.order
-		known.ReceivedAt, known.CancelledAt = fromMillis(x.now), fromMillis(0)
+		known.ReceivedAt, known.CancelledAt = codec.FromMillis(x.now), codec.FromMillis(0)
 		if err := x.keepOrder(&known); err != nil {
 			return err
 		}
@@ -114,7 +115,7 @@ func (x *tx) keepOrder(o *store.Order) error {
 func orderArgs(o *store.Order, number uint64) []any {
 	return []any{
 		o.DeliveryID, o.BizID, o.OrderID, o.WaybillID, []byte(o.ShopAppID), o.ResultCode, []byte(o.ResultMsg), []byte(o.WaybillData),
-		timestamp(millis(o.ReceivedAt)), timestamp(millis(o.CancelledAt)), int64(number),
+		timestamp(codec.Millis(o.ReceivedAt)), timestamp(codec.Millis(o.CancelledAt)), int64(number),
 	}
 }
 
@@ -141,7 +142,7 @@ func scanOrder(row pgx.Row, more ...any) (o store.Order, err error) {
 		err = store.ErrNotFound
 	}
 	o.ShopAppID, o.ResultMsg, o.WaybillData = string(app), string(msg), string(data)
-	o.ReceivedAt, o.CancelledAt = fromMillis(received), fromMillis(cancelled)
+	o.ReceivedAt, o.CancelledAt = codec.FromMillis(received), codec.FromMillis(cancelled)
 	return o, err
 }
 

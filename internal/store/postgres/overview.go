@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const (
@@ -136,7 +137,7 @@ func (w *waybill) summary(rows map[uint64]*row, failed int) store.Summary {
 		sum.Newest = new(r.storeEvent())
 	}
 	if r := rows[newestOf(w.timeline)]; r != nil {
-		sum.HeardAt = fromMillis(r.receivedAt)
+		sum.HeardAt = codec.FromMillis(r.receivedAt)
 	}
 	return sum
 }

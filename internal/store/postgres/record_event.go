@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // row is a row of events: an event, its place in its waybill's timeline, and its push.
@@ -136,19 +137,19 @@ func (r *row) complete() {
 func (r *row) store() store.Push {
 	p := &r.push
 	return store.Push{
-		Seq: r.seq, Ord: r.entry.Ord, Event: r.event, ReceivedAt: fromMillis(r.receivedAt),
+		Seq: r.seq, Ord: r.entry.Ord, Event: r.event, ReceivedAt: codec.FromMillis(r.receivedAt),
 		Status: p.status, Reason: p.reason, Tries: p.tries, Refusals: p.refusals, Used: p.used,
-		NextAt: fromMillis(p.nextAt), DoneAt: fromMillis(p.doneAt), VerifiedAt: fromMillis(p.verifiedAt),
-		OpenedAt: fromMillis(p.openedAt), Replay: p.replay, Bulk: p.bulk, Attempts: p.attempts,
+		NextAt: codec.FromMillis(p.nextAt), DoneAt: codec.FromMillis(p.doneAt), VerifiedAt: codec.FromMillis(p.verifiedAt),
+		OpenedAt: codec.FromMillis(p.openedAt), Replay: p.replay, Bulk: p.bulk, Attempts: p.attempts,
 	}
 }
 
 // storeEvent is the event as the interface gives it.
 func (r *row) storeEvent() store.Event {
 	e := store.Event{
-		Seq: r.seq, Event: r.event, ReceivedAt: fromMillis(r.receivedAt),
+		Seq: r.seq, Event: r.event, ReceivedAt: codec.FromMillis(r.receivedAt),
 		First: r.first.verdict, Verdict: r.entry.Verdict, Reason: r.entry.Reason, Late: r.entry.Late, Gap: r.entry.Gap,
-		HeldUntil: fromMillis(r.entry.Until), Override: r.entry.Override, Expunged: r.expunged, Status: r.push.status,
+		HeldUntil: codec.FromMillis(r.entry.Until), Override: r.entry.Override, Expunged: r.expunged, Status: r.push.status,
 		From: r.first.from, Cause: r.first.cause,
 	}
 	if r.first.verdict == state.Rejected {
@@ -236,9 +237,9 @@ func encodeAttempts(list []store.Attempt) string {
 	rows := make([]attempt, len(list))
 	for i, a := range list {
 		rows[i] = attempt{
-			At: millis(a.At), Nanos: int64(a.Duration), Errcode: a.Errcode, Errmsg: text(a.Errmsg), RID: text(a.RID),
+			At: codec.Millis(a.At), Nanos: int64(a.Duration), Errcode: a.Errcode, Errmsg: text(a.Errmsg), RID: text(a.RID),
 			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
-			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: millis(a.AccessTokenAt), TokenAt: millis(a.TokenAt),
+			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: codec.Millis(a.AccessTokenAt), TokenAt: codec.Millis(a.TokenAt),
 		}
 	}
 	b, _ := json.Marshal(rows) // Nothing in it can fail.
@@ -257,9 +258,9 @@ func (list *attempts) UnmarshalJSON(b []byte) error {
 	*list = nil
 	for _, a := range rows {
 		*list = append(*list, store.Attempt{
-			At: fromMillis(a.At), Duration: time.Duration(a.Nanos), Errcode: a.Errcode, Errmsg: a.Errmsg, RID: a.RID,
+			At: codec.FromMillis(a.At), Duration: time.Duration(a.Nanos), Errcode: a.Errcode, Errmsg: a.Errmsg, RID: a.RID,
 			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
-			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: fromMillis(a.AccessTokenAt), TokenAt: fromMillis(a.TokenAt),
+			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: codec.FromMillis(a.AccessTokenAt), TokenAt: codec.FromMillis(a.TokenAt),
 		})
 	}
 	return nil
@@ -268,20 +269,4 @@ func (list *attempts) UnmarshalJSON(b []byte) error {
 // text is what PostgreSQL keeps of a text that may come from anywhere: valid UTF-8 without zero bytes.
 func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", " ")
-}
-
-// millis is t in Unix milliseconds, and 0 for the zero time.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// fromMillis is the reverse of millis.
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // replayRecord is a row of replays within a transaction, which holds its lock.
@@ -26,8 +27,8 @@ func (x *tx) newReplay(r store.Replay, act store.Act) (*replayRecord, error) {
 	if err := x.run(&batch); err != nil {
 		return nil, err
 	}
-	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
-	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
+	r.By, r.CreatedAt, r.Status = act.By, codec.FromMillis(x.now), store.ReplayRunning
+	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = codec.FromMillis(0), 0, 0, 0, 0, 0
 	// What ends from here on ends after the replay was made. The number says so, and this node's clock where it matters.
 	x.newest = r.ID
 	if r.Single == 0 {
@@ -76,7 +77,7 @@ func (x *tx) touchReplay(r *replayRecord) {
 		r.Status = store.ReplayDone
 	}
 	if r.Status.Ended() && r.EndedAt.IsZero() {
-		r.EndedAt = fromMillis(x.now)
+		r.EndedAt = codec.FromMillis(x.now)
 	}
 }
 

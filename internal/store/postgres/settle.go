@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Settle records what became of a push. It blocks only while the committer's queue is full.
@@ -74,7 +75,7 @@ func (x *tx) settle(o store.Outcome) error {
 	if o.Attempt != nil {
 		p.note(*o.Attempt)
 	}
-	p.tries, p.refusals, p.used, p.nextAt = o.Tries, o.Refusals, o.Used, millis(o.NextAt)
+	p.tries, p.refusals, p.used, p.nextAt = o.Tries, o.Refusals, o.Used, codec.Millis(o.NextAt)
 	x.change(r)
 	if o.Status != store.Pending {
 		x.end(w, r, o.Status, o.Reason)

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // standings says what pushes wait for. It reads a waybill once, however many of its pushes are on a page.
@@ -54,7 +55,7 @@ func (at *standings) push(r *row) (store.Push, error) {
 	}
 	w := at.known[p.Event.Waybill()]
 	if w == nil {
-		return p, damaged("waybill "+p.Event.Waybill().String()+" is missing", errRecord)
+		return p, damaged("waybill "+p.Event.Waybill().String()+" is missing", codec.ErrRecord)
 	}
 	transitOnly := w.transitOnly()
 	p.WaitingFor, p.Waiting = at.waiting(&p, r, w, transitOnly)
@@ -67,7 +68,7 @@ func (at *standings) waiting(p *store.Push, r *row, w *waybill, transitOnly bool
 	behind := w.before(r.seq)
 	switch {
 	case w.lacksToken():
-		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: fromMillis(r.push.tokenUntil)}
+		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(r.push.tokenUntil)}
 	case w.kept():
 		return store.WaitWaybill, w.waiting(r.push.openedAt)
 	case behind != 0:
@@ -92,7 +93,7 @@ func (w *waybill) waiting(openedAt int64) store.Waiting {
 		since = min(since, w.frozenAt)
 	}
 	return store.Waiting{
-		Since: fromMillis(max(since, openedAt)), Parked: w.parkedAt != 0, Frozen: w.frozenAt != 0, Reason: w.frozen,
+		Since: codec.FromMillis(max(since, openedAt)), Parked: w.parkedAt != 0, Frozen: w.frozenAt != 0, Reason: w.frozen,
 	}
 }
 

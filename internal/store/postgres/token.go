@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
@@ -44,7 +45,7 @@ func (o *tokenOp) run(x *tx) {
 
 // tokenPlan is what a new Token changes.
 type tokenPlan struct {
-	history []token // With the new one.
+	history []store.TokenRecord // With the new one.
 	affects []*row
 }
 
@@ -54,10 +55,7 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 		return nil, nil
 	}
 	// What can't be opened is of no use any more, now that there is a newer one.
-	plan := &tokenPlan{history: append([]token{{x.now, value}}, w.history...)}
-	if len(plan.history) > maxTokens {
-		plan.history = plan.history[:maxTokens]
-	}
+	plan := &tokenPlan{history: codec.RememberToken(store.TokenRecord{At: x.now, Value: value}, w.history)}
 	rows, err := x.pushesOf(w)
 	for _, r := range rows {
 		p := &r.push
@@ -88,7 +86,7 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.history, w.token, w.tokenAt = plan.history, plan.history[0].value, plan.history[0].at
+	w.history, w.token, w.tokenAt = plan.history, plan.history[0].Value, plan.history[0].At
 	w.tokens, w.dirty = x.s.sealTokens(w.name, w.history), true
 	w.parkedAt = 0
 	for _, r := range plan.affects {
