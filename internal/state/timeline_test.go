@@ -264,6 +264,24 @@ func TestOverdueEventsAreNotOvertaken(t *testing.T) {
 	}
 }
 
+// TestHasten has an event that would wait accepted at once: what is held before it is accepted too, and so is what waited
+// for no more than it.
+func TestHasten(t *testing.T) {
+	d := newDesk(t)
+	d.send(Transit, 300)
+	d.send(Signed, 500)
+	got := d.send(DeliveryBegun, 400)
+	d.verdict(got, Held, BehindHeld, "created")
+	got = d.m.Hasten(d.line, got)
+	d.same(got, Decision{Entry: Entry{Verdict: Accepted}, Stage: Delivered, Changed: got.Changed})
+	if !slices.Equal(seqs(got.Changed), []uint64{1, 2}) || got.Entry != *d.line.Find(3) {
+		t.Errorf("got %+v, want the transit before it and the signature accepted with it", got)
+	}
+	if d.line.Find(4) != nil {
+		t.Error("an event is found that is not there")
+	}
+}
+
 func TestNoWindowAcceptsAtOnce(t *testing.T) {
 	d := newDesk(t)
 	d.m = Machine{}

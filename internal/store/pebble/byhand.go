@@ -6,11 +6,12 @@ import (
 	"slices"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // actOp is one person's act on one event or its push.
 type actOp struct {
-	waiter
+	engine.Waiter
 	seq   uint64
 	act   store.Act
 	carry func(x *tx, o *actOp) error
@@ -20,11 +21,11 @@ type actOp struct {
 }
 
 func (o *actOp) rows() int { return 1 }
-func (o *actOp) run(x *tx) { o.err = o.carry(x, o) }
+func (o *actOp) run(x *tx) { o.Err = o.carry(x, o) }
 
 func (s *Store) act(ctx context.Context, seq uint64, act store.Act, carry func(*tx, *actOp) error) (*actOp, error) {
 	op := &actOp{seq: seq, act: act, carry: carry}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return nil, fmt.Errorf("%s %d: %w", act.Action, seq, err)
 	}
 	return op, nil
@@ -176,6 +177,6 @@ func (x *tx) override(o *actOp) error {
 	x.audit(o.act, store.AuditEntry{DeliveryID: w.name.DeliveryID, WaybillID: w.name.WaybillID, Seq: o.seq})
 
 	r := row{seq: o.seq, event: event, hasPush: true, push: x.pushes[o.seq]}
-	o.event = r.storeEvent(find(after, o.seq))
+	o.event = r.storeEvent(after.Find(o.seq))
 	return nil
 }

@@ -3,11 +3,11 @@ package pebble
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // CancelOrder cancels an order if its waybill's scans allow it. It is decided by the writer as every scan is, so one of
@@ -17,21 +17,21 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 		return store.Cancellation{}, err
 	}
 	op := &cancelOp{key: key, event: event}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return store.Cancellation{}, fmt.Errorf("cancel order %s: %w", key.OrderID, err)
 	}
 	return op.done, nil
 }
 
 type cancelOp struct {
-	waiter
+	engine.Waiter
 	key   store.OrderKey
 	event state.Event
 	done  store.Cancellation
 }
 
 func (o *cancelOp) rows() int { return 1 }
-func (o *cancelOp) run(x *tx) { o.done, o.err = x.cancelOrder(o.key, o.event) }
+func (o *cancelOp) run(x *tx) { o.done, o.Err = x.cancelOrder(o.key, o.event) }
 
 // cancelOrder reads all that it takes first, as only that can fail, and then makes all changes.
 func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Cancellation, err error) {
@@ -86,13 +86,7 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	if err != nil || v.Entry.Verdict != state.Held {
 		return v, err
 	}
-	own := v.Entry.Seq
-	for _, e := range x.s.Terms().Machine.Expire(v.after, math.MaxInt64) {
-		if e.Seq != own {
-			v.Changed = append(v.Changed, e)
-		}
-	}
-	v.Entry, v.Stage = *find(v.after, own), v.after.Stage()
+	v.Decision = x.s.Terms().Machine.Hasten(v.after, v.Decision)
 	v.released, err = x.eventsOf(v.Changed)
 	return v, err
 }

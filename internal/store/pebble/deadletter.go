@@ -8,6 +8,7 @@ import (
 
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutDeadLetter keeps a message that can't be read.
@@ -16,14 +17,14 @@ func (s *Store) PutDeadLetter(ctx context.Context, d store.DeadLetter) error {
 		return err
 	}
 	op := &deadLetterOp{letter: d}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
 }
 
 type deadLetterOp struct {
-	waiter
+	engine.Waiter
 	letter store.DeadLetter
 }
 

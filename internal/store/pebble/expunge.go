@@ -8,6 +8,7 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // errExpunged answers acts that would send an event again whose text is gone.
@@ -17,7 +18,7 @@ var errExpunged = fmt.Errorf("its text was expunged: %w", store.ErrState)
 // files a little later (see washer).
 func (s *Store) Expunge(ctx context.Context, w state.Waybill, act store.Act) (store.Expunged, error) {
 	op := &expungeOp{waybill: w, act: act}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return store.Expunged{}, fmt.Errorf("expunge waybill %s: %w", w, err)
 	}
 	s.washer.due.Store(true)
@@ -26,7 +27,7 @@ func (s *Store) Expunge(ctx context.Context, w state.Waybill, act store.Act) (st
 
 // expungeOp has a commit of its own: what it reads from disk is all there is.
 type expungeOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	act     store.Act
 	done    store.Expunged
@@ -35,7 +36,7 @@ type expungeOp struct {
 func (o *expungeOp) rows() int { return 1 }
 
 func (o *expungeOp) run(x *tx) {
-	o.done, o.err = x.expunge(o.waybill, o.act)
+	o.done, o.Err = x.expunge(o.waybill, o.act)
 	x.full = true
 }
 

@@ -12,6 +12,7 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // outbox is where the table n stands. Its numbers have no gaps: all behind told up to last are there.
@@ -159,11 +160,11 @@ func recall(db cdb.Reader, n *store.Notice) error {
 // Told forgets all notices up to and including a number.
 func (s *Store) Told(ctx context.Context, number uint64) error {
 	op := &toldOp{number: min(number, s.durableOutbox().last)}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 type toldOp struct {
-	waiter
+	engine.Waiter
 	number uint64 // Of a notice that is on disk.
 }
 

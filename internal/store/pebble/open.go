@@ -13,6 +13,7 @@ import (
 
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 	"carrier/internal/store/seal"
 )
 
@@ -51,9 +52,9 @@ func Open(dir string, o Options) (*Store, error) {
 func newStore(dir string, o Options) *Store {
 	s := &Store{
 		opts: o, dir: dir,
-		ops: make(chan operation, queueLength), acks: make(chan *tx, ackLength),
-		stop: make(chan struct{}), wake: make(chan struct{}, 1),
-		totals: newCounters(), oldest: map[string]time.Time{}, reported: map[string]bool{},
+		ops: make(chan operation, engine.QueueLength), acks: make(chan *tx, ackLength),
+		stop: make(chan struct{}), alarm: engine.NewAlarm(), reports: engine.Reports{Logger: o.Logger},
+		totals: newCounters(), oldest: map[string]time.Time{},
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
 	s.SetTerms(store.Terms{Machine: o.Machine, NoTokenWait: o.NoTokenWait, DiscardUnknown: o.DiscardUnknown})
@@ -61,7 +62,6 @@ func newStore(dir string, o Options) *Store {
 	s.keeper.hints, s.keeper.touched = map[string]uint64{}, map[uint64]bool{}
 	s.index, s.fronts = newIndex(o.spanRows), newFronts(o.spanRows)
 	s.washer.views = new(sync.WaitGroup)
-	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
 	return s
 }

@@ -9,6 +9,7 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutOrder keeps an order and its waybill's Token in one commit.
@@ -20,21 +21,21 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 		return kept, false, err
 	}
 	op := &orderOp{order: o, token: token}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return kept, false, fmt.Errorf("order %s of %s: %w", o.OrderID, o.Waybill(), err)
 	}
 	return op.order, op.fresh, nil
 }
 
 type orderOp struct {
-	waiter
+	engine.Waiter
 	order store.Order // In the end, as it is kept.
 	token string
 	fresh bool
 }
 
 func (o *orderOp) rows() int { return 1 }
-func (o *orderOp) run(x *tx) { o.err = x.putOrder(o) }
+func (o *orderOp) run(x *tx) { o.Err = x.putOrder(o) }
 
 // putOrder reads all that it takes first, as only that can fail, and then makes all changes.
 func (x *tx) putOrder(o *orderOp) error {

@@ -21,16 +21,10 @@ const sealedTokens = 2
 // waybill that can't be sent must not keep others.
 func (s *Store) isSealed(err error) bool {
 	sealed, ok := errors.AsType[*seal.MissingKeyError](err)
-	if !ok {
-		return false
+	if ok {
+		s.reports.Once("waybills can't be pushed, as their Tokens can't be opened", sealed)
 	}
-	s.reportedMu.Lock()
-	defer s.reportedMu.Unlock()
-	if text := sealed.Error(); !s.reported[text] {
-		s.reported[text] = true
-		s.opts.Logger.Error("waybills can't be pushed, as their Tokens can't be opened", "err", text)
-	}
-	return true
+	return ok
 }
 
 // sealTokens makes a row of k, sealed if there is a key. room is where it is made.

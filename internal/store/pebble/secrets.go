@@ -8,6 +8,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // secretKey is the key of a row of y, which a secret is bound to (seal.Keys, SealSecret).
@@ -36,14 +37,14 @@ func (s *Store) PutSecret(ctx context.Context, name string, value []byte) error 
 	}
 	key := secretKey(name)
 	op := &secretOp{key: key, row: s.keys.SealSecret(key, value)}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("keep the secret %s: %w", name, err)
 	}
 	return nil
 }
 
 type secretOp struct {
-	waiter
+	engine.Waiter
 	key, row []byte
 }
 

@@ -32,7 +32,8 @@ type settleOp struct {
 
 func (o *settleOp) rows() int { return 1 }
 
-func (o *settleOp) finish(err error) {
+// Finish answers, once that is durable; with an error, if it is not.
+func (o *settleOp) Finish(err error) {
 	if err == nil {
 		err = o.err
 	}

@@ -12,6 +12,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // encodeBits is a value of b: a bitmap in the portable format of Roaring.
@@ -46,7 +47,7 @@ func readBits(db cdb.Reader, t term, span uint64, into bitset) error {
 
 // spanOp writes a span's rows of b; a set that is nil deletes one.
 type spanOp struct {
-	waiter
+	engine.Waiter
 	span   uint64
 	sets   map[term]bitset
 	stored bool // All spans up to this one are in b now.
@@ -63,7 +64,7 @@ func (o *spanOp) run(x *tx) {
 		}
 		value, err := encodeBits(set)
 		if err != nil {
-			o.err = err
+			o.Err = err
 			return
 		}
 		x.set(x.key, value)
@@ -85,7 +86,7 @@ func (s *Store) saveSpans(ctx context.Context) error {
 		if t != nil { // All events of the span are durable, so nothing changes it any more.
 			t.each(func(name term, set bitset) { op.sets[name] = set })
 		}
-		if err := s.write(ctx, op, &op.waiter); err != nil {
+		if err := s.write(ctx, op, &op.Waiter); err != nil {
 			return fmt.Errorf("write the index of events %d to %d: %w", span*s.index.rows, (span+1)*s.index.rows-1, err)
 		}
 		s.index.store(span)
@@ -137,7 +138,7 @@ func (s *Store) tidySpans(ctx context.Context, horizon int64) error {
 		}
 	}
 	op := &dropSpansOp{terms: terms, below: min(first/s.index.rows, s.index.firstUnstored())}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 // tidySpan writes a span anew from the events that are left.
@@ -156,7 +157,7 @@ func (s *Store) tidySpan(ctx context.Context, span uint64, terms []term) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 // readTail makes a span's terms from its events.
@@ -196,7 +197,7 @@ func bitTerms(db cdb.Reader) (terms []term, err error) {
 
 // dropSpansOp deletes the spans before one.
 type dropSpansOp struct {
-	waiter
+	engine.Waiter
 	terms []term
 	below uint64
 }

@@ -1,8 +1,6 @@
 package pebble
 
 import (
-	"slices"
-
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
@@ -14,7 +12,7 @@ func (x *tx) settleTimeline(
 	w *waybill, before, after state.Timeline, changed []state.Entry, events []eventRecord,
 ) (opened []store.Push) {
 	for i := range changed {
-		e := find(after, changed[i].Seq)
+		e := after.Find(changed[i].Seq)
 		switch e.Verdict {
 		case state.Rejected:
 			x.noticeRejected(e)
@@ -31,7 +29,7 @@ func (x *tx) settleTimeline(
 		if len(before) > 0 && before[0].Seq == e.Seq { // So it goes on: before is after without what is new.
 			old, before = &before[0], before[1:]
 		} else {
-			old = find(before, e.Seq)
+			old = before.Find(e.Seq)
 		}
 		if old == nil || *old != *e {
 			x.putEntry(w, e)
@@ -42,15 +40,6 @@ func (x *tx) settleTimeline(
 	w.adopt(after)
 	x.moveFront(w, frontOf(after, !w.lacksToken()))
 	return opened
-}
-
-// find gives the entry with a number; nil if there is none.
-func find(t state.Timeline, seq uint64) *state.Entry {
-	i := slices.IndexFunc(t, func(e state.Entry) bool { return e.Seq == seq })
-	if i < 0 {
-		return nil
-	}
-	return &t[i]
 }
 
 // moveHold keeps the rows of h in step with an entry. old is nil for a new one.

@@ -6,6 +6,7 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
@@ -15,12 +16,12 @@ func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, act
 		return false, err
 	}
 	op := &tokenOp{waybill: w, token: token, act: act}
-	err = s.write(ctx, op, &op.waiter)
+	err = s.write(ctx, op, &op.Waiter)
 	return op.changed && err == nil, err
 }
 
 type tokenOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	token   string
 	act     store.Act
@@ -32,12 +33,12 @@ func (o *tokenOp) rows() int { return 1 }
 func (o *tokenOp) run(x *tx) {
 	w, err := x.waybill(o.waybill)
 	if err != nil {
-		o.err = err
+		o.Err = err
 		return
 	}
 	plan, err := x.planToken(w, o.token)
 	if err != nil {
-		o.err = err
+		o.Err = err
 		return
 	}
 	o.changed = plan != nil

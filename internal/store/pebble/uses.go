@@ -11,6 +11,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // use is a signed request that came before. What is remembered is in memory as well, as it is short-lived: a million
@@ -37,14 +38,14 @@ func useKey(b []byte, until int64, h useHash) []byte {
 // FirstUse notes that a signed request was used, and tells whether it may be.
 func (s *Store) FirstUse(ctx context.Context, signature string, digest [32]byte, until time.Time) (allowed bool, err error) {
 	op := &useOp{hash: hashUse(signature), use: use{digest, until.UnixMilli()}}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return false, fmt.Errorf("note a signed request: %w", err)
 	}
 	return op.allowed, nil
 }
 
 type useOp struct {
-	waiter
+	engine.Waiter
 	hash    useHash
 	use     use
 	allowed bool
@@ -96,11 +97,11 @@ func (s *Store) forgetUses(ctx context.Context) error {
 		return err
 	}
 	op := &forgetUsesOp{before: now}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 type forgetUsesOp struct {
-	waiter
+	engine.Waiter
 	before int64
 }
 

@@ -13,20 +13,21 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // verifiedOp keeps something that came of looking at what upstream shows.
 type verifiedOp struct {
-	waiter
+	engine.Waiter
 	keep func(x *tx) error
 }
 
 func (o *verifiedOp) rows() int { return 1 }
-func (o *verifiedOp) run(x *tx) { o.err = o.keep(x) }
+func (o *verifiedOp) run(x *tx) { o.Err = o.keep(x) }
 
 func (s *Store) keepVerified(ctx context.Context, what string, w state.Waybill, keep func(x *tx) error) error {
 	op := &verifiedOp{keep: keep}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("%s of waybill %s: %w", what, w, err)
 	}
 	return nil

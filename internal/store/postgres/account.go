@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // accountState is a store.Account in the column state of accounts. Moments are Unix milliseconds.
@@ -61,14 +62,14 @@ func (s *Store) Account(ctx context.Context, deliveryID string) (a store.Account
 // PutAccount keeps it, and lets the other nodes know.
 func (s *Store) PutAccount(ctx context.Context, deliveryID string, a store.Account) error {
 	op := &accountOp{delivery: deliveryID, state: encodeAccount(&a), version: int64(a.Version)}
-	if err := s.write(ctx, 0, op, &op.waiter); err != nil {
+	if err := s.write(ctx, 0, op, &op.Waiter); err != nil {
 		return fmt.Errorf("keep the state of account %s: %w", deliveryID, err)
 	}
 	return nil
 }
 
 type accountOp struct {
-	waiter
+	engine.Waiter
 	delivery, state string
 	version         int64
 }
@@ -84,14 +85,14 @@ func (o *accountOp) run(x *tx) {
 		batch.Queue("UPDATE accounts SET version = version + 1, state = $2 WHERE delivery_id = $1 AND version = $3",
 			o.delivery, o.state, o.version)
 	}
-	o.err = nil
+	o.Err = nil
 	batch.QueuedQueries[0].Exec(func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() == 0 {
-			o.err = store.ErrChanged
+			o.Err = store.ErrChanged
 		}
 		return nil
 	})
-	if x.run(&batch) == nil && o.err == nil {
+	if x.run(&batch) == nil && o.Err == nil {
 		x.accounts = append(x.accounts, o.delivery)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
 	"carrier/internal/store/content"
+	"carrier/internal/store/engine"
 )
 
 // Apply decides events and keeps them with all their effects in one transaction.
@@ -16,7 +17,7 @@ func (s *Store) Apply(ctx context.Context, events []state.Event) ([]store.Result
 		return nil, nil
 	}
 	op := newApply(events)
-	if err := s.write(ctx, slotOf(events[0].Waybill()), op, &op.waiter); err != nil {
+	if err := s.write(ctx, slotOf(events[0].Waybill()), op, &op.Waiter); err != nil {
 		return nil, err
 	}
 	return op.results, nil
@@ -31,7 +32,7 @@ type prepared struct {
 }
 
 type applyOp struct {
-	waiter
+	engine.Waiter
 	events  []prepared
 	results []store.Result
 }
@@ -65,9 +66,9 @@ func (o *applyOp) needs(n *needs) {
 
 // run decides one event after the other. If one can't be decided, those before it stay; a repetition finds them.
 func (o *applyOp) run(x *tx) {
-	o.err = nil
+	o.Err = nil
 	for i := range o.events {
-		if o.results[i], o.err = x.applyEvent(&o.events[i]); o.err != nil {
+		if o.results[i], o.Err = x.applyEvent(&o.events[i]); o.Err != nil {
 			return
 		}
 	}
@@ -180,7 +181,7 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v *verdict) (store.Result, []*
 	if e.Verdict == state.Rejected {
 		x.noticeRejected(&e)
 	}
-	*find(v.after, e.Seq) = e
+	*v.after.Find(e.Seq) = e
 	opened := x.settleTimeline(w, v, r)
 	return store.Result{
 		Seq: e.Seq, Verdict: e.Verdict, Stage: v.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,

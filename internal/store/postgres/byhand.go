@@ -8,11 +8,12 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // actOp is one person's act on one event or its push.
 type actOp struct {
-	waiter
+	engine.Waiter
 	seq     uint64
 	waybill state.Waybill
 	act     store.Act
@@ -26,7 +27,7 @@ func (o *actOp) rows() int { return 1 }
 
 func (o *actOp) needs(n *needs) { n.waybills[o.waybill], n.seqs[o.seq] = true, true }
 
-func (o *actOp) run(x *tx) { o.err = o.carryOut(x) }
+func (o *actOp) run(x *tx) { o.Err = o.carryOut(x) }
 
 func (o *actOp) carryOut(x *tx) error {
 	w, err := x.waybill(o.waybill)
@@ -47,7 +48,7 @@ func (s *Store) act(ctx context.Context, seq uint64, act store.Act, carry func(*
 	op := &actOp{seq: seq, act: act, carry: carry}
 	var err error
 	if op.waybill, err = s.waybillOf(ctx, seq); err == nil {
-		err = s.write(ctx, slotOf(op.waybill), op, &op.waiter)
+		err = s.write(ctx, slotOf(op.waybill), op, &op.Waiter)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %d: %w", act.Action, seq, err)
@@ -173,14 +174,14 @@ func (x *tx) override(o *actOp, w *waybill, r *row) (err error) {
 // Resend makes delivered pushes of a waybill pending again.
 func (s *Store) Resend(ctx context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error) {
 	op := &resendOp{waybill: w, seqs: seqs, act: act}
-	if err := s.write(ctx, slotOf(w), op, &op.waiter); err != nil {
+	if err := s.write(ctx, slotOf(w), op, &op.Waiter); err != nil {
 		return store.Replay{}, fmt.Errorf("send pushes of %s again: %w", w, err)
 	}
 	return op.after, nil
 }
 
 type resendOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	seqs    []uint64
 	act     store.Act
@@ -196,7 +197,7 @@ func (o *resendOp) needs(n *needs) {
 	}
 }
 
-func (o *resendOp) run(x *tx) { o.err = o.resend(x) }
+func (o *resendOp) run(x *tx) { o.Err = o.resend(x) }
 
 func (o *resendOp) resend(x *tx) error {
 	w, err := x.waybill(o.waybill)
@@ -228,7 +229,7 @@ func (o *resendOp) resend(x *tx) error {
 	on := onWaybill(o.waybill)
 	on.Replay = r.ID
 	x.audit(o.act, on)
-	o.after = r.copy()
+	o.after = r.Clone()
 	return nil
 }
 

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // CancelOrder cancels an order if its waybill's scans allow it. It holds the waybill's row as every scan does, so one of
@@ -20,7 +20,7 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 			return store.Cancellation{}, notKept(err)
 		}
 		op := &cancelOp{order: order, event: event}
-		err = s.write(ctx, slotOf(order.Waybill()), op, &op.waiter)
+		err = s.write(ctx, slotOf(order.Waybill()), op, &op.Waiter)
 		if errors.Is(err, errMoved) {
 			continue
 		}
@@ -32,7 +32,7 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 }
 
 type cancelOp struct {
-	waiter
+	engine.Waiter
 	order store.Order // As it was before.
 	event state.Event
 	done  store.Cancellation
@@ -47,7 +47,7 @@ func (o *cancelOp) needs(n *needs) {
 }
 
 func (o *cancelOp) run(x *tx) {
-	o.done, o.err = x.cancelOrder(o.order.OrderKey, o.order.Waybill(), o.event)
+	o.done, o.Err = x.cancelOrder(o.order.OrderKey, o.order.Waybill(), o.event)
 }
 
 // cancelOrder reads all that it takes first, as only that can fail, and then makes all changes.
@@ -100,13 +100,7 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	if err != nil || v.Entry.Verdict != state.Held {
 		return v, err
 	}
-	own := v.Entry.Seq
-	for _, e := range x.s.Terms().Machine.Expire(v.after, math.MaxInt64) {
-		if e.Seq != own {
-			v.Changed = append(v.Changed, e)
-		}
-	}
-	v.Entry, v.Stage = *find(v.after, own), v.after.Stage()
+	v.Decision = x.s.Terms().Machine.Hasten(v.after, v.Decision)
 	v.released, err = x.release(v.Changed)
 	return v, err
 }

@@ -137,7 +137,7 @@ func (s *Store) completeNotices(list []store.Notice, final uint64, events map[ui
 		case n.Difference != nil:
 			n.Event.DeliveryID, n.Event.WaybillID = n.Difference.Waybill.DeliveryID, n.Difference.Waybill.WaybillID
 		case r == nil:
-			s.reportOnce("a notice can't be told", damaged(fmt.Sprintf("the event of notice %d is missing", n.Number), codec.ErrRecord))
+			s.reports.Once("a notice can't be told", damaged(fmt.Sprintf("the event of notice %d is missing", n.Number), codec.ErrRecord))
 			continue
 		default:
 			completeNotice(&n, r)

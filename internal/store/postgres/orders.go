@@ -12,6 +12,7 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 const (
@@ -41,7 +42,7 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 		case !errors.Is(err, store.ErrNotFound):
 			return kept, false, notKept(err)
 		}
-		err := s.write(ctx, slotOf(op.waybill), op, &op.waiter)
+		err := s.write(ctx, slotOf(op.waybill), op, &op.Waiter)
 		if errors.Is(err, errMoved) {
 			continue
 		}
@@ -53,7 +54,7 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 }
 
 type orderOp struct {
-	waiter
+	engine.Waiter
 	order   store.Order
 	token   string
 	waybill state.Waybill // Of the order that is known already, or of this one.
@@ -68,7 +69,7 @@ func (o *orderOp) needs(n *needs) {
 	n.numbers++
 }
 
-func (o *orderOp) run(x *tx) { o.err = x.putOrder(o) }
+func (o *orderOp) run(x *tx) { o.Err = x.putOrder(o) }
 
 // putOrder reads all that it takes first, as only that can fail, and then makes all changes.
 func (x *tx) putOrder(o *orderOp) error {

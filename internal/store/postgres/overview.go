@@ -111,7 +111,7 @@ func (s *Store) summarize(ctx context.Context, t pgx.Tx, list []*waybill) ([]sto
 	var all []store.Summary
 	for _, w := range list {
 		if w.damage != nil {
-			s.reportOnce("a waybill can't be read and is left out of lists", w.damage)
+			s.reports.Once("a waybill can't be read and is left out of lists", w.damage)
 			continue
 		}
 		all = append(all, w.summary(bySeq, failed[w.name]))

@@ -149,7 +149,7 @@ func (w *waybill) ended(seq uint64) {
 
 // ordOf is the place in the order of acceptance of an event of the timeline; 0 if it has none.
 func (w *waybill) ordOf(seq uint64) uint64 {
-	if e := find(w.timeline, seq); e != nil {
+	if e := w.timeline.Find(seq); e != nil {
 		return e.Ord
 	}
 	return 0

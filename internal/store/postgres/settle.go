@@ -36,7 +36,8 @@ func (o *settleOp) needs(n *needs) {
 	n.waybills[o.outcome.Waybill], n.seqs[o.outcome.Seq] = true, true
 }
 
-func (o *settleOp) finish(err error) {
+// Finish answers, once that is durable; with an error, if it is not.
+func (o *settleOp) Finish(err error) {
 	if err == nil {
 		err = o.err
 	}

@@ -108,7 +108,7 @@ func (w *waybill) before(seq uint64) uint64 {
 // transitOnly tells whether all that is open of the waybill are transit scans.
 func (w *waybill) transitOnly() bool {
 	for _, seq := range w.open {
-		if e := find(w.timeline, seq); e != nil && e.Type != state.Transit {
+		if e := w.timeline.Find(seq); e != nil && e.Type != state.Transit {
 			return false
 		}
 	}

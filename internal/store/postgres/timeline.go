@@ -1,27 +1,16 @@
 package postgres
 
 import (
-	"slices"
-
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
-
-// find gives the entry with a number; nil if there is none.
-func find(t state.Timeline, seq uint64) *state.Entry {
-	i := slices.IndexFunc(t, func(e state.Entry) bool { return e.Seq == seq })
-	if i < 0 {
-		return nil
-	}
-	return &t[i]
-}
 
 // settleTimeline makes v.after the waybill's timeline. fresh is the event that came, or nil; the entries in v.Changed are
 // accepted (or ignored, or rejected) after it, in that order, and their numbers are reserved. It returns the events
 // whose pushes became open.
 func (x *tx) settleTimeline(w *waybill, v *verdict, fresh *row) (opened []*row) {
 	for i := range v.Changed {
-		if e := find(v.after, v.Changed[i].Seq); e.Verdict == state.Accepted {
+		if e := v.after.Find(v.Changed[i].Seq); e.Verdict == state.Accepted {
 			e.Ord = x.reserved()
 		}
 	}
@@ -31,7 +20,7 @@ func (x *tx) settleTimeline(w *waybill, v *verdict, fresh *row) (opened []*row) 
 		rows = append([]*row{fresh}, rows...)
 	}
 	for _, r := range rows {
-		was, is := r.entry, find(w.timeline, r.seq)
+		was, is := r.entry, w.timeline.Find(r.seq)
 		r.entry = *is
 		x.change(r)
 		x.countHeld(&was, is)

@@ -6,18 +6,19 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
 // waybill has open pushes then.
 func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, act store.Act) (changed bool, err error) {
 	op := &tokenOp{waybill: w, token: token, act: act}
-	err = s.write(ctx, slotOf(w), op, &op.waiter)
+	err = s.write(ctx, slotOf(w), op, &op.Waiter)
 	return op.changed && err == nil, err
 }
 
 type tokenOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	token   string
 	act     store.Act
@@ -30,10 +31,10 @@ func (o *tokenOp) needs(n *needs) { n.waybills[o.waybill] = true }
 func (o *tokenOp) run(x *tx) {
 	var w *waybill
 	var plan *tokenPlan
-	if w, o.err = x.waybill(o.waybill); o.err != nil {
+	if w, o.Err = x.waybill(o.waybill); o.Err != nil {
 		return
 	}
-	if plan, o.err = x.planToken(w, o.token); o.err != nil {
+	if plan, o.Err = x.planToken(w, o.token); o.Err != nil {
 		return
 	}
 	o.changed = plan != nil

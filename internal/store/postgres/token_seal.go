@@ -50,7 +50,7 @@ func (s *Store) openTokens(w state.Waybill, value []byte) ([]store.TokenRecord, 
 func (s *Store) readTokens(w *waybill) error {
 	tokens, err := s.openTokens(w.name, w.tokens)
 	if missing, ok := errors.AsType[*seal.MissingKeyError](err); ok {
-		s.reportOnce("waybills can't be pushed, as their Tokens can't be opened", missing)
+		s.reports.Once("waybills can't be pushed, as their Tokens can't be opened", missing)
 		return nil
 	}
 	if err != nil || len(tokens) == 0 {
