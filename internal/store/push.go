@@ -158,6 +158,20 @@ type Outcome struct {
 	Again bool
 }
 
+// Fit refuses an outcome that does not say where the push stands.
+func (o *Outcome) Fit() error {
+	if o.Status == NoPush || o.Status >= NumStatuses {
+		return fmt.Errorf("push %d: an outcome without a status", o.Seq)
+	}
+	return nil
+}
+
+// Spare is the outcome if it was not the newest Token that was refused: the waybill has not failed yet.
+func (o Outcome) Spare() Outcome {
+	o.Status, o.Reason, o.Refusals, o.NextAt, o.Park = Pending, "", 0, time.Time{}, false
+	return o
+}
+
 // Lane is a waybill's open pushes in the order in which they are to be sent.
 type Lane struct {
 	Waybill state.Waybill

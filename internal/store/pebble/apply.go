@@ -218,10 +218,7 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []st
 	if e.Verdict == state.Held || e.Reason == state.RepeatsStage {
 		x.waiting[seq] = rec
 	}
-	return store.Result{
-		Seq: seq, Verdict: e.Verdict, Stage: v.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		From: v.From, Allowed: v.Allowed, Cause: v.Cause,
-	}, opened
+	return store.ResultOf(v.Decision), opened
 }
 
 func entryFlags(e *state.Entry) (flags byte) {

@@ -163,7 +163,7 @@ func (b *indexBuild) eachOpen(use func(*opened)) error {
 	}
 	var waybill []byte
 	return walk(b.db, low, math.MaxUint64, func(r *row) (bool, error) {
-		if r.damage == nil && r.open() && !r.push.queued && r.push.tokenUntil == 0 {
+		if r.damage == nil && r.open() && !r.push.queued && r.push.TokenUntil == 0 {
 			waybill = putWaybill(waybill[:0], r.event.event.Waybill())
 			use(&opened{r.seq, waybill, r.push.sets()})
 		}

@@ -76,7 +76,7 @@ func (x *tx) ofEvent(seq uint64) (event eventRecord, rec pushRecord, w *waybill,
 
 // done gives the caller the push as it is now, and keeps the act; replay is the one that it started, or 0.
 func (o *actOp) done(x *tx, event *eventRecord, rec *pushRecord, replay uint64) {
-	o.push = event.push(o.seq, rec.ord)
+	o.push = event.push(o.seq, rec.Ord)
 	rec.fill(&o.push)
 	x.audit(o.act, store.AuditEntry{
 		DeliveryID: event.event.DeliveryID, WaybillID: event.event.WaybillID, Seq: o.seq, Replay: replay,
@@ -88,8 +88,8 @@ func (x *tx) discardByHand(o *actOp) error {
 	if err != nil {
 		return err
 	}
-	if rec.status != store.Pending && rec.status != store.Failed {
-		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
+	if rec.Status != store.Pending && rec.Status != store.Failed {
+		return fmt.Errorf("it is %s: %w", rec.Status, store.ErrState)
 	}
 	reason := o.act.Reason
 	if reason == "" {
@@ -106,17 +106,17 @@ func (x *tx) retryNow(o *actOp) error {
 	if err != nil {
 		return err
 	}
-	if rec.status != store.Pending {
-		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
+	if rec.Status != store.Pending {
+		return fmt.Errorf("it is %s: %w", rec.Status, store.ErrState)
 	}
-	waits, err := x.waitsBehind(w, rec.ord)
+	waits, err := x.waitsBehind(w, rec.Ord)
 	if err != nil {
 		return err
 	}
-	if waits || w.blocked() || rec.nextAt <= x.s.opts.Now().UnixMilli() {
+	if waits || w.blocked() || rec.NextAt <= x.s.opts.Now().UnixMilli() {
 		return fmt.Errorf("it does not wait for its next attempt: %w", store.ErrState)
 	}
-	rec.nextAt = 0
+	rec.NextAt = 0
 	x.savePush(o.seq, rec)
 	o.done(x, &event, &rec, 0)
 	x.feedReload(w)
@@ -136,7 +136,7 @@ func (x *tx) waitsBehind(w *waybill, ord uint64) (bool, error) {
 		if t[i].Ord == 0 || t[i].Ord >= ord {
 			continue
 		}
-		if rec, err := x.push(w.name, t[i].Seq, t[i].Ord); err != nil || rec.status == store.Pending {
+		if rec, err := x.push(w.name, t[i].Seq, t[i].Ord); err != nil || rec.Status == store.Pending {
 			return true, err
 		}
 	}
@@ -153,7 +153,7 @@ func (x *tx) override(o *actOp) error {
 		return store.ErrNotFound
 	}
 	if event.expunged() {
-		return errExpunged
+		return store.ErrExpunged
 	}
 	w, err := x.waybill(event.event.Waybill())
 	if err != nil {

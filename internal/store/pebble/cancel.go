@@ -61,7 +61,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 	if known {
 		return store.Cancellation{Verdict: store.RepeatedCancel(seen.verdict), Stage: w.head.Stage, Order: order.Order}, nil
 	}
-	open, err := x.pushesOf(w, before, (*pushRecord).unsent)
+	open, err := x.pushesOf(w, before, (*store.PushRecord).Unsent)
 	if err != nil {
 		return done, err
 	}
@@ -91,9 +91,6 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	return v, err
 }
 
-// unsent tells whether a push is pending or would be made so by a Token.
-func (r *pushRecord) unsent() bool { return r.status == store.Pending || r.endedForToken() }
-
 // cancelWith keeps a decided cancellation. If it is accepted, nothing of the waybill is sent any more: not what was open
 // before, not what it released, and not the cancellation itself.
 func (x *tx) cancelWith(w *waybill, p *prepared, v verdict, open []numbered) error {
@@ -113,7 +110,7 @@ func (x *tx) cancelWith(w *waybill, p *prepared, v verdict, open []numbered) err
 		open = append(open, numbered{e.Seq, rec})
 	}
 	for _, o := range open {
-		if o.rec.unsent() {
+		if o.rec.Unsent() {
 			x.end(w.name, o.seq, &o.rec, store.Discarded, store.ReasonCancelled)
 		}
 	}

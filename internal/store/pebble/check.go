@@ -205,28 +205,28 @@ func (c *checker) push(seq uint64, rec *eventRecord, e *state.Entry) {
 		return
 	case !r.hasPush:
 		return
-	case r.push.ord != e.Ord:
-		c.problem("push %d has the order number %d, and its event %d", seq, r.push.ord, e.Ord)
+	case r.push.Ord != e.Ord:
+		c.problem("push %d has the order number %d, and its event %d", seq, r.push.Ord, e.Ord)
 	}
-	c.report.Pushes[r.push.status]++
-	c.counts.move(rec.event.DeliveryID, store.NoPush, r.push.status)
-	if r.push.status == store.Pending && r.push.replay != 0 {
-		c.pending[r.push.replay]++
+	c.report.Pushes[r.push.Status]++
+	c.counts.move(rec.event.DeliveryID, store.NoPush, r.push.Status)
+	if r.push.Status == store.Pending && r.push.Replay != 0 {
+		c.pending[r.push.Replay]++
 	}
 	c.listed(&r)
 }
 
 func (c *checker) listed(r *row) {
 	w, p := r.event.event.Waybill(), &r.push
-	natural := !p.queued && p.tokenUntil == 0
+	natural := !p.queued && p.TokenUntil == 0
 	listed := p.terms()
 	c.listedUnder(r.seq, listed[:])
 	switch {
-	case p.status != store.Pending && !natural:
-		c.problem("push %d is %s and still listed as open", r.seq, p.status)
-	case p.status == store.Pending && natural && r.event.flags&flagNatural == 0:
+	case p.Status != store.Pending && !natural:
+		c.problem("push %d is %s and still listed as open", r.seq, p.Status)
+	case p.Status == store.Pending && natural && r.event.flags&flagNatural == 0:
 		c.problem("push %d is pending, and nothing lists it", r.seq)
-	case p.status == store.Pending && natural && r.seq < c.low:
+	case p.Status == store.Pending && natural && r.seq < c.low:
 		c.problem("push %d is pending below the low-water mark %d, and nothing lists it", r.seq, c.low)
 	}
 	if found := c.pushRow(r.seq); found {
@@ -235,8 +235,8 @@ func (c *checker) listed(r *row) {
 	if p.queued {
 		c.points(seqKey(nil, tableQueued, r.seq), w, "push")
 	}
-	if p.tokenUntil != 0 {
-		c.points(deadlineKey(nil, tableNoToken, p.tokenUntil, r.seq), w, "push")
+	if p.TokenUntil != 0 {
+		c.points(deadlineKey(nil, tableNoToken, p.TokenUntil, r.seq), w, "push")
 	}
 }
 

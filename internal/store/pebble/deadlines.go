@@ -166,7 +166,7 @@ func (x *tx) expireNoToken(d due) error {
 		return nil
 	case err != nil:
 		return err
-	case rec.status != store.Pending || rec.tokenUntil != d.deadline:
+	case rec.Status != store.Pending || rec.TokenUntil != d.deadline:
 		x.forget(d)
 		return nil
 	}

@@ -176,7 +176,7 @@ func (x *exporter) event(r *row, entry state.Entry) (e store.EventRecord, err er
 		e.Why = &store.WhyRecord{From: rec.from, Cause: rec.cause, Allowed: rec.allowed}
 	}
 	if r.hasPush {
-		e.Push = exportPush(&r.push)
+		e.Push = new(r.push.PushRecord)
 		if e.Push.OpenedAt == e.ReceivedAt {
 			e.Push.OpenedAt = 0
 		}
@@ -191,12 +191,4 @@ func (x *exporter) event(r *row, entry state.Entry) (e store.EventRecord, err er
 		err = damaged(key, codec.ErrRecord)
 	}
 	return e, err
-}
-
-func exportPush(p *pushRecord) *store.PushRecord {
-	return &store.PushRecord{
-		Status: p.status, Ord: p.ord, OpenedAt: p.openedAt, TokenUntil: p.tokenUntil, NextAt: p.nextAt, DoneAt: p.doneAt,
-		VerifiedAt: p.verifiedAt, Tries: p.tries, Refusals: p.refusals, Used: p.used, Ends: p.ends, Replay: p.replay,
-		Bulk: p.bulk, Reason: p.reason, Attempts: p.attempts,
-	}
 }

@@ -11,9 +11,6 @@ import (
 	"carrier/internal/store/engine"
 )
 
-// errExpunged answers acts that would send an event again whose text is gone.
-var errExpunged = fmt.Errorf("its text was expunged: %w", store.ErrState)
-
 // Expunge forgets the personal data of a waybill. Once it returns, nothing shows them any more; their bytes leave the
 // files a little later (see washer).
 func (s *Store) Expunge(ctx context.Context, w state.Waybill, act store.Act) (store.Expunged, error) {
@@ -144,17 +141,17 @@ func (x *tx) expungePush(name state.Waybill, r *row) (discarded bool) {
 		return false
 	}
 	rec, told := r.push, false
-	rec.attempts = slices.Clone(rec.attempts)
-	for i := range rec.attempts {
-		told = told || rec.attempts[i].Errmsg != ""
-		rec.attempts[i].Errmsg = ""
+	rec.Attempts = slices.Clone(rec.Attempts)
+	for i := range rec.Attempts {
+		told = told || rec.Attempts[i].Errmsg != ""
+		rec.Attempts[i].Errmsg = ""
 	}
 	switch {
-	case rec.status == store.Pending || rec.status == store.Failed:
+	case rec.Status == store.Pending || rec.Status == store.Failed:
 		x.end(name, r.seq, &rec, store.Discarded, store.ReasonExpunged)
 		return true
-	case rec.endedForToken():
-		rec.reason = store.ReasonExpunged
+	case rec.EndedForToken():
+		rec.Reason = store.ReasonExpunged
 		x.savePush(r.seq, rec)
 	case told:
 		x.savePush(r.seq, rec)

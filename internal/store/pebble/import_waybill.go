@@ -69,14 +69,14 @@ func (w *importing) event(name state.Waybill, e *store.EventRecord) {
 	if e.Push == nil {
 		return
 	}
-	p := importPush(e.Push)
+	p := pushRecord{PushRecord: *e.Push, queued: e.Push.Status == store.Pending && e.Push.TokenUntil == 0}
 	switch {
-	case p.tokenUntil != 0:
-		w.set(deadlineKey(nil, tableNoToken, p.tokenUntil, e.Seq), value)
+	case p.TokenUntil != 0:
+		w.set(deadlineKey(nil, tableNoToken, p.TokenUntil, e.Seq), value)
 	case p.queued:
 		w.set(seqKey(nil, tableQueued, e.Seq), value)
 	}
-	w.set(seqKey(nil, tablePushes, e.Seq), encodePush(nil, p))
+	w.set(seqKey(nil, tablePushes, e.Seq), encodePush(nil, &p))
 }
 
 // importEvent makes the row of an event. It is no natural push, whatever it was: each push has a row of its own.
@@ -93,14 +93,6 @@ func importEvent(e *store.EventRecord) *eventRecord {
 		rec.from, rec.cause, rec.allowed = e.Why.From, e.Why.Cause, e.Why.Allowed
 	}
 	return rec
-}
-
-func importPush(p *store.PushRecord) *pushRecord {
-	return &pushRecord{
-		status: p.Status, queued: p.Status == store.Pending && p.TokenUntil == 0, tokenUntil: p.TokenUntil, ord: p.Ord,
-		openedAt: p.OpenedAt, replay: p.Replay, bulk: p.Bulk, tries: p.Tries, refusals: p.Refusals, used: p.Used,
-		nextAt: p.NextAt, doneAt: p.DoneAt, verifiedAt: p.VerifiedAt, ends: p.Ends, reason: p.Reason, attempts: p.Attempts,
-	}
 }
 
 // forgetWaybill deletes all rows of a waybill; name is as putWaybill makes it.

@@ -61,7 +61,7 @@ func readLane(db cdb.Reader, keys seal.Keys, w state.Waybill, durable uint64) (s
 // appendOpen appends an entry's push if it is pending.
 func appendOpen(db cdb.Reader, pushes []store.Push, e *state.Entry) ([]store.Push, error) {
 	rec, err := readPush(db, e.Seq, e.Ord)
-	if err != nil || rec.status != store.Pending {
+	if err != nil || rec.Status != store.Pending {
 		return pushes, err
 	}
 	event, found, err := readEvent(db, e.Seq)

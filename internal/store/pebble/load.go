@@ -75,7 +75,7 @@ func (x *tx) countOpen(w *waybill, t state.Timeline) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if rec.status == store.Pending {
+		if rec.Status == store.Pending {
 			n++
 			if t[i].Ord > newest {
 				w.newest, newest = t[i].Seq, t[i].Ord
@@ -91,7 +91,7 @@ func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 		return rec, nil
 	}
 	if x.w.untried.has(seq, w) {
-		return pushRecord{status: store.Pending, ord: ord}, nil
+		return untriedPush(ord), nil
 	}
 	rec, err := readPush(x.s.db, seq, ord)
 	x.noteIndexed(seq, &rec)
@@ -101,7 +101,7 @@ func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 // savePush writes a push, and lists it under what filters ask for.
 func (x *tx) savePush(seq uint64, rec pushRecord) {
 	x.pushes[seq] = rec
-	x.dated = x.dated || rec.doneAt == x.now
+	x.dated = x.dated || rec.DoneAt == x.now
 	x.w.untried.remove(seq)
 	x.indexPush(seq, &rec)
 	x.key = seqKey(x.key[:0], tablePushes, seq)
@@ -163,7 +163,7 @@ func readEvent(db cdb.Reader, seq uint64) (rec eventRecord, found bool, err erro
 
 // readPush reads a row of r; where there is none, the push is pending and was never tried.
 func readPush(db cdb.Reader, seq, ord uint64) (pushRecord, error) {
-	rec := pushRecord{status: store.Pending, ord: ord}
+	rec := untriedPush(ord)
 	_, err := read(db, seqKey(nil, tablePushes, seq), func(v []byte) (err error) {
 		rec, err = decodePush(v)
 		return err

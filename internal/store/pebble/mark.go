@@ -142,7 +142,7 @@ func (o *queueOp) run(x *tx) {
 			o.Err = err
 			return
 		}
-		if rec.status != store.Pending || rec.queued {
+		if rec.Status != store.Pending || rec.queued {
 			continue
 		}
 		rec.queued = true

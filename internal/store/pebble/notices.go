@@ -26,9 +26,9 @@ func (o *outbox) waiting() uint64 { return o.last - o.told }
 
 // noticeEnd keeps a notice of a push that has just ended.
 func (x *tx) noticeEnd(seq uint64, rec *pushRecord) {
-	n := noticeRecord{seq: seq, status: rec.status, nth: rec.ends, tries: rec.tries, replay: rec.replay}
-	if rec.status != store.Delivered {
-		n.errcode, n.reason = rec.lastErrcode(), rec.reason
+	n := noticeRecord{seq: seq, status: rec.Status, nth: rec.Ends, tries: rec.Tries, replay: rec.Replay}
+	if rec.Status != store.Delivered {
+		n.errcode, n.reason = rec.LastErrcode(), rec.Reason
 	}
 	x.notice(&n)
 }
@@ -147,12 +147,12 @@ func (r *noticeRecord) ofDifference(number uint64) (store.Notice, error) {
 // recall adds to a notice what only the push itself says, if it still stands where the notice says.
 func recall(db cdb.Reader, n *store.Notice) error {
 	push, err := readPush(db, n.Seq, 0)
-	if err != nil || push.status != n.Status || push.ends != n.Nth {
+	if err != nil || push.Status != n.Status || push.Ends != n.Nth {
 		return err
 	}
-	n.Reason = push.reason
-	if push.lastErrcode() == n.Errcode && len(push.attempts) > 0 {
-		n.Errmsg = push.attempts[len(push.attempts)-1].Errmsg
+	n.Reason = push.Reason
+	if push.LastErrcode() == n.Errcode && len(push.Attempts) > 0 {
+		n.Errmsg = push.Attempts[len(push.Attempts)-1].Errmsg
 	}
 	return nil
 }

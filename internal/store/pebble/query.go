@@ -94,13 +94,13 @@ func (r *row) status() store.Status {
 	if !r.hasPush {
 		return store.NoPush
 	}
-	return r.push.status
+	return r.push.Status
 }
 
 // Pushes lists pushes, newest first.
 func (s *Store) Pushes(ctx context.Context, q store.Query) (store.Page[store.Push], error) {
 	return list(ctx, s, q, true, func(f *search, r *row) (store.Push, bool, error) {
-		if !r.hasPush || !f.reasonIs(r.push.reason) {
+		if !r.hasPush || !f.reasonIs(r.push.Reason) {
 			return store.Push{}, false, nil
 		}
 		if ok, err := f.verdictIs(r); !ok || err != nil {
@@ -118,7 +118,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (store.Page[store.Eve
 		if err != nil || f.query.Verdict != 0 && e.Verdict != f.query.Verdict {
 			return store.Event{}, false, err
 		}
-		if !f.reasonIs(e.Reason.String()) && !(r.hasPush && f.reasonIs(r.push.reason)) {
+		if !f.reasonIs(e.Reason.String()) && !(r.hasPush && f.reasonIs(r.push.Reason)) {
 			return store.Event{}, false, nil
 		}
 		if f.query.WaitingFor != store.WaitNothing {

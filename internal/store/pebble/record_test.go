@@ -63,31 +63,31 @@ func TestRecordsComeBack(t *testing.T) {
 		if got, err := decodeEntry(entry.Seq, encodeEntry(nil, &entry)); err != nil || got != entry {
 			t.Fatalf("entry: %+v, %v; want %+v", got, err, entry)
 		}
-		p := pushRecord{
-			status: store.Failed, queued: rapid.Bool().Draw(t, "queued"), tokenUntil: rapid.Int64().Draw(t, "token"),
-			ord: entry.Ord, tries: rapid.IntMin(0).Draw(t, "tries"), refusals: rapid.IntMin(0).Draw(t, "refusals"),
-			used: time.Duration(rapid.Int64().Draw(t, "used")), nextAt: rapid.Int64().Draw(t, "next"),
-			doneAt: rapid.Int64().Draw(t, "done"), verifiedAt: rapid.Int64().Draw(t, "verified"), reason: rapid.String().Draw(t, "reason"),
-			ends: rapid.IntRange(0, 3).Draw(t, "ends"),
-		}
+		p := pushRecord{PushRecord: store.PushRecord{
+			Status: store.Failed, TokenUntil: rapid.Int64().Draw(t, "token"),
+			Ord: entry.Ord, Tries: rapid.IntMin(0).Draw(t, "tries"), Refusals: rapid.IntMin(0).Draw(t, "refusals"),
+			Used: time.Duration(rapid.Int64().Draw(t, "used")), NextAt: rapid.Int64().Draw(t, "next"),
+			DoneAt: rapid.Int64().Draw(t, "done"), VerifiedAt: rapid.Int64().Draw(t, "verified"), Reason: rapid.String().Draw(t, "reason"),
+			Ends: rapid.IntRange(0, 3).Draw(t, "ends"),
+		}, queued: rapid.Bool().Draw(t, "queued")}
 		if rapid.Bool().Draw(t, "replayed") {
-			p.openedAt, p.replay, p.bulk = 1, rapid.Uint64Min(1).Draw(t, "replay"), rapid.Bool().Draw(t, "bulk")
+			p.OpenedAt, p.Replay, p.Bulk = 1, rapid.Uint64Min(1).Draw(t, "replay"), rapid.Bool().Draw(t, "bulk")
 		}
 		for range rapid.IntRange(0, store.MaxAttempts).Draw(t, "attempts") {
-			p.attempts = append(p.attempts, drawAttempt(t))
+			p.Attempts = append(p.Attempts, drawAttempt(t))
 		}
 		got, err := decodePush(encodePush(nil, &p))
 		if err != nil || !reflect.DeepEqual(got, p) {
 			t.Fatalf("push: %+v, %v; want %+v", got, err, p)
 		}
 		n := noticeRecord{
-			at: p.doneAt, seq: entry.Seq, status: p.status, nth: p.ends, tries: p.tries, errcode: rapid.Int().Draw(t, "errcode"),
-			replay: p.replay, reason: p.reason,
+			at: p.DoneAt, seq: entry.Seq, status: p.Status, nth: p.Ends, tries: p.Tries, errcode: rapid.Int().Draw(t, "errcode"),
+			replay: p.Replay, reason: p.Reason,
 		}
 		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
 			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
 		}
-		n = noticeRecord{at: p.doneAt, difference: rapid.StringN(1, -1, -1).Draw(t, "difference")}
+		n = noticeRecord{at: p.DoneAt, difference: rapid.StringN(1, -1, -1).Draw(t, "difference")}
 		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
 			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
 		}
@@ -124,7 +124,7 @@ func TestRecordsOfFormat3(t *testing.T) {
 		{"discarded after a replay", "\x01\x04\x30\x01\x02\x01\x01\x00\x00\x00\x02\x00\x00", 1},
 	} {
 		rec, err := decodePush([]byte(c.row))
-		if err != nil || rec.ends != c.ends {
+		if err != nil || rec.Ends != c.ends {
 			t.Errorf("%s: %+v, %v; want %d ends", c.name, rec, err, c.ends)
 		}
 		if got := encodePush(nil, &rec); string(got) != c.row {
@@ -161,7 +161,7 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeEvent(nil, &eventRecord{event: e, flags: flagTraced}, encodeBody(nil, &e)))
 	f.Add(encodeNotice(nil, &noticeRecord{at: 1, seq: 1, nth: 1, reason: store.ReasonRefused}))
 	f.Add(encodeNotice(nil, &noticeRecord{at: 1, difference: "{}"}))
-	f.Add(encodePush(nil, &pushRecord{status: store.Failed, attempts: []store.Attempt{{Errcode: new(1)}}}))
+	f.Add(encodePush(nil, &pushRecord{PushRecord: store.PushRecord{Status: store.Failed, Attempts: []store.Attempt{{Errcode: new(1)}}}}))
 	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
 	keys := mustKeys(f, 1)
 	f.Add(codec.AppendTokens(nil, []store.TokenRecord{{At: 1, Value: "T"}}))
@@ -178,8 +178,8 @@ func FuzzRecords(f *testing.F) {
 				t.Errorf("%+v is written and read as %+v, %v", rec, again, err)
 			}
 		}
-		if rec, err := decodePush(b); err == nil && len(rec.attempts) > store.MaxAttempts {
-			t.Errorf("%d attempts", len(rec.attempts))
+		if rec, err := decodePush(b); err == nil && len(rec.Attempts) > store.MaxAttempts {
+			t.Errorf("%d attempts", len(rec.Attempts))
 		}
 		if rec, err := decodeShown(b); err == nil {
 			if again, err := decodeShown(encodeShown(nil, &rec)); err != nil || !reflect.DeepEqual(again, rec) {

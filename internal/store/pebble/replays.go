@@ -65,7 +65,7 @@ func (s *Store) Requeue(ctx context.Context, step store.Requeue) (store.Replay, 
 func (s *Store) Resend(ctx context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error) {
 	return s.changeReplay(ctx, fmt.Sprintf("send pushes of %s again", w), act, func(x *tx) (*store.Replay, error) {
 		plan, err := x.sendable(seqs, func(event *eventRecord, _ uint64, rec *pushRecord) bool {
-			return rec.status == store.Delivered && event.event.Waybill() == w
+			return rec.Status == store.Delivered && event.event.Waybill() == w
 		})
 		if err != nil {
 			return nil, err
@@ -168,7 +168,7 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 		return nil, err
 	}
 	plan, err := x.sendable(step.Seqs, func(_ *eventRecord, seq uint64, rec *pushRecord) bool {
-		return rec.doneAt <= codec.Millis(r.CreatedAt) && r.Concerns(seq, rec.status)
+		return rec.DoneAt <= codec.Millis(r.CreatedAt) && r.Concerns(seq, rec.Status)
 	})
 	if err != nil {
 		return nil, err

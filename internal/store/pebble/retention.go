@@ -213,7 +213,7 @@ func (x *tx) deleteWaybill(name state.Waybill, rows []row, keepToken bool) {
 		x.del(timelineKey(nil, name, r.seq))
 		if r.hasPush {
 			x.del(seqKey(nil, tablePushes, r.seq))
-			x.delta.move(name.DeliveryID, r.push.status, store.NoPush)
+			x.delta.move(name.DeliveryID, r.push.Status, store.NoPush)
 		}
 		x.delta.pruned++
 	}

@@ -204,7 +204,7 @@ func (f *search) matches(r *row) bool {
 		q.Source != "" && e.Source != q.Source,
 		q.Type != 0 && e.Type != q.Type,
 		q.Status != store.NoPush && r.status() != q.Status,
-		q.Errcode != nil && (!r.hasPush || !f.errcodeIs(r.push.errcode())):
+		q.Errcode != nil && (!r.hasPush || !f.errcodeIs(r.push.Errcode())):
 		return false
 	}
 	return true

@@ -57,7 +57,7 @@ func (s *standings) waiting(p *store.Push, rec *pushRecord, at standing) (store.
 	behind := at.before(p.Ord)
 	switch {
 	case !at.token:
-		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(rec.tokenUntil)}
+		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(rec.TokenUntil)}
 	case at.block != nil:
 		return store.WaitWaybill, at.block.waiting(p.OpenedAt)
 	case behind != 0:
@@ -130,7 +130,7 @@ func readStanding(db cdb.Reader, w state.Waybill) (at standing, err error) {
 		if err != nil {
 			return at, err
 		}
-		if rec.status == store.Pending {
+		if rec.Status == store.Pending {
 			at.open = append(at.open, openPush{t[i].Seq, t[i].Ord})
 			at.main = at.main || t[i].Type != state.Transit
 		}

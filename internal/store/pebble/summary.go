@@ -41,9 +41,9 @@ func countPushes(db cdb.Reader, t state.Timeline, sum *store.Summary) error {
 		switch {
 		case err != nil:
 			return err
-		case rec.status == store.Pending:
+		case rec.Status == store.Pending:
 			sum.Open++
-		case rec.status == store.Failed:
+		case rec.Status == store.Failed:
 			sum.Failed++
 		}
 	}

@@ -86,7 +86,7 @@ func (s *sweep) events(db cdb.Reader, from, durable uint64) (next store.Place, d
 		}
 		if r.damage != nil {
 			s.report(r.damage)
-		} else if r.open() && r.push.tokenUntil == 0 {
+		} else if r.open() && r.push.TokenUntil == 0 {
 			s.add(r.event.event.Waybill())
 		}
 		return true, nil

@@ -94,13 +94,11 @@ func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.pushesOf(w, t, func(rec *pushRecord) bool {
-		return rec.endedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0)
-	})
+	return x.pushesOf(w, t, (*store.PushRecord).LacksToken)
 }
 
 // pushesOf reads the pushes of a timeline as they are within this commit, and lists those that are wanted.
-func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*pushRecord) bool) (list []numbered, err error) {
+func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*store.PushRecord) bool) (list []numbered, err error) {
 	for i := range t {
 		if t[i].Ord == 0 {
 			continue
@@ -109,22 +107,11 @@ func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*pushRecord) boo
 		if err != nil {
 			return nil, err
 		}
-		if wanted(&rec) {
+		if wanted(&rec.PushRecord) {
 			list = append(list, numbered{t[i].Seq, rec})
 		}
 	}
 	return list, nil
-}
-
-// endedForToken tells whether a better Token, or any, is all that a push lacked that has ended.
-func (r *pushRecord) endedForToken() bool {
-	switch r.status {
-	case store.Failed:
-		return r.reason == store.ReasonToken || r.reason == store.ReasonNoToken
-	case store.Discarded:
-		return r.reason == store.ReasonUnknown
-	}
-	return false
 }
 
 // registerToken carries a plan out; nil does nothing.
@@ -152,13 +139,13 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 // wakePush lets a push go that a new Token concerns.
 func (x *tx) wakePush(w *waybill, p numbered) {
 	switch {
-	case p.rec.status != store.Pending:
+	case p.rec.Status != store.Pending:
 		x.reopen(w, p.seq, p.rec, 0, false)
-	case p.rec.tokenUntil != 0:
+	case p.rec.TokenUntil != 0:
 		x.unlist(p.seq, &p.rec)
-		x.list(w, p.seq, p.rec, p.rec.openedAt)
+		x.list(w, p.seq, p.rec, p.rec.OpenedAt)
 	default:
-		p.rec.refusals, p.rec.nextAt = 0, 0
+		p.rec.Refusals, p.rec.NextAt = 0, 0
 		x.savePush(p.seq, p.rec)
 	}
 }

@@ -49,12 +49,12 @@ func (x *tx) markVerified(w state.Waybill, seqs []uint64, at time.Time) error {
 		case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrState):
 		case err != nil:
 			return err
-		case rec.status == store.Delivered:
+		case rec.Status == store.Delivered:
 			delivered = append(delivered, numbered{seq, rec})
 		}
 	}
 	for _, p := range delivered {
-		p.rec.verifiedAt = codec.Millis(at)
+		p.rec.VerifiedAt = codec.Millis(at)
 		x.savePush(p.seq, p.rec)
 	}
 	return nil

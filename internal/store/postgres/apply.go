@@ -183,10 +183,7 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v *verdict) (store.Result, []*
 	}
 	*v.after.Find(e.Seq) = e
 	opened := x.settleTimeline(w, v, r)
-	return store.Result{
-		Seq: e.Seq, Verdict: e.Verdict, Stage: v.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		From: v.From, Allowed: v.Allowed, Cause: v.Cause,
-	}, opened
+	return store.ResultOf(v.Decision), opened
 }
 
 // add notes a new event and its id.

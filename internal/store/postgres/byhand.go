@@ -67,8 +67,8 @@ func (o *actOp) done(x *tx, r *row, replay uint64) {
 // Discard ends a push that is pending or failed.
 func (s *Store) Discard(ctx context.Context, seq uint64, act store.Act) (store.Push, error) {
 	return s.actOnPush(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if r.push.status != store.Pending && r.push.status != store.Failed {
-			return fmt.Errorf("it is %s: %w", r.push.status, store.ErrState)
+		if r.push.Status != store.Pending && r.push.Status != store.Failed {
+			return fmt.Errorf("it is %s: %w", r.push.Status, store.ErrState)
 		}
 		reason := o.act.Reason
 		if reason == "" {
@@ -84,13 +84,13 @@ func (s *Store) Discard(ctx context.Context, seq uint64, act store.Act) (store.P
 // RetryNow lets a push go at once that waits for its next attempt.
 func (s *Store) RetryNow(ctx context.Context, seq uint64, act store.Act) (store.Push, error) {
 	return s.actOnPush(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if r.push.status != store.Pending {
-			return fmt.Errorf("it is %s: %w", r.push.status, store.ErrState)
+		if r.push.Status != store.Pending {
+			return fmt.Errorf("it is %s: %w", r.push.Status, store.ErrState)
 		}
-		if w.open[0] != r.seq || w.blocked() || r.push.nextAt <= x.s.opts.Now().UnixMilli() {
+		if w.open[0] != r.seq || w.blocked() || r.push.NextAt <= x.s.opts.Now().UnixMilli() {
 			return fmt.Errorf("it does not wait for its next attempt: %w", store.ErrState)
 		}
-		r.push.nextAt = 0
+		r.push.NextAt = 0
 		x.change(r)
 		x.touch(w)
 		o.done(x, r, 0)
@@ -102,7 +102,10 @@ func (s *Store) RetryNow(ctx context.Context, seq uint64, act store.Act) (store.
 // Replay makes one push that ended pending again.
 func (s *Store) Replay(ctx context.Context, seq uint64, force bool, act store.Act) (store.Push, error) {
 	return s.actOnPush(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if err := replayable(r, force); err != nil {
+		if r.expunged {
+			return store.ErrExpunged
+		}
+		if err := r.push.MayReplay(force); err != nil {
 			return err
 		}
 		replay, err := x.newReplay(store.Replay{Single: o.seq, Reason: o.act.Reason, UpTo: o.seq, Matched: 1}, o.act)
@@ -118,7 +121,7 @@ func (s *Store) Replay(ctx context.Context, seq uint64, force bool, act store.Ac
 
 func (s *Store) actOnPush(ctx context.Context, seq uint64, act store.Act, carry func(*tx, *actOp, *waybill, *row) error) (store.Push, error) {
 	op, err := s.act(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if r.push.status == store.NoPush {
+		if r.push.Status == store.NoPush {
 			return fmt.Errorf("the event has no push: %w", store.ErrState)
 		}
 		return carry(x, o, w, r)
@@ -127,20 +130,6 @@ func (s *Store) actOnPush(ctx context.Context, seq uint64, act store.Act, carry 
 		return store.Push{}, err
 	}
 	return op.push, nil
-}
-
-var errExpunged = fmt.Errorf("it was expunged, so there is nothing left to send: %w", store.ErrState)
-
-func replayable(r *row, force bool) error {
-	switch {
-	case r.expunged:
-		return errExpunged
-	case r.push.status == store.Pending:
-		return fmt.Errorf("it is pending: %w", store.ErrState)
-	case r.push.status == store.Delivered && !force:
-		return fmt.Errorf("it is delivered, and only a forced replay sends it again: %w", store.ErrState)
-	}
-	return nil
 }
 
 // Accept takes a rejected event into its waybill's timeline against the table.
@@ -155,7 +144,7 @@ func (s *Store) Accept(ctx context.Context, seq uint64, act store.Act) (store.Ev
 // override carries out what state.Machine.Override says.
 func (x *tx) override(o *actOp, w *waybill, r *row) (err error) {
 	if r.expunged {
-		return errExpunged
+		return store.ErrExpunged
 	}
 	v := verdict{after: slices.Clone(w.timeline)}
 	v.Changed = x.s.Terms().Machine.Override(v.after, o.seq, x.now)
@@ -244,7 +233,7 @@ func (o *resendOp) delivered(x *tx) (rows []*row, err error) {
 		case err != nil:
 			return nil, err
 		}
-		if r.push.status == store.Delivered && !r.expunged && !seen[seq] {
+		if r.push.Status == store.Delivered && !r.expunged && !seen[seq] {
 			seen[seq] = true
 			rows = append(rows, r)
 		}

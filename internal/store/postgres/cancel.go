@@ -105,9 +105,6 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	return v, err
 }
 
-// unsent tells whether a push is pending or would be made so by a Token.
-func (p *pushRecord) unsent() bool { return p.status == store.Pending || p.endedForToken() }
-
 // cancelWith keeps a decided cancellation. If it is accepted, nothing of the waybill is sent any more: not what was open
 // before, not what it released, and not the cancellation itself.
 func (x *tx) cancelWith(w *waybill, p *prepared, v *verdict, pushes []*row) {
@@ -116,7 +113,7 @@ func (x *tx) cancelWith(w *waybill, p *prepared, v *verdict, pushes []*row) {
 		return
 	}
 	for _, r := range append(append(pushes, v.released...), x.rows[r.Seq]) {
-		if r.push.unsent() {
+		if r.push.Unsent() {
 			x.end(w, r, store.Discarded, store.ReasonCancelled)
 		}
 	}

@@ -191,7 +191,7 @@ func (x *tx) expireNoToken(d due) error {
 		return nil
 	case err != nil:
 		return err
-	case r.push.status != store.Pending || r.push.tokenUntil != d.at:
+	case r.push.Status != store.Pending || r.push.TokenUntil != d.at:
 		return nil
 	}
 	x.end(w, r, store.Failed, store.ReasonNoToken)

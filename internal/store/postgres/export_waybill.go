@@ -223,16 +223,13 @@ func (e *exportedEvent) record(now *state.Entry) (store.EventRecord, error) {
 
 // record makes the record of a push; nil if there is none.
 func (p *pushRecord) record(ord uint64, received int64) *store.PushRecord {
-	if p.status == store.NoPush {
+	if p.Status == store.NoPush {
 		return nil
 	}
-	r := &store.PushRecord{
-		Status: p.status, Ord: ord, OpenedAt: p.openedAt, TokenUntil: p.tokenUntil, NextAt: p.nextAt, DoneAt: p.doneAt,
-		VerifiedAt: p.verifiedAt, Tries: p.tries, Refusals: p.refusals, Used: p.used, Ends: p.ends, Replay: p.replay,
-		Bulk: p.bulk, Reason: p.reason, Attempts: p.attempts,
-	}
+	r := p.PushRecord
+	r.Ord = ord
 	if r.OpenedAt == received {
 		r.OpenedAt = 0
 	}
-	return r
+	return &r
 }

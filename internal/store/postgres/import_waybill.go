@@ -195,13 +195,10 @@ func (w *importing) importEvent(of *waybill, e *store.EventRecord) *row {
 		r.first.from, r.first.cause, r.first.allowed = e.Why.From, e.Why.Cause, e.Why.Allowed
 	}
 	if p := e.Push; p != nil {
-		r.push = pushRecord{
-			status: p.Status, reason: text(p.Reason), tries: p.Tries, refusals: p.Refusals, used: p.Used, nextAt: p.NextAt,
-			openedAt: p.OpenedAt, doneAt: p.DoneAt, verifiedAt: p.VerifiedAt, tokenUntil: p.TokenUntil, replay: p.Replay, bulk: p.Bulk,
-			ends: p.Ends, doneAfter: w.newestBefore(p.DoneAt), attempts: p.Attempts,
-		}
-		if r.push.openedAt == 0 {
-			r.push.openedAt = e.ReceivedAt
+		r.push = pushRecord{PushRecord: *p, doneAfter: w.newestBefore(p.DoneAt)}
+		r.push.Reason = text(p.Reason)
+		if r.push.OpenedAt == 0 {
+			r.push.OpenedAt = e.ReceivedAt
 		}
 	}
 	return r

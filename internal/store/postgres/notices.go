@@ -155,11 +155,11 @@ func completeNotice(n *store.Notice, r *row) {
 	switch {
 	case n.Status == store.NoPush && r.first.verdict == state.Rejected:
 		n.From, n.Allowed, n.Cause = r.first.from, r.first.allowed, r.first.cause
-	case n.Status != store.Failed && n.Status != store.Discarded, p.status != n.Status, p.ends != n.Nth:
+	case n.Status != store.Failed && n.Status != store.Discarded, p.Status != n.Status, p.Ends != n.Nth:
 	default:
-		n.Reason = p.reason
-		if p.lastErrcode() == n.Errcode && len(p.attempts) > 0 {
-			n.Errmsg = p.attempts[len(p.attempts)-1].Errmsg
+		n.Reason = p.Reason
+		if p.LastErrcode() == n.Errcode && len(p.Attempts) > 0 {
+			n.Errmsg = p.Attempts[len(p.Attempts)-1].Errmsg
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (x *tx) requeue(step *store.Requeue) (*replayRecord, error) {
 		return nil, err
 	}
 	plan, err := x.sendable(step.Seqs, func(row *row) bool {
-		return row.push.doneAfter < r.ID && r.Concerns(row.seq, row.push.status)
+		return row.push.doneAfter < r.ID && r.Concerns(row.seq, row.push.Status)
 	})
 	if err != nil {
 		return nil, err
@@ -129,7 +129,7 @@ func (x *tx) sendable(seqs []uint64, wanted func(*row) bool) (plan sendPlan, err
 	places, seen := map[state.Waybill]int{}, map[uint64]bool{}
 	for _, seq := range seqs {
 		r := x.rows[seq]
-		if seen[seq] || r == nil || r.push.status == store.NoPush || r.expunged || !wanted(r) {
+		if seen[seq] || r == nil || r.push.Status == store.NoPush || r.expunged || !wanted(r) {
 			continue // Named twice, or retention was faster, or there is nothing to send.
 		}
 		seen[seq] = true

@@ -26,7 +26,7 @@ func (s *Store) readStandings(
 ) (*standings, error) {
 	at := &standings{now: s.opts.Now(), held: held, known: map[state.Waybill]*waybill{}}
 	for _, r := range rows {
-		if r.push.status == store.Pending {
+		if r.push.Status == store.Pending {
 			at.known[r.event.Waybill()] = nil
 		}
 	}
@@ -68,9 +68,9 @@ func (at *standings) waiting(p *store.Push, r *row, w *waybill, transitOnly bool
 	behind := w.before(r.seq)
 	switch {
 	case w.lacksToken():
-		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(r.push.tokenUntil)}
+		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(r.push.TokenUntil)}
 	case w.kept():
-		return store.WaitWaybill, w.waiting(r.push.openedAt)
+		return store.WaitWaybill, w.waiting(r.push.OpenedAt)
 	case behind != 0:
 		return store.WaitWaybill, store.Waiting{Since: p.OpenedAt, Behind: behind}
 	}

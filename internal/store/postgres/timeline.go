@@ -57,7 +57,7 @@ func (x *tx) expect(at int64) {
 func (x *tx) openPush(w *waybill, r *row) bool {
 	r.push = pushRecord{}
 	if r.entry.Override {
-		r.push.ends = 1 // The event was rejected before.
+		r.push.Ends = 1 // The event was rejected before.
 	}
 	switch {
 	case r.expunged:
@@ -73,11 +73,11 @@ func (x *tx) openPush(w *waybill, r *row) bool {
 
 // pend makes a push pending, from now on.
 func (x *tx) pend(w *waybill, r *row) {
-	x.delta.move(w.name.DeliveryID, r.push.status, store.Pending)
-	r.push.status, r.push.openedAt = store.Pending, x.now
+	x.delta.move(w.name.DeliveryID, r.push.Status, store.Pending)
+	r.push.Status, r.push.OpenedAt = store.Pending, x.now
 	if w.lacksToken() {
-		r.push.tokenUntil = x.now + x.s.Terms().NoTokenWait.Milliseconds()
-		x.expect(r.push.tokenUntil)
+		r.push.TokenUntil = x.now + x.s.Terms().NoTokenWait.Milliseconds()
+		x.expect(r.push.TokenUntil)
 	}
 	w.opened(r.seq, r.entry.Ord)
 	x.touch(w)
@@ -86,7 +86,9 @@ func (x *tx) pend(w *waybill, r *row) {
 
 // reopen makes a push that ended pending again, with fresh retries; for a replay, or for none (0).
 func (x *tx) reopen(w *waybill, r *row, replay uint64, bulk bool) {
-	r.push = pushRecord{status: r.push.status, ends: r.push.ends, attempts: r.push.attempts, replay: replay, bulk: bulk}
+	r.push = pushRecord{PushRecord: store.PushRecord{
+		Status: r.push.Status, Ends: r.push.Ends, Attempts: r.push.Attempts, Replay: replay, Bulk: bulk,
+	}}
 	x.pend(w, r)
 }
 
@@ -94,13 +96,13 @@ func (x *tx) reopen(w *waybill, r *row, replay uint64, bulk bool) {
 // has no status yet), and one that ended in another way before.
 func (x *tx) end(w *waybill, r *row, to store.Status, reason string) {
 	p := &r.push
-	was := p.status
-	x.replayEnded(p.replay, was, to)
+	was := p.Status
+	x.replayEnded(p.Replay, was, to)
 	x.delta.move(w.name.DeliveryID, was, to)
-	p.status, p.reason, p.doneAt, p.doneAfter = to, text(reason), x.now, x.newest
-	p.nextAt, p.tokenUntil = 0, 0
+	p.Status, p.Reason, p.DoneAt, p.doneAfter = to, text(reason), x.now, x.newest
+	p.NextAt, p.TokenUntil = 0, 0
 	if was != to { // Else only the reason changed.
-		p.ends++
+		p.Ends++
 		x.noticeEnd(r)
 	}
 	if was == store.Pending {
@@ -112,9 +114,9 @@ func (x *tx) end(w *waybill, r *row, to store.Status, reason string) {
 
 // noticeEnd keeps a notice of a push that has just ended.
 func (x *tx) noticeEnd(r *row) {
-	n := notice{seq: r.seq, nth: r.push.ends, status: r.push.status, tries: r.push.tries, replay: r.push.replay}
-	if r.push.status != store.Delivered {
-		n.errcode, n.reason = r.push.lastErrcode(), r.push.reason
+	n := notice{seq: r.seq, nth: r.push.Ends, status: r.push.Status, tries: r.push.Tries, replay: r.push.Replay}
+	if r.push.Status != store.Delivered {
+		n.errcode, n.reason = r.push.LastErrcode(), r.push.Reason
 	}
 	x.notice(&n)
 }

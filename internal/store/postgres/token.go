@@ -59,8 +59,7 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 	plan := &tokenPlan{history: codec.RememberToken(store.TokenRecord{At: x.now, Value: value}, w.history)}
 	rows, err := x.pushesOf(w)
 	for _, r := range rows {
-		p := &r.push
-		if p.endedForToken() || p.status == store.Pending && (p.tokenUntil != 0 || p.refusals > 0) {
+		if r.push.LacksToken() {
 			plan.affects = append(plan.affects, r)
 		}
 	}
@@ -102,13 +101,13 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 // wakePush lets a push go that a new Token concerns.
 func (x *tx) wakePush(w *waybill, r *row) {
 	switch p := &r.push; {
-	case p.status != store.Pending:
+	case p.Status != store.Pending:
 		x.reopen(w, r, 0, false)
-	case p.tokenUntil != 0:
-		p.tokenUntil = 0
+	case p.TokenUntil != 0:
+		p.TokenUntil = 0
 		x.change(r)
 	default:
-		p.refusals, p.nextAt = 0, 0
+		p.Refusals, p.NextAt = 0, 0
 		x.change(r)
 	}
 }

@@ -32,8 +32,8 @@ func (x *tx) markVerified(w state.Waybill, seqs []uint64, at time.Time) error {
 		return err
 	}
 	for _, seq := range seqs {
-		if r := x.rows[seq]; r != nil && r.event.Waybill() == w && r.push.status == store.Delivered {
-			r.push.verifiedAt = codec.Millis(at)
+		if r := x.rows[seq]; r != nil && r.event.Waybill() == w && r.push.Status == store.Delivered {
+			r.push.VerifiedAt = codec.Millis(at)
 			x.change(r)
 		}
 	}
