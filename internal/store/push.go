@@ -11,11 +11,11 @@ import (
 type Status uint8
 
 const (
-	NoPush    Status = iota
-	Pending          // Will be sent. Moved on by an answer from upstream, or a deadline.
-	Delivered        // Upstream answered errcode 0. Final, unless an operator forces a replay.
-	Failed           // Given up; a replay, or a new Token, makes it Pending again.
-	Discarded        // Decided, by an operator or a rule, not to be sent.
+	NoPush    Status = iota // The event has none.
+	Pending                 // Will be sent. Moved on by an answer from upstream, or a deadline.
+	Delivered               // Upstream answered errcode 0. Final, unless an operator forces a replay.
+	Failed                  // Given up; a replay, or a new Token, makes it Pending again.
+	Discarded               // Decided, by an operator or a rule, not to be sent.
 
 	NumStatuses // How many there are, NoPush among them: the size of a table by status.
 )

@@ -229,6 +229,7 @@ type Source interface {
 	// Moved notes where all of it has gone, in words that hold no secret; nobody can serve from it any more. It
 	// fails with ErrInUse while somebody does, and if anything was written since Export read last.
 	Moved(ctx context.Context, to string) error
+	// Close lets go of it.
 	Close() error
 }
 
@@ -240,5 +241,6 @@ type Importer interface {
 	Import(ctx context.Context, records []*Record, gone []string) error
 	// Finish makes the store one that can be served from.
 	Finish(ctx context.Context) error
+	// Close lets go of it, finished or not.
 	Close() error
 }

@@ -56,6 +56,7 @@ var ErrDamaged = errors.New("a sealed value is damaged")
 // MissingKeyError says that something is sealed under a key that is not given.
 type MissingKeyError struct{ Key ID }
 
+// Error names the key, and says what to do.
 func (e *MissingKeyError) Error() string {
 	return fmt.Sprintf("it is sealed under a key (%x) that store.key_file does not hold; "+
 		"put that key back, below the newest, and restart", e.Key)
