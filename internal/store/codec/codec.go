@@ -137,8 +137,8 @@ func (r *Reader) Fixed64() uint64 {
 	return 0
 }
 
-// String takes a string.
-func (r *Reader) String() string { return string(r.Fixed(r.Count(len(r.Rest)))) }
+// Text takes a string.
+func (r *Reader) Text() string { return string(r.Fixed(r.Count(len(r.Rest)))) }
 
 // Time takes a moment.
 func (r *Reader) Time() time.Time { return FromMillis(r.Int()) }

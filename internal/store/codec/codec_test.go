@@ -50,7 +50,7 @@ func TestFieldsComeBack(t *testing.T) {
 		b = AppendPlace(AppendVerdict(b, &e), &e)
 		read := func(b []byte) (gotText string, gotAt time.Time, got state.Entry, err error) {
 			r := Open(b, 7)
-			gotText, gotAt = r.String(), r.Time()
+			gotText, gotAt = r.Text(), r.Time()
 			r.Verdict(&got)
 			r.Place(&got)
 			return gotText, gotAt, got, r.End()

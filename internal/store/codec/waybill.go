@@ -75,7 +75,7 @@ func Tokens(record []byte) ([]store.TokenRecord, error) {
 	r := Open(record, tokensVersion)
 	tokens := make([]store.TokenRecord, r.Count(MaxTokens))
 	for i := range tokens {
-		tokens[i] = store.TokenRecord{At: r.Int(), Value: r.String()}
+		tokens[i] = store.TokenRecord{At: r.Int(), Value: r.Text()}
 	}
 	return tokens, r.End()
 }

@@ -93,8 +93,8 @@ func decodeEvent(value []byte) (eventRecord, error) {
 	e := &rec.event
 	e.Type = state.ActionType(r.Uint())
 	e.Time = r.Int()
-	e.DeliveryID, e.WaybillID = r.String(), r.String()
-	e.Source, e.ID, e.Msg = r.String(), r.String(), r.String()
+	e.DeliveryID, e.WaybillID = r.Text(), r.Text()
+	e.Source, e.ID, e.Msg = r.Text(), r.Text(), r.Text()
 	if rec.flags&flagTraced != 0 {
 		e.Trace = readTrace(&r)
 	}

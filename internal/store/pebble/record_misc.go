@@ -38,7 +38,7 @@ func decodeBlock(value []byte) (*block, error) {
 	k := &block{flags: r.Byte()}
 	if len(value) > 1 {
 		k.parked = r.Int()
-		k.hold.Since, k.hold.By, k.hold.Reason = r.Time(), r.String(), r.String()
+		k.hold.Since, k.hold.By, k.hold.Reason = r.Time(), r.Text(), r.Text()
 	}
 	return k, r.End()
 }
@@ -100,9 +100,9 @@ func readQuota(r *codec.Reader) store.Quota {
 func decodeAccount(value []byte) (store.Account, error) {
 	r := codec.Open(value, accountVersion)
 	flags := r.Byte()
-	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Guarded: flags&4 != 0, Reason: r.String()}
+	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Guarded: flags&4 != 0, Reason: r.Text()}
 	if flags&8 != 0 {
-		a.ReasonZh = r.String()
+		a.ReasonZh = r.Text()
 	}
 	a.Since, a.Until, a.Errcode = r.Time(), r.Time(), int(r.Int())
 	if n := r.Count(len(r.Rest)); n > 0 { // Each takes a byte at least.

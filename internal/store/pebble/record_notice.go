@@ -54,13 +54,13 @@ func decodeNotice(value []byte) (noticeRecord, error) {
 	}
 	r := codec.Open(value, noticeVersion)
 	rec := noticeRecord{status: store.Status(r.Byte()), at: r.Int(), seq: r.Uint(), nth: int(r.Uint()), tries: int(r.Uint())}
-	rec.errcode, rec.replay, rec.reason = int(r.Int()), r.Uint(), r.String()
+	rec.errcode, rec.replay, rec.reason = int(r.Int()), r.Uint(), r.Text()
 	return rec, r.End()
 }
 
 func decodeNoticeOfDifference(value []byte) (noticeRecord, error) {
 	r := codec.Open(value, noticeDifferenceVersion)
-	rec := noticeRecord{at: r.Int(), difference: r.String()}
+	rec := noticeRecord{at: r.Int(), difference: r.Text()}
 	if rec.difference == "" {
 		r.Fail()
 	}

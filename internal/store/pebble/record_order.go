@@ -69,8 +69,8 @@ func decodeOrder(key, value []byte) (rec orderRecord, err error) {
 	}
 	r := codec.Open(value, orderVersion)
 	rec.OrderKey, rec.number = k, r.Uint()
-	rec.WaybillID, rec.ShopAppID = r.String(), r.String()
-	rec.ResultCode, rec.ResultMsg, rec.WaybillData = int(r.Int()), r.String(), r.String()
+	rec.WaybillID, rec.ShopAppID = r.Text(), r.Text()
+	rec.ResultCode, rec.ResultMsg, rec.WaybillData = int(r.Int()), r.Text(), r.Text()
 	rec.ReceivedAt, rec.CancelledAt = r.Time(), r.Time()
 	return rec, r.End()
 }

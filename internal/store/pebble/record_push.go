@@ -204,7 +204,7 @@ func decodePush(value []byte) (pushRecord, error) {
 	rec.Tries, rec.Refusals = int(r.Uint()), int(r.Uint())
 	rec.Used = time.Duration(r.Int())
 	rec.NextAt, rec.DoneAt = r.Int(), r.Int()
-	rec.Reason = r.String()
+	rec.Reason = r.Text()
 	if n := r.Count(store.MaxAttempts); n > 0 {
 		rec.Attempts = make([]store.Attempt, n)
 	}
@@ -221,7 +221,7 @@ func decodeAttempt(r *codec.Reader, a *store.Attempt) {
 		a.Errcode = new(int(r.Int()))
 	}
 	a.Unknown = flags&attemptBlind != 0
-	a.Errmsg, a.RID, a.Scope = r.String(), r.String(), r.String()
+	a.Errmsg, a.RID, a.Scope = r.Text(), r.Text(), r.Text()
 	if flags&attemptReplayed != 0 {
 		a.Replay = r.Uint()
 	}
@@ -234,7 +234,7 @@ func decodeHow(r *codec.Reader, a *store.Attempt) {
 	how := r.Byte()
 	a.Breaker = store.Breaker(how & howBreaker)
 	if how&howFallback != 0 {
-		a.Fallback = r.String()
+		a.Fallback = r.Text()
 	}
 	if how&howAccessToken != 0 {
 		a.AccessTokenAt = codec.FromMillis(codec.Millis(a.At) - r.Int())

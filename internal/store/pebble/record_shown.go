@@ -55,12 +55,12 @@ func encodeShown(b []byte, r *shownRecord) []byte {
 func decodeShown(value []byte) (rec shownRecord, err error) {
 	r := codec.Open(value, shownVersion)
 	rec.ReceivedAt, rec.expungedAt = r.Time(), r.Int()
-	rec.Version, rec.OrderID = r.Int(), r.String()
+	rec.Version, rec.OrderID = r.Int(), r.Text()
 	if n := r.Count(store.MaxShownActions); n > 0 {
 		rec.Actions = make([]store.ShownAction, n)
 	}
 	for i := range rec.Actions {
-		rec.Actions[i] = store.ShownAction{Time: r.Int(), Type: r.Int(), Msg: r.String()}
+		rec.Actions[i] = store.ShownAction{Time: r.Int(), Type: r.Int(), Msg: r.Text()}
 	}
 	return rec, r.End()
 }
