@@ -31,11 +31,13 @@ var allowed = map[string][]string{
 	"api/examples/go/send": {},
 
 	"internal/store":                  {"internal/state"},
-	"internal/store/content":          {"internal/state"},
+	"internal/store/codec":            {"internal/state", "internal/store"},
+	"internal/store/content":          {"internal/state", "internal/store/codec"},
 	"internal/store/seal":             {},
+	"internal/store/engine":           {"internal/store"},
 	"internal/store/migrate":          {"internal/store"},
-	"internal/store/pebble":           {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
-	"internal/store/postgres":         {"internal/state", "internal/store", "internal/store/content", "internal/store/seal"},
+	"internal/store/pebble":           {"internal/state", "internal/store", "internal/store/codec", "internal/store/content", "internal/store/engine", "internal/store/seal"},
+	"internal/store/postgres":         {"internal/state", "internal/store", "internal/store/codec", "internal/store/content", "internal/store/engine", "internal/store/seal"},
 	"internal/store/postgres/pglocal": {}, // Real PostgreSQL servers, for tests and measurements.
 	"internal/store/postgres/pgtest":  {"internal/store/postgres/pglocal"},
 	"internal/store/storetest":        {"internal/state", "internal/store"},

@@ -34,13 +34,19 @@ import (
 func works(t *testing.T, o Options) {
 	t.Helper()
 	r := start(t, newDesk(t), o)
+	r.carries(t, o, 10)
+}
+
+// carries fails unless what is published over a connection that Connect makes with o arrives.
+func (r *rig) carries(t *testing.T, o Options, messages int) {
+	t.Helper()
 	nc, err := Connect(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer nc.Close()
 	p := newPublisher(t, nc)
-	p.publish(t.Context(), 10)
+	p.publish(t.Context(), messages)
 	r.empty(p.js)
 	r.desk.wantAll(p.published(), true)
 	r.steady()
@@ -51,16 +57,7 @@ func TestEmbedded(t *testing.T) {
 	o := Options{URL: EmbeddedURL, Embedded: Embedded{Listen: "127.0.0.1:0", StoreDir: t.TempDir()}}
 	r := start(t, newDesk(t), o)
 	o.URL = r.bus.ClientURL()
-	nc, err := Connect(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
-	p := newPublisher(t, nc)
-	p.publish(t.Context(), 100)
-	r.empty(p.js)
-	r.desk.wantAll(p.published(), true)
-	r.steady()
+	r.carries(t, o, 100)
 }
 
 func TestNKey(t *testing.T) {

@@ -53,7 +53,7 @@ func TestPartsOfTheBus(t *testing.T) {
 		b.Notify()
 	}
 	until(t, func() string { return fmt.Sprint(kept.toldUpTo(), b.Degraded()) }, func() bool { return kept.toldUpTo() == 10 })
-	wantInOrder(t, stored(t, jetStream(t, server)), kept.notices, 0)
+	wantInOrder(t, stored(t, jetStream(t, server)), kept.notices)
 
 	answering(t, server.Connect(), func(*nats.Msg) *nats.Msg { return &nats.Msg{Data: []byte(`{"result_code":0}`)} })
 	if _, err := b.Ask(within(t), question()); err != nil {

@@ -1,7 +1,6 @@
 package pathpush
 
 import (
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -39,13 +38,7 @@ func wantHow(t *testing.T, p store.Push, want ...how) {
 
 func TestAttemptTellsItsToken(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
-		r.upstream.answer = func(_ int, c call) (wechat.Answer, error) {
-			if c.update.Token != "NEW" {
-				r.store.putToken(waybill(1), "NEW")
-				return code(9300507)
-			}
-			return code(0)
-		}
+		r.changeToken(waybill(1))
 		r.store.accept(waybill(1), 1, false)
 		time.Sleep(time.Second)
 		wantHow(t, r.store.push(1),
@@ -79,15 +72,8 @@ func TestAttemptTellsItsBreaker(t *testing.T) {
 		o.Retry.Max = time.Second
 		o.Accounts[0].Hosts = append(o.Accounts[0].Hosts, Host{Name: "fallback"})
 	}, func(t *testing.T, r *rig) {
-		var down atomic.Bool
-		down.Store(true)
-		busy := func(int, call) (wechat.Answer, error) {
-			if down.Load() {
-				return code(-1)
-			}
-			return code(0)
-		}
-		r.upstream.answer, r.fallback.answer = busy, busy
+		busy := outage{errcode: -1}
+		r.upstream.answer, r.fallback.answer = busy.answer, busy.answer
 		r.store.accept(waybill(1), 1, false)
 		at := how{accessTokenAt: accessTokenOf(0), tokenAt: tokenTime(firstToken(waybill(1)))}
 		sent := func(breaker store.Breaker, fallback string) how {
@@ -99,7 +85,7 @@ func TestAttemptTellsItsBreaker(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(5 * time.Second)
-		down.Store(false)
+		busy.over.Store(true)
 		time.Sleep(time.Minute)
 		wantHow(t, r.store.push(1),
 			sent(store.BreakerClosed, ""), sent(store.BreakerClosed, ""),

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,17 +12,11 @@ import (
 	"carrier/internal/wechat"
 )
 
-// outage makes the breakers open and leaves pushes waiting behind them. up ends the outage.
-func (r *rig) outage(t *testing.T) (up *atomic.Bool) {
+// outage makes the breakers open and leaves pushes waiting behind them.
+func (r *rig) outage(t *testing.T) *outage {
 	t.Helper()
-	up = &atomic.Bool{}
-	answer := func(int, call) (wechat.Answer, error) {
-		if up.Load() {
-			return code(0)
-		}
-		return wechat.Answer{}, errTimeout
-	}
-	r.upstream.answer, r.fallback.answer = answer, answer
+	silent := &outage{}
+	r.upstream.answer, r.fallback.answer = silent.answer, silent.answer
 	for w := range 200 {
 		r.store.accept(waybill(w), 1, false)
 	}
@@ -33,7 +26,7 @@ func (r *rig) outage(t *testing.T) (up *atomic.Bool) {
 			t.Fatalf("the breaker is %+v", b)
 		}
 	}
-	return up
+	return silent
 }
 
 func (r *rig) probe(t *testing.T) {
@@ -45,8 +38,8 @@ func (r *rig) probe(t *testing.T) {
 
 func TestProbeNowClosesTheBreaker(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
-		up := r.outage(t)
-		up.Store(true)
+		silent := r.outage(t)
+		silent.over.Store(true)
 		sent := len(r.upstream.seen())
 		r.probe(t)
 		time.Sleep(10 * time.Millisecond)
@@ -116,24 +109,18 @@ func TestProbeNowTriesTheMainHostFirst(t *testing.T) {
 		bubble(t, func(o *Options) {
 			o.Accounts[0].Hosts = append(o.Accounts[0].Hosts, Host{Name: "fallback"})
 		}, func(t *testing.T, r *rig) {
-			var up atomic.Bool
+			silent := &outage{}
 			if fallbackUp {
-				r.upstream.answer = func(int, call) (wechat.Answer, error) {
-					if up.Load() {
-						return code(0)
-					}
-					return wechat.Answer{}, errTimeout
-				}
+				r.upstream.answer = silent.answer
 				for w := range 200 {
 					r.store.accept(waybill(w), 1, false)
 				}
 				time.Sleep(20 * time.Second)
 			} else {
-				up.Store(true)
-				r.outage(t).Store(true)
+				silent = r.outage(t)
 			}
 			main, fallback := len(r.upstream.seen()), len(r.fallback.seen())
-			up.Store(true)
+			silent.over.Store(true)
 			r.probe(t)
 			r.store.accept(waybill(1000), 1, false)
 			time.Sleep(15 * time.Millisecond)
@@ -243,20 +230,15 @@ func TestProbeNowOfAPausedAccount(t *testing.T) {
 	for _, errcode := range []int{40164, 89506, 45009, 45011} {
 		for _, mended := range []bool{false, true} {
 			bubble(t, nil, func(t *testing.T, r *rig) {
-				up := &atomic.Bool{}
-				r.upstream.answer = func(int, call) (wechat.Answer, error) {
-					if up.Load() {
-						return code(0)
-					}
-					return code(errcode)
-				}
+				refusal := outage{errcode: errcode}
+				r.upstream.answer = refusal.answer
 				r.store.accept(waybill(1), 3, false)
 				time.Sleep(time.Second)
 				before := r.pusher.Snapshots()[0]
 				if !before.Paused || len(r.upstream.seen()) != 1 {
 					t.Fatalf("%d: %+v", errcode, before)
 				}
-				up.Store(mended)
+				refusal.over.Store(mended)
 				r.probe(t)
 				time.Sleep(time.Second)
 				after, n := r.pusher.Snapshots()[0], len(r.upstream.seen())-1
@@ -309,12 +291,12 @@ func TestProbeNowWithoutAnAccessToken(t *testing.T) {
 // TestProbeNowOfAPausedAccountBehindAnOpenBreaker: one push goes through both.
 func TestProbeNowOfAPausedAccountBehindAnOpenBreaker(t *testing.T) {
 	bubble(t, func(o *Options) { o.Breaker.OpenFor = time.Hour }, func(t *testing.T, r *rig) {
-		up := r.outage(t)
+		silent := r.outage(t)
 		a := r.pusher.roster.Load().order[0]
 		a.mu.Lock()
 		a.gate.set(pauseFor(wechat.ScopeAccount, 40164, inBoth("not in whitelist"), time.Now()), time.Now())
 		a.mu.Unlock()
-		up.Store(true)
+		silent.over.Store(true)
 		sent := len(r.upstream.seen())
 		r.probe(t)
 		time.Sleep(15 * time.Millisecond)

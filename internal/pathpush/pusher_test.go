@@ -3,7 +3,6 @@ package pathpush
 import (
 	"context"
 	"errors"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -210,13 +209,7 @@ func TestParkedWaybillGoesOnWithANewToken(t *testing.T) {
 
 func TestChangedTokenIsUsedAtOnce(t *testing.T) {
 	bubble(t, nil, func(t *testing.T, r *rig) {
-		r.upstream.answer = func(_ int, c call) (wechat.Answer, error) {
-			if c.update.Token != "NEW" {
-				r.store.putToken(waybill(1), "NEW")
-				return code(9300507)
-			}
-			return code(0)
-		}
+		r.changeToken(waybill(1))
 		r.store.accept(waybill(1), 2, false)
 		time.Sleep(200 * time.Millisecond)
 		if got := r.store.count(store.Delivered); got != 2 {
@@ -224,126 +217,6 @@ func TestChangedTokenIsUsedAtOnce(t *testing.T) {
 		}
 		if n := len(r.upstream.seen()); n != 3 {
 			t.Errorf("%d requests, want 3", n)
-		}
-	})
-}
-
-func TestBreaker(t *testing.T) {
-	bubble(t, func(o *Options) { o.Retry.Max = time.Minute }, func(t *testing.T, r *rig) {
-		var down atomic.Bool
-		down.Store(true)
-		r.upstream.answer = func(int, call) (wechat.Answer, error) {
-			if down.Load() {
-				return code(-1)
-			}
-			return code(0)
-		}
-		for w := range 200 {
-			r.store.accept(waybill(w), 2, false)
-		}
-		time.Sleep(time.Second)
-		s := r.pusher.Snapshots()[0].Breakers[0]
-		if s.State != "open" || s.OpenedBy == "" || s.NextProbeAt.IsZero() {
-			t.Fatalf("the breaker is %+v", s)
-		}
-		if got := r.pusher.Held("SF", false); got != store.WaitBreaker {
-			t.Errorf("pushes wait for %q", got)
-		}
-		opened := len(r.upstream.seen())
-		if opened > 64+20 {
-			t.Errorf("%d requests before it opened", opened)
-		}
-		tries := r.store.push(400).Tries
-		time.Sleep(28 * time.Second)
-		if n := len(r.upstream.seen()); n != opened {
-			t.Errorf("%d requests while it was open", n-opened)
-		}
-		time.Sleep(2 * time.Minute)
-		if n := len(r.upstream.seen()); n > opened+5*5 {
-			t.Errorf("%d requests as probes in two minutes", n-opened)
-		}
-		if got := r.store.push(400).Tries; got != tries {
-			t.Errorf("a push that waited was charged %d tries", got-tries)
-		}
-		down.Store(false)
-		time.Sleep(3 * time.Minute)
-		if got := r.store.count(store.Delivered); got != 400 {
-			t.Errorf("delivered %d of 400 after the outage", got)
-		}
-		if s := r.pusher.Snapshots()[0].Breakers[0]; s.State != "closed" || s.OpenedBy != "" {
-			t.Errorf("the breaker is %+v", s)
-		}
-	})
-}
-
-func TestRecoveryIsStepByStep(t *testing.T) {
-	bubble(t, func(o *Options) { o.Retry.Max = 5 * time.Second }, func(t *testing.T, r *rig) {
-		r.upstream.latency = time.Second
-		var down atomic.Bool
-		down.Store(true)
-		r.upstream.answer = func(int, call) (wechat.Answer, error) {
-			if down.Load() {
-				return code(-1)
-			}
-			return code(0)
-		}
-		for w := range 5000 {
-			r.store.accept(waybill(w), 1, false)
-		}
-		time.Sleep(5 * time.Second)
-		down.Store(false)
-		for r.pusher.Snapshots()[0].Breakers[0].State != "closed" {
-			time.Sleep(100 * time.Millisecond)
-		}
-		seen := len(r.upstream.seen())
-		time.Sleep(2 * time.Second)
-		if n := len(r.upstream.seen()) - seen; n > 5*4 {
-			t.Errorf("%d requests in the first two seconds after an outage", n)
-		}
-		time.Sleep(8 * time.Second)
-		seen = len(r.upstream.seen())
-		time.Sleep(2 * time.Second)
-		if n := len(r.upstream.seen()) - seen; n < 120 {
-			t.Errorf("%d requests in two seconds once it has recovered; the limit does not rise", n)
-		}
-	})
-}
-
-func TestFallbackWhileTheMainHostIsDown(t *testing.T) {
-	bubble(t, func(o *Options) {
-		o.Accounts[0].Hosts = append(o.Accounts[0].Hosts, Host{Name: "fallback"})
-	}, func(t *testing.T, r *rig) {
-		var down atomic.Bool
-		down.Store(true)
-		r.upstream.answer = func(int, call) (wechat.Answer, error) {
-			if down.Load() {
-				return wechat.Answer{}, errTimeout
-			}
-			return code(0)
-		}
-		for w := range 300 {
-			r.store.accept(waybill(w), 1, false)
-		}
-		time.Sleep(5 * time.Minute)
-		if got := r.store.count(store.Delivered); got != 300 {
-			t.Errorf("delivered %d of 300", got)
-		}
-		if n := len(r.fallback.seen()); n < 200 {
-			t.Errorf("only %d went to the fallback", n)
-		}
-		down.Store(false)
-		time.Sleep(time.Minute)
-		for w := range 20 {
-			r.store.accept(waybill(w), 1, false)
-		}
-		before := len(r.fallback.seen())
-		time.Sleep(time.Minute)
-		for w := range 20 {
-			r.store.accept(waybill(w), 1, false)
-		}
-		time.Sleep(time.Second)
-		if n := len(r.fallback.seen()) - before; n > 16 {
-			t.Errorf("%d of 40 went to the fallback although the main host is back", n)
 		}
 	})
 }

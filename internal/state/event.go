@@ -34,6 +34,7 @@ type Waybill struct {
 	WaybillID  string
 }
 
+// String is the waybill as logs and errors name it: DELIVERY/NUMBER.
 func (w Waybill) String() string { return w.DeliveryID + "/" + w.WaybillID }
 
 // IsWaybillID tells whether id can be a waybill_id, wherever it comes from.

@@ -9,10 +9,10 @@ import (
 type Outcome byte
 
 const (
-	Legal   Outcome = 'Y'
+	Legal   Outcome = 'Y' // It leads to the next stage.
 	Gap     Outcome = 'G' // Legal, but a scan before it is missing.
 	Repeat  Outcome = '=' // Nothing new.
-	Illegal Outcome = '-'
+	Illegal Outcome = '-' // It contradicts what is known.
 )
 
 // table is the transition table: a row a stage, a column an action type in the order of ActionTypes.

@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -69,6 +70,15 @@ func (t Timeline) Stage() Stage {
 
 // Insert puts e in its place and returns the longer timeline.
 func (t Timeline) Insert(e Entry) Timeline { return slices.Insert(t, t.place(&e), e) }
+
+// Find gives the entry with a number, which may be changed in place; nil if there is none.
+func (t Timeline) Find(seq uint64) *Entry {
+	i := slices.IndexFunc(t, func(e Entry) bool { return e.Seq == seq })
+	if i < 0 {
+		return nil
+	}
+	return &t[i]
+}
 
 // place is the index that e takes.
 func (t Timeline) place(e *Entry) int {
@@ -212,6 +222,19 @@ func (t Timeline) keep(at int, e Entry, d Decision) (Timeline, Decision) {
 	t = slices.Insert(t, at, e)
 	d.Entry, d.Stage = e, t.Stage()
 	return t, d
+}
+
+// Hasten goes on from a decision by Decide that left its event held in t: the event is accepted at once, in t itself, and what
+// is held before it too, as if their time were up.
+func (m Machine) Hasten(t Timeline, d Decision) Decision {
+	own := d.Entry.Seq
+	for _, e := range m.Expire(t, math.MaxInt64) {
+		if e.Seq != own {
+			d.Changed = append(d.Changed, e)
+		}
+	}
+	d.Entry, d.Stage = *t.Find(own), t.Stage()
+	return d
 }
 
 // Expire accepts, in t itself, what has waited long enough, and returns the entries whose verdict changed in the

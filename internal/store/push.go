@@ -11,11 +11,11 @@ import (
 type Status uint8
 
 const (
-	NoPush    Status = iota
-	Pending          // Will be sent. Moved on by an answer from upstream, or a deadline.
-	Delivered        // Upstream answered errcode 0. Final, unless an operator forces a replay.
-	Failed           // Given up; a replay, or a new Token, makes it Pending again.
-	Discarded        // Decided, by an operator or a rule, not to be sent.
+	NoPush    Status = iota // The event has none.
+	Pending                 // Will be sent. Moved on by an answer from upstream, or a deadline.
+	Delivered               // Upstream answered errcode 0. Final, unless an operator forces a replay.
+	Failed                  // Given up; a replay, or a new Token, makes it Pending again.
+	Discarded               // Decided, by an operator or a rule, not to be sent.
 
 	NumStatuses // How many there are, NoPush among them: the size of a table by status.
 )
@@ -156,6 +156,20 @@ type Outcome struct {
 	// Again says that it was tried before to record this very outcome, and that it is not known whether that was kept:
 	// the connection to the database broke. If it was, nothing more is done. Only engines that nodes share have this.
 	Again bool
+}
+
+// Fit refuses an outcome that does not say where the push stands.
+func (o *Outcome) Fit() error {
+	if o.Status == NoPush || o.Status >= NumStatuses {
+		return fmt.Errorf("push %d: an outcome without a status", o.Seq)
+	}
+	return nil
+}
+
+// Spare is the outcome if it was not the newest Token that was refused: the waybill has not failed yet.
+func (o Outcome) Spare() Outcome {
+	o.Status, o.Reason, o.Refusals, o.NextAt, o.Park = Pending, "", 0, time.Time{}, false
+	return o
 }
 
 // Lane is a waybill's open pushes in the order in which they are to be sent.

@@ -137,25 +137,6 @@ type WhyRecord struct {
 	Allowed []state.ActionType `json:"allowed"`
 }
 
-// PushRecord is a push without its event; see Push.
-type PushRecord struct {
-	Status     Status        `json:"status"`
-	Ord        uint64        `json:"ord"`
-	OpenedAt   int64         `json:"opened_at"`   // 0: when its event came.
-	TokenUntil int64         `json:"token_until"` // Until when it waits for a Token; 0: it does not.
-	NextAt     int64         `json:"next_at"`
-	DoneAt     int64         `json:"done_at"`
-	VerifiedAt int64         `json:"verified_at"`
-	Tries      int           `json:"tries"`
-	Refusals   int           `json:"refusals"`
-	Used       time.Duration `json:"used"`
-	Ends       int           `json:"ends"` // How often the event ended; see Notices.
-	Replay     uint64        `json:"replay"`
-	Bulk       bool          `json:"bulk"`
-	Reason     string        `json:"reason"`
-	Attempts   []Attempt     `json:"attempts,omitempty"`
-}
-
 // Key names a record within its store, and orders records: by what they are, and then by name or number.
 func (r *Record) Key() string {
 	switch {
@@ -248,6 +229,7 @@ type Source interface {
 	// Moved notes where all of it has gone, in words that hold no secret; nobody can serve from it any more. It
 	// fails with ErrInUse while somebody does, and if anything was written since Export read last.
 	Moved(ctx context.Context, to string) error
+	// Close lets go of it.
 	Close() error
 }
 
@@ -259,5 +241,6 @@ type Importer interface {
 	Import(ctx context.Context, records []*Record, gone []string) error
 	// Finish makes the store one that can be served from.
 	Finish(ctx context.Context) error
+	// Close lets go of it, finished or not.
 	Close() error
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -101,6 +102,94 @@ func (r *Replay) Exhausted() bool {
 		}
 	}
 	return true
+}
+
+// Fit tells whether the replay can be kept: rates come from outside, and JSON can't hold all numbers.
+func (r *Replay) Fit() error {
+	if _, err := json.Marshal(r); err != nil {
+		return fmt.Errorf("a replay that can't be kept: %w", err)
+	}
+	return nil
+}
+
+// Begin makes it a new one, with a number, by whoever asked for it.
+func (r *Replay) Begin(id uint64, by string, at time.Time) {
+	r.ID, r.By, r.CreatedAt, r.Status = id, by, at, ReplayRunning
+	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = time.Time{}, 0, 0, 0, 0, 0
+}
+
+// Conclude sees whether it is through. It is to be called after each change.
+func (r *Replay) Conclude(at time.Time) {
+	if r.Status == ReplayRunning && r.Exhausted() && r.Open() == 0 && (r.Single == 0 || r.Requeued > 0) {
+		r.Status = ReplayDone
+	}
+	if r.Status.Ended() && r.EndedAt.IsZero() {
+		r.EndedAt = at
+	}
+}
+
+// Set pauses it, lets it go on, or cancels it; ErrState if that can't be.
+func (r *Replay) Set(to ReplayStatus) error {
+	if !r.Status.MayBecome(to) {
+		return r.refuse()
+	}
+	r.Status = to
+	return nil
+}
+
+// Running is ErrState unless it is.
+func (r *Replay) Running() error {
+	if r.Status != ReplayRunning {
+		return r.refuse()
+	}
+	return nil
+}
+
+func (r *Replay) refuse() error { return fmt.Errorf("it is %s: %w", r.Status, ErrState) }
+
+// Concerns tells whether it may make a push pending that ended before it was made: nobody wanted it discarded, unless that
+// is what the replay is of.
+func (r *Replay) Concerns(seq uint64, status Status) bool {
+	return seq <= r.UpTo && (status == Failed || status == Discarded && r.Filter.Status == Discarded)
+}
+
+// Advance notes how far a leg is.
+func (r *Replay) Advance(leg Leg) {
+	for i := range r.Legs {
+		if r.Legs[i].DeliveryID == leg.DeliveryID {
+			r.Legs[i] = leg
+		}
+	}
+}
+
+// CountEnd notes that one of its pushes ended; was is how it ended before, if it ends in another way after all.
+func (r *Replay) CountEnd(was, to Status) {
+	if n := r.ended(was); n != nil {
+		*n--
+	}
+	if n := r.ended(to); n != nil {
+		*n++
+	}
+}
+
+// ended is the counter of pushes that ended so; nil if that is no end.
+func (r *Replay) ended(s Status) *int64 {
+	switch s {
+	case Delivered:
+		return &r.Delivered
+	case Failed:
+		return &r.Failed
+	case Discarded:
+		return &r.Discarded
+	}
+	return nil
+}
+
+// Clone makes a copy that shares nothing that changes.
+func (r *Replay) Clone() Replay {
+	c := *r
+	c.Legs = append([]Leg(nil), r.Legs...)
+	return c
 }
 
 // Leg is how far a replay is with one account: accounts don't wait for each other.

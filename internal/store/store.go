@@ -27,6 +27,8 @@ var (
 	ErrChanged = errors.New("another node changed it meanwhile")
 	// ErrState: the push is not in a state that allows it (e.g. a replay of one that is pending).
 	ErrState = errors.New("its status does not allow that")
+	// ErrExpunged is an ErrState: the event's text is gone.
+	ErrExpunged = fmt.Errorf("it was expunged, so there is nothing left to send: %w", ErrState)
 )
 
 // Result is what became of a submitted event.
@@ -41,6 +43,15 @@ type Result struct {
 	From     state.Stage        // Rejected: the stage at the event's time.
 	Allowed  []state.ActionType // Rejected: what would have been legal; never nil then.
 	Cause    uint64             // The event that it repeats or contradicts; 0 if none.
+}
+
+// ResultOf is what a decision means for the event that it is of.
+func ResultOf(d state.Decision) Result {
+	e := d.Entry
+	return Result{
+		Seq: e.Seq, Verdict: e.Verdict, Stage: d.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
+		From: d.From, Allowed: d.Allowed, Cause: d.Cause,
+	}
 }
 
 // Store is what an engine does. All methods are safe for concurrent use. A method that writes returns only when what

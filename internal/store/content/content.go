@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"carrier/internal/state"
+	"carrier/internal/store/codec"
 )
 
 // Hash tells one content from another that comes under the same id.
@@ -16,12 +17,12 @@ type Hash [16]byte
 // Of is the first half of the SHA-256 of all that makes up an event but its id and its Trace, each text with its length
 // before it. scratch is room to work in.
 func Of(scratch []byte, e *state.Event) Hash {
-	b := putString(scratch[:0], e.DeliveryID)
-	b = putString(b, e.WaybillID)
+	b := codec.AppendString(scratch[:0], e.DeliveryID)
+	b = codec.AppendString(b, e.WaybillID)
 	b = binary.AppendUvarint(b, uint64(e.Type))
 	b = binary.AppendVarint(b, e.Time)
-	b = putString(b, e.Msg)
-	b = putString(b, e.Token)
+	b = codec.AppendString(b, e.Msg)
+	b = codec.AppendString(b, e.Token)
 	sum := sha256.Sum256(b)
 	return Hash(sum[:16])
 }
@@ -30,11 +31,6 @@ func Of(scratch []byte, e *state.Event) Hash {
 func Text(scratch []byte, msg string) uint64 {
 	sum := sha256.Sum256(append(scratch[:0], msg...))
 	return binary.BigEndian.Uint64(sum[:])
-}
-
-func putString(b []byte, s string) []byte {
-	b = binary.AppendUvarint(b, uint64(len(s)))
-	return append(b, s...)
 }
 
 // IsTrace tells whether text is a traceparent of version 00 (W3C Trace Context): 00-TRACE-PARENT-FLAGS in lower-case

@@ -7,6 +7,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 func accountKey(delivery string) []byte { return append([]byte{tableAccounts}, delivery...) }
@@ -26,14 +27,14 @@ func (s *Store) Account(_ context.Context, deliveryID string) (a store.Account, 
 // PutAccount keeps it.
 func (s *Store) PutAccount(ctx context.Context, deliveryID string, a store.Account) error {
 	op := &accountOp{key: accountKey(deliveryID), value: encodeAccount(nil, &a)}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("keep the state of account %s: %w", deliveryID, err)
 	}
 	return nil
 }
 
 type accountOp struct {
-	waiter
+	engine.Waiter
 	key, value []byte
 }
 

@@ -8,6 +8,7 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/content"
+	"carrier/internal/store/engine"
 )
 
 // Apply decides events and keeps them with all their effects in one commit.
@@ -19,7 +20,7 @@ func (s *Store) Apply(ctx context.Context, events []state.Event) ([]store.Result
 		return nil, err
 	}
 	op := s.newApply(events)
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return nil, err
 	}
 	return op.results, nil
@@ -36,7 +37,7 @@ type prepared struct {
 }
 
 type applyOp struct {
-	waiter
+	engine.Waiter
 	events  []prepared
 	results []store.Result
 }
@@ -69,7 +70,7 @@ func (o *applyOp) rows() int { return len(o.events) }
 // run decides one event after the other. If one can't be decided, those before it stay; a repetition finds them.
 func (o *applyOp) run(x *tx) {
 	for i := range o.events {
-		if o.results[i], o.err = x.applyEvent(&o.events[i]); o.err != nil {
+		if o.results[i], o.Err = x.applyEvent(&o.events[i]); o.Err != nil {
 			return
 		}
 	}
@@ -217,10 +218,7 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v verdict) (store.Result, []st
 	if e.Verdict == state.Held || e.Reason == state.RepeatsStage {
 		x.waiting[seq] = rec
 	}
-	return store.Result{
-		Seq: seq, Verdict: e.Verdict, Stage: v.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		From: v.From, Allowed: v.Allowed, Cause: v.Cause,
-	}, opened
+	return store.ResultOf(v.Decision), opened
 }
 
 func entryFlags(e *state.Entry) (flags byte) {

@@ -7,6 +7,8 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // audit keeps an act with what it was done to; if it is no person's, it does nothing.
@@ -14,7 +16,7 @@ func (x *tx) audit(act store.Act, on store.AuditEntry) {
 	if act == (store.Act{}) {
 		return
 	}
-	on.Act, on.At = act, fromMillis(x.now)
+	on.Act, on.At = act, codec.FromMillis(x.now)
 	on.Number = x.w.audits.take()
 	x.putJSON(seqKey(nil, tableAudit, on.Number), on)
 }
@@ -22,14 +24,14 @@ func (x *tx) audit(act store.Act, on store.AuditEntry) {
 // Record keeps an act that changes nothing in the store.
 func (s *Store) Record(ctx context.Context, e store.AuditEntry) error {
 	op := &recordOp{entry: e}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("audit log: %w", err)
 	}
 	return nil
 }
 
 type recordOp struct {
-	waiter
+	engine.Waiter
 	entry store.AuditEntry
 }
 

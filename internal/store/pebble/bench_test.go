@@ -14,6 +14,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // pendingRows is how many pending pushes BenchmarkOpenMillionPending makes: it takes a while, so the default is small.
@@ -259,8 +260,8 @@ func BenchmarkOpenMillionPending(b *testing.B) {
 		}
 		b.StopTimer()
 		for op := new(noOp); ; {
-			op.waiter = waiter{}
-			if err := s.write(b.Context(), op, &op.waiter); err != nil {
+			op.Waiter = engine.Waiter{}
+			if err := s.write(b.Context(), op, &op.Waiter); err != nil {
 				b.Fatal(err)
 			}
 			if op.built {
@@ -277,7 +278,7 @@ func BenchmarkOpenMillionPending(b *testing.B) {
 
 // noOp asks the writer whether the filters are built.
 type noOp struct {
-	waiter
+	engine.Waiter
 	built bool
 }
 

@@ -8,6 +8,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // buildFrom fills what is in memory only from the state of the store at the start.
@@ -64,7 +65,7 @@ func (b *indexBuild) terms() error {
 	return scan(b.db, []byte{tableIndex}, func(key, _ []byte) (bool, error) {
 		t, ok := parseTerm(key)
 		if !ok {
-			return false, damaged(key, errRecord)
+			return false, damaged(key, codec.ErrRecord)
 		}
 		x.mu.Lock()
 		x.mark(t, keySeq(key))
@@ -162,7 +163,7 @@ func (b *indexBuild) eachOpen(use func(*opened)) error {
 	}
 	var waybill []byte
 	return walk(b.db, low, math.MaxUint64, func(r *row) (bool, error) {
-		if r.damage == nil && r.open() && !r.push.queued && r.push.tokenUntil == 0 {
+		if r.damage == nil && r.open() && !r.push.queued && r.push.TokenUntil == 0 {
 			waybill = putWaybill(waybill[:0], r.event.event.Waybill())
 			use(&opened{r.seq, waybill, r.push.sets()})
 		}

@@ -6,11 +6,12 @@ import (
 	"slices"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // actOp is one person's act on one event or its push.
 type actOp struct {
-	waiter
+	engine.Waiter
 	seq   uint64
 	act   store.Act
 	carry func(x *tx, o *actOp) error
@@ -20,11 +21,11 @@ type actOp struct {
 }
 
 func (o *actOp) rows() int { return 1 }
-func (o *actOp) run(x *tx) { o.err = o.carry(x, o) }
+func (o *actOp) run(x *tx) { o.Err = o.carry(x, o) }
 
 func (s *Store) act(ctx context.Context, seq uint64, act store.Act, carry func(*tx, *actOp) error) (*actOp, error) {
 	op := &actOp{seq: seq, act: act, carry: carry}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return nil, fmt.Errorf("%s %d: %w", act.Action, seq, err)
 	}
 	return op, nil
@@ -75,7 +76,7 @@ func (x *tx) ofEvent(seq uint64) (event eventRecord, rec pushRecord, w *waybill,
 
 // done gives the caller the push as it is now, and keeps the act; replay is the one that it started, or 0.
 func (o *actOp) done(x *tx, event *eventRecord, rec *pushRecord, replay uint64) {
-	o.push = event.push(o.seq, rec.ord)
+	o.push = event.push(o.seq, rec.Ord)
 	rec.fill(&o.push)
 	x.audit(o.act, store.AuditEntry{
 		DeliveryID: event.event.DeliveryID, WaybillID: event.event.WaybillID, Seq: o.seq, Replay: replay,
@@ -87,8 +88,8 @@ func (x *tx) discardByHand(o *actOp) error {
 	if err != nil {
 		return err
 	}
-	if rec.status != store.Pending && rec.status != store.Failed {
-		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
+	if rec.Status != store.Pending && rec.Status != store.Failed {
+		return fmt.Errorf("it is %s: %w", rec.Status, store.ErrState)
 	}
 	reason := o.act.Reason
 	if reason == "" {
@@ -105,17 +106,17 @@ func (x *tx) retryNow(o *actOp) error {
 	if err != nil {
 		return err
 	}
-	if rec.status != store.Pending {
-		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
+	if rec.Status != store.Pending {
+		return fmt.Errorf("it is %s: %w", rec.Status, store.ErrState)
 	}
-	waits, err := x.waitsBehind(w, rec.ord)
+	waits, err := x.waitsBehind(w, rec.Ord)
 	if err != nil {
 		return err
 	}
-	if waits || w.blocked() || rec.nextAt <= x.s.opts.Now().UnixMilli() {
+	if waits || w.blocked() || rec.NextAt <= x.s.opts.Now().UnixMilli() {
 		return fmt.Errorf("it does not wait for its next attempt: %w", store.ErrState)
 	}
-	rec.nextAt = 0
+	rec.NextAt = 0
 	x.savePush(o.seq, rec)
 	o.done(x, &event, &rec, 0)
 	x.feedReload(w)
@@ -135,7 +136,7 @@ func (x *tx) waitsBehind(w *waybill, ord uint64) (bool, error) {
 		if t[i].Ord == 0 || t[i].Ord >= ord {
 			continue
 		}
-		if rec, err := x.push(w.name, t[i].Seq, t[i].Ord); err != nil || rec.status == store.Pending {
+		if rec, err := x.push(w.name, t[i].Seq, t[i].Ord); err != nil || rec.Status == store.Pending {
 			return true, err
 		}
 	}
@@ -152,7 +153,7 @@ func (x *tx) override(o *actOp) error {
 		return store.ErrNotFound
 	}
 	if event.expunged() {
-		return errExpunged
+		return store.ErrExpunged
 	}
 	w, err := x.waybill(event.event.Waybill())
 	if err != nil {
@@ -176,6 +177,6 @@ func (x *tx) override(o *actOp) error {
 	x.audit(o.act, store.AuditEntry{DeliveryID: w.name.DeliveryID, WaybillID: w.name.WaybillID, Seq: o.seq})
 
 	r := row{seq: o.seq, event: event, hasPush: true, push: x.pushes[o.seq]}
-	o.event = r.storeEvent(find(after, o.seq))
+	o.event = r.storeEvent(after.Find(o.seq))
 	return nil
 }

@@ -3,10 +3,11 @@ package pebble
 import (
 	"context"
 	"fmt"
-	"math"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // CancelOrder cancels an order if its waybill's scans allow it. It is decided by the writer as every scan is, so one of
@@ -16,21 +17,21 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 		return store.Cancellation{}, err
 	}
 	op := &cancelOp{key: key, event: event}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return store.Cancellation{}, fmt.Errorf("cancel order %s: %w", key.OrderID, err)
 	}
 	return op.done, nil
 }
 
 type cancelOp struct {
-	waiter
+	engine.Waiter
 	key   store.OrderKey
 	event state.Event
 	done  store.Cancellation
 }
 
 func (o *cancelOp) rows() int { return 1 }
-func (o *cancelOp) run(x *tx) { o.done, o.err = x.cancelOrder(o.key, o.event) }
+func (o *cancelOp) run(x *tx) { o.done, o.Err = x.cancelOrder(o.key, o.event) }
 
 // cancelOrder reads all that it takes first, as only that can fail, and then makes all changes.
 func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Cancellation, err error) {
@@ -60,7 +61,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 	if known {
 		return store.Cancellation{Verdict: store.RepeatedCancel(seen.verdict), Stage: w.head.Stage, Order: order.Order}, nil
 	}
-	open, err := x.pushesOf(w, before, (*pushRecord).unsent)
+	open, err := x.pushesOf(w, before, (*store.PushRecord).Unsent)
 	if err != nil {
 		return done, err
 	}
@@ -72,7 +73,7 @@ func (x *tx) cancelOrder(key store.OrderKey, event state.Event) (done store.Canc
 		return done, err
 	}
 	if v.Entry.Verdict != state.Rejected && order.CancelledAt.IsZero() {
-		order.CancelledAt = fromMillis(x.now)
+		order.CancelledAt = codec.FromMillis(x.now)
 		x.saveOrder(order)
 	}
 	return store.Cancellation{Verdict: v.Entry.Verdict, Stage: v.Stage, Order: order.Order}, nil
@@ -85,19 +86,10 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	if err != nil || v.Entry.Verdict != state.Held {
 		return v, err
 	}
-	own := v.Entry.Seq
-	for _, e := range x.s.Terms().Machine.Expire(v.after, math.MaxInt64) {
-		if e.Seq != own {
-			v.Changed = append(v.Changed, e)
-		}
-	}
-	v.Entry, v.Stage = *find(v.after, own), v.after.Stage()
+	v.Decision = x.s.Terms().Machine.Hasten(v.after, v.Decision)
 	v.released, err = x.eventsOf(v.Changed)
 	return v, err
 }
-
-// unsent tells whether a push is pending or would be made so by a Token.
-func (r *pushRecord) unsent() bool { return r.status == store.Pending || r.endedForToken() }
 
 // cancelWith keeps a decided cancellation. If it is accepted, nothing of the waybill is sent any more: not what was open
 // before, not what it released, and not the cancellation itself.
@@ -118,7 +110,7 @@ func (x *tx) cancelWith(w *waybill, p *prepared, v verdict, open []numbered) err
 		open = append(open, numbered{e.Seq, rec})
 	}
 	for _, o := range open {
-		if o.rec.unsent() {
+		if o.rec.Unsent() {
 			x.end(w.name, o.seq, &o.rec, store.Discarded, store.ReasonCancelled)
 		}
 	}

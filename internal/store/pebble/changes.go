@@ -51,14 +51,14 @@ const (
 
 // sets are those that a push belongs to by its record alone.
 func (r *pushRecord) sets() openSets {
-	if r.status != store.Pending {
+	if r.Status != store.Pending {
 		return 0
 	}
 	in := setOpen
-	if r.tokenUntil != 0 {
+	if r.TokenUntil != 0 {
 		in |= setNoToken
 	}
-	if r.nextAt != 0 {
+	if r.NextAt != 0 {
 		in |= setRetry
 	}
 	return in
@@ -179,7 +179,7 @@ func (x *tx) resolveCrowd(name state.Waybill) error {
 		if err != nil {
 			return err
 		}
-		if rec.status == store.Pending {
+		if rec.Status == store.Pending {
 			x.index.open = append(x.index.open, openChange{seq: t[i].Seq, in: setBehind})
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/seal"
 )
 
 // maxProblems bounds store.Report.Problems.
@@ -19,7 +20,7 @@ const maxProblems = 100
 func (s *Store) Check(ctx context.Context) (store.Report, error) {
 	var report store.Report
 	err := s.view(func(db cdb.Reader) (err error) {
-		report, err = check(ctx, db, s.index.rows, s.seals)
+		report, err = check(ctx, db, s.index.rows, s.keys)
 		return err
 	})
 	return report, err
@@ -36,14 +37,14 @@ func CheckDir(ctx context.Context, dir string, o Options) (report store.Report, 
 	if err := refuseHalfImported(s.db); err != nil {
 		return report, fmt.Errorf("store %s: %w", dir, err)
 	}
-	return check(ctx, s.db, s.index.rows, s.seals)
+	return check(ctx, s.db, s.index.rows, s.keys)
 }
 
 // checker compares tables. What an event's row requires is looked up row by row; that no other rows are there follows
 // from their number.
 type checker struct {
 	db      cdb.Reader
-	seals   seals
+	keys    seal.Keys
 	low     uint64
 	report  store.Report
 	counts  counters         // As the rows are.
@@ -53,8 +54,8 @@ type checker struct {
 }
 
 // check checks a store whose spans have so many rows. One of format 1 has no index yet.
-func check(ctx context.Context, db cdb.Reader, rows uint64, keys seals) (store.Report, error) {
-	c := &checker{db: db, seals: keys, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
+func check(ctx context.Context, db cdb.Reader, rows uint64, keys seal.Keys) (store.Report, error) {
+	c := &checker{db: db, keys: keys, counts: newCounters(), wanted: map[byte]uint64{}, pending: map[uint64]int64{}}
 	c.report.Pushes = map[store.Status]uint64{}
 	version, _, err := readIdentity(db)
 	if err != nil {
@@ -204,28 +205,28 @@ func (c *checker) push(seq uint64, rec *eventRecord, e *state.Entry) {
 		return
 	case !r.hasPush:
 		return
-	case r.push.ord != e.Ord:
-		c.problem("push %d has the order number %d, and its event %d", seq, r.push.ord, e.Ord)
+	case r.push.Ord != e.Ord:
+		c.problem("push %d has the order number %d, and its event %d", seq, r.push.Ord, e.Ord)
 	}
-	c.report.Pushes[r.push.status]++
-	c.counts.move(rec.event.DeliveryID, store.NoPush, r.push.status)
-	if r.push.status == store.Pending && r.push.replay != 0 {
-		c.pending[r.push.replay]++
+	c.report.Pushes[r.push.Status]++
+	c.counts.move(rec.event.DeliveryID, store.NoPush, r.push.Status)
+	if r.push.Status == store.Pending && r.push.Replay != 0 {
+		c.pending[r.push.Replay]++
 	}
 	c.listed(&r)
 }
 
 func (c *checker) listed(r *row) {
 	w, p := r.event.event.Waybill(), &r.push
-	natural := !p.queued && p.tokenUntil == 0
+	natural := !p.queued && p.TokenUntil == 0
 	listed := p.terms()
 	c.listedUnder(r.seq, listed[:])
 	switch {
-	case p.status != store.Pending && !natural:
-		c.problem("push %d is %s and still listed as open", r.seq, p.status)
-	case p.status == store.Pending && natural && r.event.flags&flagNatural == 0:
+	case p.Status != store.Pending && !natural:
+		c.problem("push %d is %s and still listed as open", r.seq, p.Status)
+	case p.Status == store.Pending && natural && r.event.flags&flagNatural == 0:
 		c.problem("push %d is pending, and nothing lists it", r.seq)
-	case p.status == store.Pending && natural && r.seq < c.low:
+	case p.Status == store.Pending && natural && r.seq < c.low:
 		c.problem("push %d is pending below the low-water mark %d, and nothing lists it", r.seq, c.low)
 	}
 	if found := c.pushRow(r.seq); found {
@@ -234,8 +235,8 @@ func (c *checker) listed(r *row) {
 	if p.queued {
 		c.points(seqKey(nil, tableQueued, r.seq), w, "push")
 	}
-	if p.tokenUntil != 0 {
-		c.points(deadlineKey(nil, tableNoToken, p.tokenUntil, r.seq), w, "push")
+	if p.TokenUntil != 0 {
+		c.points(deadlineKey(nil, tableNoToken, p.TokenUntil, r.seq), w, "push")
 	}
 }
 

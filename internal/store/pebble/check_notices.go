@@ -53,7 +53,7 @@ func (c *checker) notice(value []byte) error {
 	case !found:
 		return errors.New("its event is not known")
 	}
-	ends := r.push.ends
+	ends := r.push.Ends
 	if !r.hasPush {
 		e, _, err := readEntry(c.db, r.event.event.Waybill(), n.seq)
 		if err != nil {

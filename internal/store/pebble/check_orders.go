@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"carrier/internal/state"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/seal"
 )
 
@@ -39,7 +40,7 @@ func (c *checker) orders() {
 func (c *checker) tokens() {
 	closed, first := map[seal.ID]int{}, map[seal.ID]state.Waybill{}
 	err := scan(c.db, []byte{tableTokens}, func(key, value []byte) (bool, error) {
-		_, err := c.seals.openTokens(key, value)
+		_, err := openTokens(c.keys, key, value)
 		w, _ := parseWaybill(key[1:])
 		if sealed, ok := errors.AsType[*seal.MissingKeyError](err); ok {
 			if closed[sealed.Key]++; closed[sealed.Key] == 1 {
@@ -63,7 +64,7 @@ func (c *checker) shown() {
 	err := scan(c.db, []byte{tableShown}, func(key, value []byte) (bool, error) {
 		w, ok := parseWaybill(key[1:])
 		if _, err := decodeShown(value); err != nil || !ok {
-			c.problem("what is shown of waybill %s: %v", w, cmp.Or(err, errRecord))
+			c.problem("what is shown of waybill %s: %v", w, cmp.Or(err, codec.ErrRecord))
 		}
 		return true, nil
 	})

@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // counters are the figures that are kept as rows change.
@@ -82,7 +83,7 @@ func (x *tx) count(total *int64, n int64, table, kind, name string) {
 // load takes in a row of c.
 func (c *counters) load(name string, value []byte) error {
 	if len(value) != 8 {
-		return errRecord
+		return codec.ErrRecord
 	}
 	n := int64(binary.BigEndian.Uint64(value))
 	table, rest, _ := strings.Cut(name, "/")

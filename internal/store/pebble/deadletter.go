@@ -7,6 +7,8 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutDeadLetter keeps a message that can't be read.
@@ -15,21 +17,21 @@ func (s *Store) PutDeadLetter(ctx context.Context, d store.DeadLetter) error {
 		return err
 	}
 	op := &deadLetterOp{letter: d}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("dead letter: %w", err)
 	}
 	return nil
 }
 
 type deadLetterOp struct {
-	waiter
+	engine.Waiter
 	letter store.DeadLetter
 }
 
 func (o *deadLetterOp) rows() int { return 1 }
 
 func (o *deadLetterOp) run(x *tx) {
-	o.letter.Number, o.letter.ReceivedAt = x.w.letters.last.take(), fromMillis(x.now)
+	o.letter.Number, o.letter.ReceivedAt = x.w.letters.last.take(), codec.FromMillis(x.now)
 	x.dated = true // The numbers are in the order of time: retention relies on it.
 	x.w.letters.add(x.putJSON(letterKey(o.letter.Number), o.letter))
 	x.dropExcess()

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/engine"
 )
 
 // The bounds of the dead letters that are kept. Whoever may publish on NATS can make as many as they like, and a disk
@@ -135,7 +137,7 @@ func (s *Store) countLetters(ctx context.Context) error {
 	if err != nil {
 		s.reportDamage(err) // What can't be read counts as empty, and goes in its turn.
 	}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return err
 	}
 	start.counted = true
@@ -143,7 +145,7 @@ func (s *Store) countLetters(ctx context.Context) error {
 }
 
 type countLettersOp struct {
-	waiter
+	engine.Waiter
 	sizes []uint32
 }
 

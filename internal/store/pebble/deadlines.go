@@ -13,14 +13,12 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
-const (
-	// dueRows bounds how many deadlines one commit carries out, so that a mass of them does not hold up events.
-	dueRows = 256
-	// maxSleep bounds how late a deadline can be noticed after the machine's clock was set forward.
-	maxSleep = time.Minute
-)
+// maxSleep bounds how late a deadline can be noticed after the machine's clock was set forward.
+const maxSleep = time.Minute
 
 // due is a deadline that has passed.
 type due struct {
@@ -34,15 +32,9 @@ type due struct {
 func (s *Store) watchDeadlines() {
 	for {
 		s.deadlineTrouble.note(s, "deadlines can't be carried out; trying again", s.expire(context.Background()))
-		sleep := time.NewTimer(s.sleepTime())
-		select {
-		case <-s.stop:
-			sleep.Stop()
+		if !s.alarm.Wait(s.stop, s.opts.Now, maxSleep) {
 			return
-		case <-s.wake:
-		case <-sleep.C:
 		}
-		sleep.Stop()
 	}
 }
 
@@ -55,42 +47,23 @@ func (s *Store) stopping() bool {
 	}
 }
 
-func (s *Store) sleepTime() time.Duration {
-	until := s.sleepsUntil.Load()
-	if until == math.MaxInt64 {
-		return maxSleep
-	}
-	return min(max(time.UnixMilli(until).Sub(s.opts.Now()), time.Millisecond), maxSleep)
-}
-
-// expectDeadline wakes the background if a commit set a deadline (Unix ms; 0: none) before the one it waits for.
-func (s *Store) expectDeadline(at int64) {
-	if at == 0 || at >= s.sleepsUntil.Load() {
-		return
-	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
 // expire carries out what is due: held events whose time is up, pushes that waited in vain for a Token. It returns
 // when all is durable.
 func (s *Store) expire(ctx context.Context) error {
 	var failed map[due]error
 	for {
 		// Before the look at the tables: a deadline that is set while we look wakes us again.
-		s.sleepsUntil.Store(math.MaxInt64)
+		s.alarm.Set(math.MaxInt64)
 		list, next, err := s.dueNow(failed)
 		if err != nil {
 			return err
 		}
 		if len(list) == 0 {
-			s.sleepsUntil.Store(next)
+			s.alarm.Set(next)
 			return errors.Join(slices.Collect(maps.Values(failed))...)
 		}
 		op := &expireOp{list: list, failed: failed}
-		if err := s.write(ctx, op, &op.waiter); err != nil {
+		if err := s.write(ctx, op, &op.Waiter); err != nil {
 			return err
 		}
 		failed = op.failed
@@ -115,12 +88,12 @@ func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error)
 				}
 				w, ok := parseWaybill(value)
 				if !ok {
-					return false, damaged(key, errRecord)
+					return false, damaged(key, codec.ErrRecord)
 				}
 				if d := (due{table, at, keySeq(key), w}); failed[d] == nil {
 					list = append(list, d)
 				}
-				return len(list) < dueRows, nil
+				return len(list) < engine.MaxDue, nil
 			})
 		}
 		return errors.Join(look(tableHeld, 0, now), look(tableHeld, tooFar, math.MaxInt64), look(tableNoToken, 0, now))
@@ -129,7 +102,7 @@ func (s *Store) dueNow(failed map[due]error) (list []due, next int64, err error)
 }
 
 type expireOp struct {
-	waiter
+	engine.Waiter
 	list []due
 	// failed are those that can't be carried out. They wait for the next round, and hold up no others.
 	failed map[due]error
@@ -162,7 +135,7 @@ func (x *tx) expireHeld(d due) error {
 	if err != nil {
 		return err
 	}
-	if e := find(before, d.seq); e == nil || e.Verdict != state.Held || e.Until != d.deadline {
+	if e := before.Find(d.seq); e == nil || e.Verdict != state.Held || e.Until != d.deadline {
 		x.forget(d)
 		return nil
 	}
@@ -193,7 +166,7 @@ func (x *tx) expireNoToken(d due) error {
 		return nil
 	case err != nil:
 		return err
-	case rec.status != store.Pending || rec.tokenUntil != d.deadline:
+	case rec.Status != store.Pending || rec.TokenUntil != d.deadline:
 		x.forget(d)
 		return nil
 	}

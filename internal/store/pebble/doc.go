@@ -23,7 +23,7 @@
 //	q seq                     open pushes that the natural order of l does not show (below)
 //	i kind value 0 seq        what rows are listed under that may change: nothing in the value
 //	b kind value 0 span       what events are listed under that never changes: a bitmap of the span's numbers
-//	k delivery 0 waybill      Tokens, newest first; sealed if there are keys (seals)
+//	k delivery 0 waybill      Tokens, newest first; sealed if there are keys (sealTokens)
 //	o delivery 0 biz 0 order  an order and what WeChat was answered
 //	v delivery 0 waybill 0 number  the key of an order of that waybill, the newest last
 //	s delivery 0 waybill      what the customer is shown, and when the waybill was expunged

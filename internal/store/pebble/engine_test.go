@@ -115,18 +115,7 @@ func TestCheckNotices(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := mustOpen(t, "data", options(t, vfs.NewMem()))
 			oneOfEach(t, s)
-			mustCheck(t, s)
-			b := s.db.NewBatch()
-			if err := errors.Join(c.damage(b), b.Commit(cdb.Sync)); err != nil {
-				t.Fatal(err)
-			}
-			report, err := s.Check(t.Context())
-			if err != nil {
-				t.Fatalf("Check: %v", err)
-			}
-			if !strings.Contains(strings.Join(report.Problems, "\n"), c.want) {
-				t.Errorf("Check says %q, want something with %q", report.Problems, c.want)
-			}
+			wantFound(t, s, c.damage, c.want)
 		})
 	}
 }

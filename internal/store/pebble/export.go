@@ -13,11 +13,13 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/seal"
 )
 
 // Export calls use with every record, in the order of their keys.
 func (s *Store) Export(ctx context.Context, use func(*store.Record) error) error {
-	return s.view(func(db cdb.Reader) error { return newExporter(ctx, db, s.seals, use).all() })
+	return s.view(func(db cdb.Reader) error { return newExporter(ctx, db, s.keys, use).all() })
 }
 
 // Exporter gives away a store that no process has open, such as a backup; see store.Source. It writes nothing but that the
@@ -69,17 +71,17 @@ func (e *Exporter) Close() error { return e.s.release() }
 
 // exporter reads a store as records.
 type exporter struct {
-	ctx   context.Context
-	db    cdb.Reader
-	seals seals
-	use   func(*store.Record) error
+	ctx  context.Context
+	db   cdb.Reader
+	keys seal.Keys
+	use  func(*store.Record) error
 	// filling says that the store is being filled: what an interrupted import left incomplete is given as it is, to be
 	// mended by the next.
 	filling bool
 }
 
-func newExporter(ctx context.Context, db cdb.Reader, keys seals, use func(*store.Record) error) *exporter {
-	x := &exporter{ctx: ctx, db: db, seals: keys}
+func newExporter(ctx context.Context, db cdb.Reader, keys seal.Keys, use func(*store.Record) error) *exporter {
+	x := &exporter{ctx: ctx, db: db, keys: keys}
 	x.use = func(r *store.Record) error {
 		if err := context.Cause(ctx); err != nil {
 			return err
@@ -214,7 +216,7 @@ func (x *exporter) notices() error {
 
 func (x *exporter) secrets() error {
 	return scan(x.db, []byte{tableSecrets}, func(key, value []byte) (bool, error) {
-		secret, err := x.seals.openSecret(key, value)
+		secret, err := x.keys.OpenSecret(key, value)
 		if err != nil {
 			return false, fmt.Errorf("the secret %s: %w", key[1:], err)
 		}
@@ -228,7 +230,7 @@ func (x *exporter) uses() error {
 	known := map[useHash]use{}
 	err := scan(x.db, []byte{tableUses}, func(key, value []byte) (bool, error) {
 		if len(key) != 9+len(useHash{}) || len(value) != len(use{}.digest) {
-			return false, damaged(key, errRecord)
+			return false, damaged(key, codec.ErrRecord)
 		}
 		known[useHash(key[9:])] = use{[32]byte(value), int64(binary.BigEndian.Uint64(key[1:]))}
 		return true, nil

@@ -8,6 +8,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // waybillTables are those whose keys begin with a waybill's name; in the second ones a number follows.
@@ -41,7 +42,7 @@ func (x *exporter) waybills() (err error) {
 		}
 		w, ok := parseWaybill(name)
 		if !ok {
-			return damaged(name, errRecord)
+			return damaged(name, codec.ErrRecord)
 		}
 		record, err := x.waybill(w)
 		if err != nil {
@@ -110,15 +111,11 @@ func (x *exporter) waybill(w state.Waybill) (*store.WaybillRecord, error) {
 	if k.is(flagFrozen) {
 		r.Frozen = &k.hold
 		if k.hold.Since.IsZero() {
-			k.hold.Since = fromMillis(longAgo)
+			k.hold.Since = codec.FromMillis(longAgo)
 		}
 	}
-	tokens, err := readTokens(x.db, x.seals, w)
-	if err != nil {
+	if r.Tokens, err = readTokens(x.db, x.keys, w); err != nil {
 		return nil, err
-	}
-	for _, t := range tokens {
-		r.Tokens = append(r.Tokens, store.TokenRecord{At: t.at, Value: t.value})
 	}
 	orders, err := readOrders(x.db, w)
 	if err != nil {
@@ -158,7 +155,7 @@ func (x *exporter) events(w state.Waybill, r *store.WaybillRecord) error {
 			return true, nil
 		}
 		if err == nil && !found {
-			err = damaged(seqKey(nil, tableEvents, entry.Seq), errRecord)
+			err = damaged(seqKey(nil, tableEvents, entry.Seq), codec.ErrRecord)
 		}
 		if err != nil {
 			return false, err
@@ -179,7 +176,7 @@ func (x *exporter) event(r *row, entry state.Entry) (e store.EventRecord, err er
 		e.Why = &store.WhyRecord{From: rec.from, Cause: rec.cause, Allowed: rec.allowed}
 	}
 	if r.hasPush {
-		e.Push = exportPush(&r.push)
+		e.Push = new(r.push.PushRecord)
 		if e.Push.OpenedAt == e.ReceivedAt {
 			e.Push.OpenedAt = 0
 		}
@@ -191,15 +188,7 @@ func (x *exporter) event(r *row, entry state.Entry) (e store.EventRecord, err er
 		return err
 	})
 	if err == nil && !found && !x.filling {
-		err = damaged(key, errRecord)
+		err = damaged(key, codec.ErrRecord)
 	}
 	return e, err
-}
-
-func exportPush(p *pushRecord) *store.PushRecord {
-	return &store.PushRecord{
-		Status: p.status, Ord: p.ord, OpenedAt: p.openedAt, TokenUntil: p.tokenUntil, NextAt: p.nextAt, DoneAt: p.doneAt,
-		VerifiedAt: p.verifiedAt, Tries: p.tries, Refusals: p.refusals, Used: p.used, Ends: p.ends, Replay: p.replay,
-		Bulk: p.bulk, Reason: p.reason, Attempts: p.attempts,
-	}
 }

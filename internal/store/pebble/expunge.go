@@ -7,16 +7,15 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
-
-// errExpunged answers acts that would send an event again whose text is gone.
-var errExpunged = fmt.Errorf("its text was expunged: %w", store.ErrState)
 
 // Expunge forgets the personal data of a waybill. Once it returns, nothing shows them any more; their bytes leave the
 // files a little later (see washer).
 func (s *Store) Expunge(ctx context.Context, w state.Waybill, act store.Act) (store.Expunged, error) {
 	op := &expungeOp{waybill: w, act: act}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return store.Expunged{}, fmt.Errorf("expunge waybill %s: %w", w, err)
 	}
 	s.washer.due.Store(true)
@@ -25,7 +24,7 @@ func (s *Store) Expunge(ctx context.Context, w state.Waybill, act store.Act) (st
 
 // expungeOp has a commit of its own: what it reads from disk is all there is.
 type expungeOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	act     store.Act
 	done    store.Expunged
@@ -34,7 +33,7 @@ type expungeOp struct {
 func (o *expungeOp) rows() int { return 1 }
 
 func (o *expungeOp) run(x *tx) {
-	o.done, o.err = x.expunge(o.waybill, o.act)
+	o.done, o.Err = x.expunge(o.waybill, o.act)
 	x.full = true
 }
 
@@ -101,7 +100,7 @@ func (x *tx) rowsOf(t state.Timeline) ([]row, error) {
 	for i := range t {
 		r, found, err := readRow(x.s.db, t[i].Seq)
 		if err == nil && !found {
-			err = damaged(seqKey(nil, tableEvents, t[i].Seq), errRecord)
+			err = damaged(seqKey(nil, tableEvents, t[i].Seq), codec.ErrRecord)
 		}
 		if err != nil {
 			return nil, err
@@ -116,7 +115,7 @@ func (x *tx) rowsOf(t state.Timeline) ([]row, error) {
 
 // countTokens counts a waybill's Tokens, as far as they can be opened; one that can't counts as one.
 func (x *tx) countTokens(name state.Waybill) (int, error) {
-	tokens, err := readTokens(x.s.db, x.s.seals, name)
+	tokens, err := readTokens(x.s.db, x.s.keys, name)
 	if x.s.isSealed(err) {
 		return 1, nil
 	}
@@ -142,17 +141,17 @@ func (x *tx) expungePush(name state.Waybill, r *row) (discarded bool) {
 		return false
 	}
 	rec, told := r.push, false
-	rec.attempts = slices.Clone(rec.attempts)
-	for i := range rec.attempts {
-		told = told || rec.attempts[i].Errmsg != ""
-		rec.attempts[i].Errmsg = ""
+	rec.Attempts = slices.Clone(rec.Attempts)
+	for i := range rec.Attempts {
+		told = told || rec.Attempts[i].Errmsg != ""
+		rec.Attempts[i].Errmsg = ""
 	}
 	switch {
-	case rec.status == store.Pending || rec.status == store.Failed:
+	case rec.Status == store.Pending || rec.Status == store.Failed:
 		x.end(name, r.seq, &rec, store.Discarded, store.ReasonExpunged)
 		return true
-	case rec.endedForToken():
-		rec.reason = store.ReasonExpunged
+	case rec.EndedForToken():
+		rec.Reason = store.ReasonExpunged
 		x.savePush(r.seq, rec)
 	case told:
 		x.savePush(r.seq, rec)

@@ -7,6 +7,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/state"
+	"carrier/internal/store/codec"
 )
 
 // buildFronts reads the fronts from the state of the store at the start.
@@ -75,7 +76,7 @@ type waybillWalk struct {
 // entry takes in a row of w.
 func (k *waybillWalk) entry(key, value []byte) (bool, error) {
 	if len(key) < 10 {
-		return false, damaged(key, errRecord)
+		return false, damaged(key, codec.ErrRecord)
 	}
 	if name := key[1 : len(key)-9]; !bytes.Equal(name, k.at.name) { // A zero byte and the number end it.
 		if err := k.handOver(); err != nil {

@@ -1,11 +1,14 @@
 package pebble
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	cdb "github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"carrier/internal/state"
@@ -84,4 +87,21 @@ func mustCheck(t testing.TB, s *Store) store.Report {
 		t.Errorf("Check: %s", p)
 	}
 	return report
+}
+
+// wantFound fails unless Check finds a damage that is done to a whole store.
+func wantFound(t *testing.T, s *Store, damage func(*cdb.Batch) error, want string) {
+	t.Helper()
+	mustCheck(t, s)
+	b := s.db.NewBatch()
+	if err := errors.Join(damage(b), b.Commit(cdb.Sync)); err != nil {
+		t.Fatal(err)
+	}
+	report, err := s.Check(t.Context())
+	if err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	if !strings.Contains(strings.Join(report.Problems, "\n"), want) {
+		t.Errorf("Check says %q, want something with %q", report.Problems, want)
+	}
 }

@@ -6,19 +6,21 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // Freeze holds a waybill's pushes, or releases them.
 func (s *Store) Freeze(ctx context.Context, w state.Waybill, frozen bool, act store.Act) (changed bool, err error) {
 	op := &freezeOp{waybill: w, frozen: frozen, act: act}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return false, fmt.Errorf("waybill %s: %w", w, err)
 	}
 	return op.changed, nil
 }
 
 type freezeOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	frozen  bool
 	act     store.Act
@@ -27,7 +29,7 @@ type freezeOp struct {
 
 func (o *freezeOp) rows() int { return 1 }
 
-func (o *freezeOp) run(x *tx) { o.changed, o.err = x.freeze(o.waybill, o.frozen, o.act) }
+func (o *freezeOp) run(x *tx) { o.changed, o.Err = x.freeze(o.waybill, o.frozen, o.act) }
 
 func (x *tx) freeze(name state.Waybill, frozen bool, act store.Act) (changed bool, err error) {
 	w, err := x.waybill(name)
@@ -44,7 +46,7 @@ func (x *tx) freeze(name state.Waybill, frozen bool, act store.Act) (changed boo
 		return false, nil
 	case frozen:
 		x.setBlock(w, flagFrozen, func(k *block) {
-			k.hold = store.Hold{Since: fromMillis(x.now), By: act.By, Reason: act.Reason}
+			k.hold = store.Hold{Since: codec.FromMillis(x.now), By: act.By, Reason: act.Reason}
 		})
 	default:
 		x.clearBlock(w, flagFrozen)

@@ -13,6 +13,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // home is a store's folder: the file INSTANCE and, beside it, the folder db with the database. Both hold the same
@@ -128,7 +129,7 @@ func (h *home) identify(db *cdb.DB) (string, error) {
 func readIdentity(db cdb.Reader) (version byte, name string, err error) {
 	_, err = read(db, metaFormat, func(v []byte) error {
 		if len(v) != 1 || v[0] == 0 {
-			return errRecord
+			return codec.ErrRecord
 		}
 		version = v[0]
 		return nil

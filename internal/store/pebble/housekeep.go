@@ -80,15 +80,7 @@ func (t *trouble) note(s *Store, what string, err error) {
 	t.last = text
 }
 
-// maxReported bounds how many damaged rows are remembered as reported.
-const maxReported = 1000
-
 // reportDamage logs a damaged row, once.
 func (s *Store) reportDamage(err error) {
-	s.reportedMu.Lock()
-	defer s.reportedMu.Unlock()
-	if text := err.Error(); !s.reported[text] && len(s.reported) < maxReported {
-		s.reported[text] = true
-		s.opts.Logger.Error("a row of the store is damaged and passed over", "err", err)
-	}
+	s.reports.Once("a row of the store is damaged and passed over", err)
 }

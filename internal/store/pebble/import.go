@@ -89,7 +89,7 @@ func importOf(db cdb.Reader) (text string, err error) {
 // Export calls use with every record that was imported.
 func (i *Importer) Export(ctx context.Context, use func(*store.Record) error) error {
 	return i.s.view(func(db cdb.Reader) error {
-		x := newExporter(ctx, db, i.s.seals, use)
+		x := newExporter(ctx, db, i.s.keys, use)
 		x.filling = true
 		return x.all()
 	})
@@ -109,7 +109,7 @@ func (i *Importer) Import(ctx context.Context, records []*store.Record, gone []s
 	if err := i.s.disk.refusal(); err != nil {
 		return err
 	}
-	w := importing{s: i.s, b: i.s.db.NewBatch(), x: &exporter{ctx: ctx, db: i.s.db, seals: i.s.seals, filling: true}}
+	w := importing{s: i.s, b: i.s.db.NewBatch(), x: &exporter{ctx: ctx, db: i.s.db, keys: i.s.keys, filling: true}}
 	defer func() { err = errors.Join(err, w.b.Close()) }()
 	// What was there is deleted before anything is written: an event id may have gone from one waybill to another.
 	for _, key := range gone {
@@ -162,7 +162,7 @@ func (w *importing) keep(r *store.Record) {
 		w.setJSON(seqKey(nil, tableReplays, r.Replay.ID), r.Replay)
 	case r.Secret != nil:
 		key := secretKey(r.Secret.Name)
-		w.set(key, w.s.seals.sealSecret(key, r.Secret.Value))
+		w.set(key, w.s.keys.SealSecret(key, r.Secret.Value))
 	case r.Use != nil:
 		w.set(useKey(nil, r.Use.Until, r.Use.Signature), r.Use.Digest[:])
 	case r.Waybill != nil:

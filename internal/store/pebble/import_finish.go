@@ -82,7 +82,7 @@ func countRows(ctx context.Context, db cdb.Reader) (counters, error) {
 			return false, r.damage
 		}
 		if r.hasPush {
-			counts.move(r.event.event.DeliveryID, store.NoPush, r.push.status)
+			counts.move(r.event.event.DeliveryID, store.NoPush, r.push.Status)
 		}
 		if r.event.first != state.Held {
 			return true, context.Cause(ctx)

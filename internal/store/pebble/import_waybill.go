@@ -3,6 +3,7 @@ package pebble
 import (
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // waybill writes a waybill of which nothing is there.
@@ -15,12 +16,8 @@ func (w *importing) waybill(r *store.WaybillRecord) {
 		w.set(nameKey(nil, name), nil)
 	}
 	if len(r.Tokens) > 0 {
-		tokens := make([]token, len(r.Tokens))
-		for i, t := range r.Tokens {
-			tokens[i] = token{at: t.At, value: t.Value}
-		}
 		key := waybillKey(nil, tableTokens, name)
-		w.set(key, w.s.seals.sealTokens(nil, key, tokens))
+		w.set(key, sealTokens(w.s.keys, nil, key, r.Tokens))
 	}
 	for i := range r.Orders {
 		o := &orderRecord{Order: r.Orders[i].Order, number: r.Orders[i].Number}
@@ -72,14 +69,14 @@ func (w *importing) event(name state.Waybill, e *store.EventRecord) {
 	if e.Push == nil {
 		return
 	}
-	p := importPush(e.Push)
+	p := pushRecord{PushRecord: *e.Push, queued: e.Push.Status == store.Pending && e.Push.TokenUntil == 0}
 	switch {
-	case p.tokenUntil != 0:
-		w.set(deadlineKey(nil, tableNoToken, p.tokenUntil, e.Seq), value)
+	case p.TokenUntil != 0:
+		w.set(deadlineKey(nil, tableNoToken, p.TokenUntil, e.Seq), value)
 	case p.queued:
 		w.set(seqKey(nil, tableQueued, e.Seq), value)
 	}
-	w.set(seqKey(nil, tablePushes, e.Seq), encodePush(nil, p))
+	w.set(seqKey(nil, tablePushes, e.Seq), encodePush(nil, &p))
 }
 
 // importEvent makes the row of an event. It is no natural push, whatever it was: each push has a row of its own.
@@ -98,19 +95,11 @@ func importEvent(e *store.EventRecord) *eventRecord {
 	return rec
 }
 
-func importPush(p *store.PushRecord) *pushRecord {
-	return &pushRecord{
-		status: p.Status, queued: p.Status == store.Pending && p.TokenUntil == 0, tokenUntil: p.TokenUntil, ord: p.Ord,
-		openedAt: p.OpenedAt, replay: p.Replay, bulk: p.Bulk, tries: p.Tries, refusals: p.Refusals, used: p.Used,
-		nextAt: p.NextAt, doneAt: p.DoneAt, verifiedAt: p.VerifiedAt, ends: p.Ends, reason: p.Reason, attempts: p.Attempts,
-	}
-}
-
 // forgetWaybill deletes all rows of a waybill; name is as putWaybill makes it.
 func (w *importing) forgetWaybill(name string) {
 	waybill, ok := parseWaybill([]byte(name))
 	if !ok {
-		w.must(errRecord)
+		w.must(codec.ErrRecord)
 		return
 	}
 	old, err := w.x.waybill(waybill)

@@ -15,6 +15,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // listed lists all pages of a query of pushes by number.
@@ -412,12 +413,12 @@ func BenchmarkIndex(b *testing.B) {
 
 // funcOp does in one commit what else only chance brings together.
 type funcOp struct {
-	waiter
+	engine.Waiter
 	do func(*tx) error
 }
 
 func (o *funcOp) rows() int { return 1 }
-func (o *funcOp) run(x *tx) { o.err = o.do(x) }
+func (o *funcOp) run(x *tx) { o.Err = o.do(x) }
 
 // TestRetentionMeetsFreeze sees that a waybill that is frozen in the very commit that would delete it is kept.
 func TestRetentionMeetsFreeze(t *testing.T) {
@@ -441,7 +442,7 @@ func TestRetentionMeetsFreeze(t *testing.T) {
 		}
 		return err
 	}}
-	if err := s.write(t.Context(), op, &op.waiter); err != nil {
+	if err := s.write(t.Context(), op, &op.Waiter); err != nil {
 		t.Fatal(err)
 	}
 	if story, err := s.Waybill(t.Context(), w); err != nil || !story.Frozen || len(story.Timeline) != 1 {

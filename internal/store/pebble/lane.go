@@ -9,6 +9,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/seal"
 )
 
 // Lane reads a waybill's open pushes. It shows only what is durable as accepted: nothing may be sent that a crash
@@ -18,7 +20,7 @@ func (s *Store) Lane(_ context.Context, w state.Waybill) (store.Lane, error) {
 	durable := s.durable.Load()
 	var lane store.Lane
 	err := s.view(func(db cdb.Reader) (err error) {
-		lane, err = readLane(db, s.seals, w, durable)
+		lane, err = readLane(db, s.keys, w, durable)
 		if s.isSealed(err) {
 			// Without its Token the lane is blocked, and holds up no others.
 			return nil
@@ -29,7 +31,7 @@ func (s *Store) Lane(_ context.Context, w state.Waybill) (store.Lane, error) {
 }
 
 // readLane reads the open pushes that have an ord of at most durable, in order of ord.
-func readLane(db cdb.Reader, keys seals, w state.Waybill, durable uint64) (store.Lane, error) {
+func readLane(db cdb.Reader, keys seal.Keys, w state.Waybill, durable uint64) (store.Lane, error) {
 	lane := store.Lane{Waybill: w}
 	t, err := readTimeline(db, w)
 	if err != nil {
@@ -51,7 +53,7 @@ func readLane(db cdb.Reader, keys seals, w state.Waybill, durable uint64) (store
 	lane.Parked, lane.Frozen = kept.is(flagParked), kept.is(flagFrozen)
 	tokens, err := readTokens(db, keys, w)
 	if len(tokens) > 0 {
-		lane.Token, lane.TokenAt = tokens[0].value, fromMillis(tokens[0].at)
+		lane.Token, lane.TokenAt = tokens[0].Value, codec.FromMillis(tokens[0].At)
 	}
 	return lane, err
 }
@@ -59,7 +61,7 @@ func readLane(db cdb.Reader, keys seals, w state.Waybill, durable uint64) (store
 // appendOpen appends an entry's push if it is pending.
 func appendOpen(db cdb.Reader, pushes []store.Push, e *state.Entry) ([]store.Push, error) {
 	rec, err := readPush(db, e.Seq, e.Ord)
-	if err != nil || rec.status != store.Pending {
+	if err != nil || rec.Status != store.Pending {
 		return pushes, err
 	}
 	event, found, err := readEvent(db, e.Seq)
@@ -67,7 +69,7 @@ func appendOpen(db cdb.Reader, pushes []store.Push, e *state.Entry) ([]store.Pus
 		return pushes, err
 	}
 	if !found {
-		return pushes, damaged(seqKey(nil, tableEvents, e.Seq), errRecord)
+		return pushes, damaged(seqKey(nil, tableEvents, e.Seq), codec.ErrRecord)
 	}
 	p := event.push(e.Seq, e.Ord)
 	rec.fill(&p)

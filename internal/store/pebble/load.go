@@ -8,6 +8,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/seal"
 )
 
 // hashWaybill is the hash by which the filter of waybills knows one.
@@ -38,12 +40,12 @@ func (x *tx) load(w *waybill) error {
 		return err
 	}
 	w.adopt(t)
-	tokens, err := readTokens(x.s.db, x.s.seals, w.name)
+	tokens, err := readTokens(x.s.db, x.s.keys, w.name)
 	if w.sealed = x.s.isSealed(err); err != nil && !w.sealed {
 		return err
 	}
 	if len(tokens) > 0 {
-		w.token, w.tokenAt = tokens[0].value, tokens[0].at
+		w.token, w.tokenAt = tokens[0].Value, tokens[0].At
 	}
 	if w.block, err = readBlock(x.s.db, w.name); err != nil {
 		return err
@@ -73,7 +75,7 @@ func (x *tx) countOpen(w *waybill, t state.Timeline) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if rec.status == store.Pending {
+		if rec.Status == store.Pending {
 			n++
 			if t[i].Ord > newest {
 				w.newest, newest = t[i].Seq, t[i].Ord
@@ -89,7 +91,7 @@ func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 		return rec, nil
 	}
 	if x.w.untried.has(seq, w) {
-		return pushRecord{status: store.Pending, ord: ord}, nil
+		return untriedPush(ord), nil
 	}
 	rec, err := readPush(x.s.db, seq, ord)
 	x.noteIndexed(seq, &rec)
@@ -99,7 +101,7 @@ func (x *tx) push(w state.Waybill, seq, ord uint64) (pushRecord, error) {
 // savePush writes a push, and lists it under what filters ask for.
 func (x *tx) savePush(seq uint64, rec pushRecord) {
 	x.pushes[seq] = rec
-	x.dated = x.dated || rec.doneAt == x.now
+	x.dated = x.dated || rec.DoneAt == x.now
 	x.w.untried.remove(seq)
 	x.indexPush(seq, &rec)
 	x.key = seqKey(x.key[:0], tablePushes, seq)
@@ -145,7 +147,7 @@ func (x *tx) event(seq uint64) (eventRecord, error) {
 	}
 	rec, found, err := readEvent(x.s.db, seq)
 	if err == nil && !found {
-		err = damaged(seqKey(nil, tableEvents, seq), errRecord)
+		err = damaged(seqKey(nil, tableEvents, seq), codec.ErrRecord)
 	}
 	return rec, err
 }
@@ -161,7 +163,7 @@ func readEvent(db cdb.Reader, seq uint64) (rec eventRecord, found bool, err erro
 
 // readPush reads a row of r; where there is none, the push is pending and was never tried.
 func readPush(db cdb.Reader, seq, ord uint64) (pushRecord, error) {
-	rec := pushRecord{status: store.Pending, ord: ord}
+	rec := untriedPush(ord)
 	_, err := read(db, seqKey(nil, tablePushes, seq), func(v []byte) (err error) {
 		rec, err = decodePush(v)
 		return err
@@ -184,10 +186,10 @@ func readTimeline(db cdb.Reader, w state.Waybill) (state.Timeline, error) {
 }
 
 // readTokens reads a waybill's Tokens, newest first.
-func readTokens(db cdb.Reader, keys seals, w state.Waybill) (tokens []token, err error) {
+func readTokens(db cdb.Reader, keys seal.Keys, w state.Waybill) (tokens []store.TokenRecord, err error) {
 	key := waybillKey(nil, tableTokens, w)
 	_, err = read(db, key, func(v []byte) (err error) {
-		tokens, err = keys.openTokens(key, v)
+		tokens, err = openTokens(keys, key, v)
 		return err
 	})
 	return tokens, err

@@ -9,6 +9,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 const (
@@ -28,7 +30,7 @@ func (s *Store) moveMark(ctx context.Context) error {
 		}
 		if len(stragglers) > 0 {
 			op := &queueOp{pushes: stragglers}
-			if err := s.write(ctx, op, &op.waiter); err != nil {
+			if err := s.write(ctx, op, &op.Waiter); err != nil {
 				return err
 			}
 		}
@@ -112,7 +114,7 @@ func (s *Store) maxNatural() uint64 {
 func (j *join) openNatural(seq uint64) (bool, error) {
 	value, err := j.events.ValueAndErr()
 	if err != nil || len(value) < 4 {
-		return false, damaged(j.events.Key(), errors.Join(err, errRecord))
+		return false, damaged(j.events.Key(), errors.Join(err, codec.ErrRecord))
 	}
 	if value[3]&flagNatural == 0 {
 		return false, nil
@@ -127,7 +129,7 @@ func (j *join) openNatural(seq uint64) (bool, error) {
 
 // queueOp moves natural pushes to q.
 type queueOp struct {
-	waiter
+	engine.Waiter
 	pushes []straggler
 }
 
@@ -137,10 +139,10 @@ func (o *queueOp) run(x *tx) {
 	for _, p := range o.pushes {
 		rec, err := x.existing(p.waybill, p.seq)
 		if err != nil {
-			o.err = err
+			o.Err = err
 			return
 		}
-		if rec.status != store.Pending || rec.queued {
+		if rec.Status != store.Pending || rec.queued {
 			continue
 		}
 		rec.queued = true
@@ -158,7 +160,7 @@ func (s *Store) saveMark(ctx context.Context) error {
 		return nil
 	}
 	op := &markOp{low: low}
-	err := s.write(ctx, op, &op.waiter)
+	err := s.write(ctx, op, &op.Waiter)
 	if err == nil {
 		s.keeper.saved = low
 	}
@@ -166,7 +168,7 @@ func (s *Store) saveMark(ctx context.Context) error {
 }
 
 type markOp struct {
-	waiter
+	engine.Waiter
 	low uint64
 }
 

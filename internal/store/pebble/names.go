@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // nameKey is the key of a waybill's row of N.
@@ -62,7 +63,7 @@ func (s *Store) Find(_ context.Context, q store.FindQuery) (page store.Summaries
 			}
 			w, ok := parseName(key)
 			if !ok {
-				s.reportDamage(damaged(key, errRecord))
+				s.reportDamage(damaged(key, codec.ErrRecord))
 				return true, nil
 			}
 			sum, err := summarize(db, w)

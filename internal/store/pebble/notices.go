@@ -11,6 +11,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // outbox is where the table n stands. Its numbers have no gaps: all behind told up to last are there.
@@ -24,9 +26,9 @@ func (o *outbox) waiting() uint64 { return o.last - o.told }
 
 // noticeEnd keeps a notice of a push that has just ended.
 func (x *tx) noticeEnd(seq uint64, rec *pushRecord) {
-	n := noticeRecord{seq: seq, status: rec.status, nth: rec.ends, tries: rec.tries, replay: rec.replay}
-	if rec.status != store.Delivered {
-		n.errcode, n.reason = rec.lastErrcode(), rec.reason
+	n := noticeRecord{seq: seq, status: rec.Status, nth: rec.Ends, tries: rec.Tries, replay: rec.Replay}
+	if rec.Status != store.Delivered {
+		n.errcode, n.reason = rec.LastErrcode(), rec.Reason
 	}
 	x.notice(&n)
 }
@@ -113,14 +115,14 @@ func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 	}
 	event, found, err := readEvent(db, rec.seq)
 	if err == nil && !found {
-		err = damaged(seqKey(nil, tableEvents, rec.seq), errRecord)
+		err = damaged(seqKey(nil, tableEvents, rec.seq), codec.ErrRecord)
 	}
 	if err != nil {
 		return n, err
 	}
 	n = store.Notice{
-		Number: keySeq(key), Seq: rec.seq, Nth: rec.nth, At: fromMillis(rec.at), Status: rec.status, Event: event.event,
-		ReceivedAt: fromMillis(event.receivedAt), Tries: rec.tries, Errcode: rec.errcode, Reason: rec.reason, Replay: rec.replay,
+		Number: keySeq(key), Seq: rec.seq, Nth: rec.nth, At: codec.FromMillis(rec.at), Status: rec.status, Event: event.event,
+		ReceivedAt: codec.FromMillis(event.receivedAt), Tries: rec.tries, Errcode: rec.errcode, Reason: rec.reason, Replay: rec.replay,
 	}
 	n.Event.Msg = ""
 	switch {
@@ -134,9 +136,9 @@ func readNotice(db cdb.Reader, key, value []byte) (n store.Notice, err error) {
 
 // ofDifference makes a notice of a row of n that is of a waybill's difference, and points to nothing.
 func (r *noticeRecord) ofDifference(number uint64) (store.Notice, error) {
-	n := store.Notice{Number: number, At: fromMillis(r.at), Difference: &store.Difference{}}
+	n := store.Notice{Number: number, At: codec.FromMillis(r.at), Difference: &store.Difference{}}
 	if err := json.Unmarshal([]byte(r.difference), n.Difference); err != nil {
-		return n, fmt.Errorf("%w: %w", errRecord, err)
+		return n, fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	n.Event.DeliveryID, n.Event.WaybillID = n.Difference.Waybill.DeliveryID, n.Difference.Waybill.WaybillID
 	return n, nil
@@ -145,12 +147,12 @@ func (r *noticeRecord) ofDifference(number uint64) (store.Notice, error) {
 // recall adds to a notice what only the push itself says, if it still stands where the notice says.
 func recall(db cdb.Reader, n *store.Notice) error {
 	push, err := readPush(db, n.Seq, 0)
-	if err != nil || push.status != n.Status || push.ends != n.Nth {
+	if err != nil || push.Status != n.Status || push.Ends != n.Nth {
 		return err
 	}
-	n.Reason = push.reason
-	if push.lastErrcode() == n.Errcode && len(push.attempts) > 0 {
-		n.Errmsg = push.attempts[len(push.attempts)-1].Errmsg
+	n.Reason = push.Reason
+	if push.LastErrcode() == n.Errcode && len(push.Attempts) > 0 {
+		n.Errmsg = push.Attempts[len(push.Attempts)-1].Errmsg
 	}
 	return nil
 }
@@ -158,11 +160,11 @@ func recall(db cdb.Reader, n *store.Notice) error {
 // Told forgets all notices up to and including a number.
 func (s *Store) Told(ctx context.Context, number uint64) error {
 	op := &toldOp{number: min(number, s.durableOutbox().last)}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 type toldOp struct {
-	waiter
+	engine.Waiter
 	number uint64 // Of a notice that is on disk.
 }
 

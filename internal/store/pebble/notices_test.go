@@ -190,7 +190,7 @@ func endsOf(t *testing.T, s *Store) map[uint64]int {
 	t.Helper()
 	ends := map[uint64]int{}
 	err := walk(s.db, 0, 1<<62, func(r *row) (bool, error) {
-		ends[r.seq] = r.push.ends
+		ends[r.seq] = r.push.Ends
 		if r.event.first == state.Rejected && !r.hasPush {
 			ends[r.seq] = 1
 		}

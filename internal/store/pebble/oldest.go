@@ -97,7 +97,7 @@ func (s *Store) oldestNatural(db cdb.Reader, delivery string, durable uint64) (m
 	s.keeper.hints[delivery] = durable + 1
 	rows := 0
 	err = walk(db, from, durable+1, func(r *row) (bool, error) {
-		open := r.open() && !r.push.queued && r.push.tokenUntil == 0 && r.event.event.DeliveryID == delivery
+		open := r.open() && !r.push.queued && r.push.TokenUntil == 0 && r.event.event.DeliveryID == delivery
 		if open {
 			ms = r.event.receivedAt
 		}

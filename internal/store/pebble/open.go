@@ -12,6 +12,9 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
+	"carrier/internal/store/seal"
 )
 
 // format is the version of the layout that the package comment describes. A store of a higher one is refused.
@@ -49,9 +52,9 @@ func Open(dir string, o Options) (*Store, error) {
 func newStore(dir string, o Options) *Store {
 	s := &Store{
 		opts: o, dir: dir,
-		ops: make(chan operation, queueLength), acks: make(chan *tx, ackLength),
-		stop: make(chan struct{}), wake: make(chan struct{}, 1),
-		totals: newCounters(), oldest: map[string]time.Time{}, reported: map[string]bool{},
+		ops: make(chan operation, engine.QueueLength), acks: make(chan *tx, ackLength),
+		stop: make(chan struct{}), alarm: engine.NewAlarm(), reports: engine.Reports{Logger: o.Logger},
+		totals: newCounters(), oldest: map[string]time.Time{},
 		w: writer{cache: newCache(o.Waybills), seed: maphash.MakeSeed(), free: make(chan *tx, ackLength+2)},
 	}
 	s.SetTerms(store.Terms{Machine: o.Machine, NoTokenWait: o.NoTokenWait, DiscardUnknown: o.DiscardUnknown})
@@ -59,14 +62,13 @@ func newStore(dir string, o Options) *Store {
 	s.keeper.hints, s.keeper.touched = map[string]uint64{}, map[uint64]bool{}
 	s.index, s.fronts = newIndex(o.spanRows), newFronts(o.spanRows)
 	s.washer.views = new(sync.WaitGroup)
-	s.sleepsUntil.Store(math.MaxInt64)
 	s.disk = diskWatch{fs: o.FS, dir: dir, min: o.MinFreeBytes}
 	return s
 }
 
 // prepare makes ready what reading the store takes: the keys for Tokens, and its files.
 func (s *Store) prepare() (err error) {
-	if s.seals, err = newSeals(s.opts.TokenKeys); err != nil {
+	if s.keys, err = seal.New(s.opts.TokenKeys); err != nil {
 		return err
 	}
 	return s.openFiles()
@@ -201,7 +203,7 @@ func readNumber(db cdb.Reader, key []byte, otherwise uint64) (uint64, error) {
 	n := otherwise
 	_, err := read(db, key, func(v []byte) error {
 		if len(v) != 8 {
-			return errRecord
+			return codec.ErrRecord
 		}
 		n = binary.BigEndian.Uint64(v)
 		return nil

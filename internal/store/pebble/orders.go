@@ -8,6 +8,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutOrder keeps an order and its waybill's Token in one commit.
@@ -19,21 +21,21 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 		return kept, false, err
 	}
 	op := &orderOp{order: o, token: token}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return kept, false, fmt.Errorf("order %s of %s: %w", o.OrderID, o.Waybill(), err)
 	}
 	return op.order, op.fresh, nil
 }
 
 type orderOp struct {
-	waiter
+	engine.Waiter
 	order store.Order // In the end, as it is kept.
 	token string
 	fresh bool
 }
 
 func (o *orderOp) rows() int { return 1 }
-func (o *orderOp) run(x *tx) { o.err = x.putOrder(o) }
+func (o *orderOp) run(x *tx) { o.Err = x.putOrder(o) }
 
 // putOrder reads all that it takes first, as only that can fail, and then makes all changes.
 func (x *tx) putOrder(o *orderOp) error {
@@ -53,7 +55,7 @@ func (x *tx) putOrder(o *orderOp) error {
 		return err
 	}
 	if !found {
-		rec.number, rec.ReceivedAt, rec.CancelledAt = x.take(), fromMillis(x.now), fromMillis(0)
+		rec.number, rec.ReceivedAt, rec.CancelledAt = x.take(), codec.FromMillis(x.now), codec.FromMillis(0)
 		x.saveOrder(rec)
 		x.key = orderedKey(x.key[:0], w.name, rec.number)
 		x.value = orderKey(x.value[:0], rec.OrderKey)[1:]
@@ -93,11 +95,11 @@ func readOrders(db cdb.Reader, w state.Waybill) (orders []orderRecord, err error
 	err = scan(db, orderedPrefix(nil, w), func(key, value []byte) (bool, error) {
 		k, ok := parseOrderKey(append([]byte{tableOrders}, value...))
 		if !ok {
-			return false, damaged(key, errRecord)
+			return false, damaged(key, codec.ErrRecord)
 		}
 		rec, found, err := readOrder(db, k)
 		if err == nil && !found {
-			err = damaged(key, errRecord)
+			err = damaged(key, codec.ErrRecord)
 		}
 		orders = append(orders, rec)
 		return true, err

@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Push reads one push with its attempts.
@@ -46,7 +47,7 @@ func (s *Store) Waybill(_ context.Context, w state.Waybill) (story store.Waybill
 		if err != nil {
 			return err
 		}
-		story.Stage, story.TokenSet, story.TokenAt = t.Stage(), token != 0, fromMillis(token)
+		story.Stage, story.TokenSet, story.TokenAt = t.Stage(), token != 0, codec.FromMillis(token)
 		if story.Parked, story.Frozen = kept.is(flagParked), kept.is(flagFrozen); story.Frozen {
 			story.Held = kept.hold
 		}
@@ -62,7 +63,7 @@ func readSteps(db cdb.Reader, t state.Timeline, now time.Time) ([]store.Step, er
 	for i := range t {
 		r, found, err := readRow(db, t[i].Seq)
 		if err == nil && !found {
-			err = damaged(seqKey(nil, tableEvents, t[i].Seq), errRecord)
+			err = damaged(seqKey(nil, tableEvents, t[i].Seq), codec.ErrRecord)
 		}
 		if err != nil {
 			return nil, err
@@ -78,9 +79,9 @@ func readSteps(db cdb.Reader, t state.Timeline, now time.Time) ([]store.Step, er
 // storeEvent is the event with its verdict as the timeline has it now.
 func (r *row) storeEvent(e *state.Entry) store.Event {
 	out := store.Event{
-		Seq: r.seq, Event: r.event.event, ReceivedAt: fromMillis(r.event.receivedAt),
+		Seq: r.seq, Event: r.event.event, ReceivedAt: codec.FromMillis(r.event.receivedAt),
 		First: r.event.first, Verdict: e.Verdict, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		HeldUntil: fromMillis(e.Until), Override: e.Override, Expunged: r.event.expunged(), Status: r.status(),
+		HeldUntil: codec.FromMillis(e.Until), Override: e.Override, Expunged: r.event.expunged(), Status: r.status(),
 		From: r.event.from, Cause: r.event.cause,
 	}
 	if r.event.first == state.Rejected {
@@ -93,13 +94,13 @@ func (r *row) status() store.Status {
 	if !r.hasPush {
 		return store.NoPush
 	}
-	return r.push.status
+	return r.push.Status
 }
 
 // Pushes lists pushes, newest first.
 func (s *Store) Pushes(ctx context.Context, q store.Query) (store.Page[store.Push], error) {
 	return list(ctx, s, q, true, func(f *search, r *row) (store.Push, bool, error) {
-		if !r.hasPush || !f.reasonIs(r.push.reason) {
+		if !r.hasPush || !f.reasonIs(r.push.Reason) {
 			return store.Push{}, false, nil
 		}
 		if ok, err := f.verdictIs(r); !ok || err != nil {
@@ -117,7 +118,7 @@ func (s *Store) Events(ctx context.Context, q store.Query) (store.Page[store.Eve
 		if err != nil || f.query.Verdict != 0 && e.Verdict != f.query.Verdict {
 			return store.Event{}, false, err
 		}
-		if !f.reasonIs(e.Reason.String()) && !(r.hasPush && f.reasonIs(r.push.reason)) {
+		if !f.reasonIs(e.Reason.String()) && !(r.hasPush && f.reasonIs(r.push.Reason)) {
 			return store.Event{}, false, nil
 		}
 		if f.query.WaitingFor != store.WaitNothing {

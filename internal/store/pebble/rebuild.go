@@ -6,6 +6,8 @@ import (
 	"hash/maphash"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/engine"
 )
 
 // rebuildFilters reads the names that the filters must know. Until it is through, the filters say "maybe", which costs
@@ -14,7 +16,7 @@ func (s *Store) rebuildFilters() {
 	op := &joinOp{}
 	err := s.view(func(db cdb.Reader) error { return s.readNames(db, op) })
 	if err == nil {
-		err = s.write(context.Background(), op, &op.waiter)
+		err = s.write(context.Background(), op, &op.Waiter)
 	}
 	if err != nil && !s.stopping() {
 		s.opts.Logger.Error("the filters of known events can't be rebuilt; events take longer until a restart", "err", err)
@@ -63,7 +65,7 @@ func (s *Store) scanNames(db cdb.Reader, table byte, add func(name []byte)) erro
 
 // joinOp hands the writer the filters of what was there before the start.
 type joinOp struct {
-	waiter
+	engine.Waiter
 	ids, waybills filter
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/content"
 )
 
@@ -39,11 +40,11 @@ type eventRecord struct {
 func encodeBody(b []byte, e *state.Event) []byte {
 	b = binary.AppendUvarint(b, uint64(e.Type))
 	b = binary.AppendVarint(b, e.Time)
-	b = putString(b, e.DeliveryID)
-	b = putString(b, e.WaybillID)
-	b = putString(b, e.Source)
-	b = putString(b, e.ID)
-	b = putString(b, e.Msg)
+	b = codec.AppendString(b, e.DeliveryID)
+	b = codec.AppendString(b, e.WaybillID)
+	b = codec.AppendString(b, e.Source)
+	b = codec.AppendString(b, e.ID)
+	b = codec.AppendString(b, e.Msg)
 	if e.Trace != "" {
 		b = putTrace(b, e.Trace)
 	}
@@ -72,16 +73,11 @@ func encodeWhy(b []byte, r *eventRecord) []byte {
 	return b
 }
 
-func (r *eventRecord) decodeWhy(in *reader) {
-	r.from, r.cause = state.Stage(in.byte()), in.uint()
-	n := in.uint()
-	if n > uint64(len(state.ActionTypes)) {
-		in.fail()
-		n = 0
-	}
-	r.allowed = make([]state.ActionType, n)
+func (r *eventRecord) decodeWhy(in *codec.Reader) {
+	r.from, r.cause = state.Stage(in.Byte()), in.Uint()
+	r.allowed = make([]state.ActionType, in.Count(len(state.ActionTypes)))
 	for i := range r.allowed {
-		r.allowed[i] = state.ActionType(in.uint())
+		r.allowed[i] = state.ActionType(in.Uint())
 	}
 }
 
@@ -89,23 +85,23 @@ func (r *eventRecord) decodeWhy(in *reader) {
 func decodeEvent(value []byte) (eventRecord, error) {
 	payload, ok := checkSum(value)
 	if !ok {
-		return eventRecord{}, errRecord
+		return eventRecord{}, codec.ErrRecord
 	}
-	r := open(payload, eventVersion)
-	rec := eventRecord{first: state.Verdict(r.byte()), reason: state.Reason(r.byte()), flags: r.byte()}
-	rec.receivedAt = r.int()
+	r := codec.Open(payload, eventVersion)
+	rec := eventRecord{first: state.Verdict(r.Byte()), reason: state.Reason(r.Byte()), flags: r.Byte()}
+	rec.receivedAt = r.Int()
 	e := &rec.event
-	e.Type = state.ActionType(r.uint())
-	e.Time = r.int()
-	e.DeliveryID, e.WaybillID = r.string(), r.string()
-	e.Source, e.ID, e.Msg = r.string(), r.string(), r.string()
+	e.Type = state.ActionType(r.Uint())
+	e.Time = r.Int()
+	e.DeliveryID, e.WaybillID = r.Text(), r.Text()
+	e.Source, e.ID, e.Msg = r.Text(), r.Text(), r.Text()
 	if rec.flags&flagTraced != 0 {
-		e.Trace = r.trace()
+		e.Trace = readTrace(&r)
 	}
 	if rec.flags&flagWhy != 0 {
 		rec.decodeWhy(&r)
 	}
-	return rec, r.end()
+	return rec, r.End()
 }
 
 // expunged tells whether the event's text was forgotten.
@@ -114,8 +110,8 @@ func (r *eventRecord) expunged() bool { return r.flags&flagExpunged != 0 }
 // push is the event's push before anything became of it.
 func (r *eventRecord) push(seq, ord uint64) store.Push {
 	return store.Push{
-		Seq: seq, Ord: ord, Event: r.event, ReceivedAt: fromMillis(r.receivedAt), Status: store.Pending,
-		OpenedAt: fromMillis(r.receivedAt),
+		Seq: seq, Ord: ord, Event: r.event, ReceivedAt: codec.FromMillis(r.receivedAt), Status: store.Pending,
+		OpenedAt: codec.FromMillis(r.receivedAt),
 	}
 }
 
@@ -126,7 +122,7 @@ func encodeID(b []byte, seq uint64, hash content.Hash) []byte {
 
 func decodeID(value []byte) (seq uint64, hash content.Hash, err error) {
 	if len(value) != 8+len(hash) {
-		return 0, hash, errRecord
+		return 0, hash, codec.ErrRecord
 	}
 	return binary.BigEndian.Uint64(value), content.Hash(value[8:]), nil
 }

@@ -5,16 +5,10 @@ import (
 	"time"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
-const (
-	tokensVersion  = 1
-	sealedVersion  = 2 // Tokens of version 1 within (see seal.go).
-	accountVersion = 1
-
-	// maxTokens is how many Tokens of a waybill are remembered: beyond the newest they only serve to explain.
-	maxTokens = 8
-)
+const accountVersion = 1
 
 // Flags of a waybill.
 const (
@@ -33,55 +27,24 @@ type block struct {
 func encodeBlock(b []byte, k *block) []byte {
 	b = append(b, k.flags)
 	b = binary.AppendVarint(b, k.parked)
-	b = putTime(b, k.hold.Since)
-	b = putString(b, k.hold.By)
-	return putString(b, k.hold.Reason)
+	b = codec.AppendTime(b, k.hold.Since)
+	b = codec.AppendString(b, k.hold.By)
+	return codec.AppendString(b, k.hold.Reason)
 }
 
 // decodeBlock reads a row of p. The first stores had nothing there but the flags.
 func decodeBlock(value []byte) (*block, error) {
-	r := reader{b: value}
-	k := &block{flags: r.byte()}
+	r := codec.Reader{Rest: value}
+	k := &block{flags: r.Byte()}
 	if len(value) > 1 {
-		k.parked = r.int()
-		k.hold.Since, k.hold.By, k.hold.Reason = r.time(), r.string(), r.string()
+		k.parked = r.Int()
+		k.hold.Since, k.hold.By, k.hold.Reason = r.Time(), r.Text(), r.Text()
 	}
-	return k, r.end()
+	return k, r.End()
 }
 
 // is tells whether a flag is set; k may be nil.
 func (k *block) is(flag byte) bool { return k != nil && k.flags&flag != 0 }
-
-// token is a Token and when it came.
-type token struct {
-	at    int64 // Unix ms
-	value string
-}
-
-// encodeTokens appends a row of k.
-func encodeTokens(b []byte, tokens []token) []byte {
-	b = append(b, tokensVersion)
-	b = binary.AppendUvarint(b, uint64(len(tokens)))
-	for _, t := range tokens {
-		b = binary.AppendVarint(b, t.at)
-		b = putString(b, t.value)
-	}
-	return b
-}
-
-func decodeTokens(value []byte) ([]token, error) {
-	r := open(value, tokensVersion)
-	n := r.uint()
-	if n > maxTokens {
-		r.fail()
-		n = 0
-	}
-	tokens := make([]token, n)
-	for i := range tokens {
-		tokens[i] = token{at: r.int(), value: r.string()}
-	}
-	return tokens, r.end()
-}
 
 // encodeAccount appends a row of x.
 func encodeAccount(b []byte, a *store.Account) []byte {
@@ -99,16 +62,16 @@ func encodeAccount(b []byte, a *store.Account) []byte {
 		flags |= 8
 	}
 	b = append(b, accountVersion, flags)
-	b = putString(b, a.Reason)
+	b = codec.AppendString(b, a.Reason)
 	if a.ReasonZh != "" {
-		b = putString(b, a.ReasonZh)
+		b = codec.AppendString(b, a.ReasonZh)
 	}
-	b = putTime(b, a.Since)
-	b = putTime(b, a.Until)
+	b = codec.AppendTime(b, a.Since)
+	b = codec.AppendTime(b, a.Until)
 	b = binary.AppendVarint(b, int64(a.Errcode))
 	b = binary.AppendUvarint(b, uint64(len(a.ForcedAt)))
 	for _, t := range a.ForcedAt {
-		b = putTime(b, t)
+		b = codec.AppendTime(b, t)
 	}
 	if a.Quota == (store.Quota{}) {
 		return b
@@ -123,38 +86,33 @@ func encodeQuota(b []byte, q *store.Quota) []byte {
 		flags |= 1
 	}
 	b = append(b, flags)
-	b = putTime(b, q.Day)
+	b = codec.AppendTime(b, q.Day)
 	b = binary.AppendVarint(b, q.Used)
 	b = binary.AppendVarint(b, q.Limit)
-	return putTime(b, q.AskedAt)
+	return codec.AppendTime(b, q.AskedAt)
 }
 
-func (r *reader) quota() store.Quota {
-	flags := r.byte()
-	return store.Quota{Waived: flags&1 != 0, Day: r.time(), Used: r.int(), Limit: r.int(), AskedAt: r.time()}
+func readQuota(r *codec.Reader) store.Quota {
+	flags := r.Byte()
+	return store.Quota{Waived: flags&1 != 0, Day: r.Time(), Used: r.Int(), Limit: r.Int(), AskedAt: r.Time()}
 }
 
 func decodeAccount(value []byte) (store.Account, error) {
-	r := open(value, accountVersion)
-	flags := r.byte()
-	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Guarded: flags&4 != 0, Reason: r.string()}
+	r := codec.Open(value, accountVersion)
+	flags := r.Byte()
+	a := store.Account{Paused: flags&1 != 0, ByHand: flags&2 != 0, Guarded: flags&4 != 0, Reason: r.Text()}
 	if flags&8 != 0 {
-		a.ReasonZh = r.string()
+		a.ReasonZh = r.Text()
 	}
-	a.Since, a.Until, a.Errcode = r.time(), r.time(), int(r.int())
-	n := r.uint()
-	if n > uint64(len(r.b)) { // Each takes a byte at least.
-		r.fail()
-		n = 0
-	}
-	if n > 0 {
+	a.Since, a.Until, a.Errcode = r.Time(), r.Time(), int(r.Int())
+	if n := r.Count(len(r.Rest)); n > 0 { // Each takes a byte at least.
 		a.ForcedAt = make([]time.Time, n)
 	}
 	for i := range a.ForcedAt {
-		a.ForcedAt[i] = r.time()
+		a.ForcedAt[i] = r.Time()
 	}
-	if len(r.b) > 0 {
-		a.Quota = r.quota()
+	if len(r.Rest) > 0 {
+		a.Quota = readQuota(&r)
 	}
-	return a, r.end()
+	return a, r.End()
 }

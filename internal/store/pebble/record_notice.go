@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Versions of rows of n.
@@ -34,7 +35,7 @@ func (r *noticeRecord) isNothing() bool { return r.seq == 0 && r.difference == "
 func encodeNotice(b []byte, r *noticeRecord) []byte {
 	if r.difference != "" {
 		b = binary.AppendVarint(append(b, noticeDifferenceVersion), r.at)
-		return putString(b, r.difference)
+		return codec.AppendString(b, r.difference)
 	}
 	b = append(b, noticeVersion, byte(r.status))
 	b = binary.AppendVarint(b, r.at)
@@ -43,7 +44,7 @@ func encodeNotice(b []byte, r *noticeRecord) []byte {
 	b = binary.AppendUvarint(b, uint64(r.tries))
 	b = binary.AppendVarint(b, int64(r.errcode))
 	b = binary.AppendUvarint(b, r.replay)
-	return putString(b, r.reason)
+	return codec.AppendString(b, r.reason)
 }
 
 // decodeNotice reads a row of n.
@@ -51,17 +52,17 @@ func decodeNotice(value []byte) (noticeRecord, error) {
 	if len(value) > 0 && value[0] == noticeDifferenceVersion {
 		return decodeNoticeOfDifference(value)
 	}
-	r := open(value, noticeVersion)
-	rec := noticeRecord{status: store.Status(r.byte()), at: r.int(), seq: r.uint(), nth: int(r.uint()), tries: int(r.uint())}
-	rec.errcode, rec.replay, rec.reason = int(r.int()), r.uint(), r.string()
-	return rec, r.end()
+	r := codec.Open(value, noticeVersion)
+	rec := noticeRecord{status: store.Status(r.Byte()), at: r.Int(), seq: r.Uint(), nth: int(r.Uint()), tries: int(r.Uint())}
+	rec.errcode, rec.replay, rec.reason = int(r.Int()), r.Uint(), r.Text()
+	return rec, r.End()
 }
 
 func decodeNoticeOfDifference(value []byte) (noticeRecord, error) {
-	r := open(value, noticeDifferenceVersion)
-	rec := noticeRecord{at: r.int(), difference: r.string()}
+	r := codec.Open(value, noticeDifferenceVersion)
+	rec := noticeRecord{at: r.Int(), difference: r.Text()}
 	if rec.difference == "" {
-		r.fail()
+		r.Fail()
 	}
-	return rec, r.end()
+	return rec, r.End()
 }

@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const orderVersion = 1
@@ -52,26 +53,26 @@ func orderedKey(b []byte, w state.Waybill, number uint64) []byte {
 func encodeOrder(b []byte, r *orderRecord) []byte {
 	b = append(b, orderVersion)
 	b = binary.AppendUvarint(b, r.number)
-	b = putString(b, r.WaybillID)
-	b = putString(b, r.ShopAppID)
+	b = codec.AppendString(b, r.WaybillID)
+	b = codec.AppendString(b, r.ShopAppID)
 	b = binary.AppendVarint(b, int64(r.ResultCode))
-	b = putString(b, r.ResultMsg)
-	b = putString(b, r.WaybillData)
-	b = putTime(b, r.ReceivedAt)
-	return putTime(b, r.CancelledAt)
+	b = codec.AppendString(b, r.ResultMsg)
+	b = codec.AppendString(b, r.WaybillData)
+	b = codec.AppendTime(b, r.ReceivedAt)
+	return codec.AppendTime(b, r.CancelledAt)
 }
 
 func decodeOrder(key, value []byte) (rec orderRecord, err error) {
 	k, ok := parseOrderKey(key)
 	if !ok {
-		return rec, errRecord
+		return rec, codec.ErrRecord
 	}
-	r := open(value, orderVersion)
-	rec.OrderKey, rec.number = k, r.uint()
-	rec.WaybillID, rec.ShopAppID = r.string(), r.string()
-	rec.ResultCode, rec.ResultMsg, rec.WaybillData = int(r.int()), r.string(), r.string()
-	rec.ReceivedAt, rec.CancelledAt = r.time(), r.time()
-	return rec, r.end()
+	r := codec.Open(value, orderVersion)
+	rec.OrderKey, rec.number = k, r.Uint()
+	rec.WaybillID, rec.ShopAppID = r.Text(), r.Text()
+	rec.ResultCode, rec.ResultMsg, rec.WaybillData = int(r.Int()), r.Text(), r.Text()
+	rec.ReceivedAt, rec.CancelledAt = r.Time(), r.Time()
+	return rec, r.End()
 }
 
 // fitOrder refuses names that keys can't hold.

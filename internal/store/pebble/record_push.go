@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const pushVersion = 1
@@ -36,63 +37,28 @@ const (
 	howToken       byte = 1 << 4 // With a Token.
 )
 
-// pushRecord is a row of r. The zero value with Status Pending stands for a row that is absent.
+// pushRecord is a row of r. With TokenUntil it has a row in t, too.
 type pushRecord struct {
-	status     store.Status
-	queued     bool  // It has a row in q.
-	tokenUntil int64 // It has a row in t with this deadline (Unix ms); 0: none.
-	ord        uint64
-	openedAt   int64  // Unix ms; 0: when its event came.
-	replay     uint64 // The replay that made it pending the last time; 0: none did.
-	bulk       bool   // Only with replay.
-	tries      int
-	refusals   int
-	used       time.Duration
-	nextAt     int64 // Unix ms; 0: at once.
-	doneAt     int64 // Unix ms.
-	verifiedAt int64 // Unix ms; 0: upstream was not seen to show it.
-	ends       int   // How often the event ended, whether as a push or by being rejected; see store.Notices.
-	reason     string
-	attempts   []store.Attempt
+	store.PushRecord
+	queued bool // It has a row in q.
+}
+
+// untriedPush stands for a row that is absent: the push is pending, and nothing has become of it yet.
+func untriedPush(ord uint64) pushRecord {
+	return pushRecord{PushRecord: store.PushRecord{Status: store.Pending, Ord: ord}}
 }
 
 // fill copies the record into a push.
 func (r *pushRecord) fill(p *store.Push) {
-	p.Status, p.Ord = r.status, r.ord
-	p.Tries, p.Refusals, p.Used = r.tries, r.refusals, r.used
-	p.NextAt, p.DoneAt = fromMillis(r.nextAt), fromMillis(r.doneAt)
-	p.Reason, p.Attempts = r.reason, r.attempts
-	p.Replay, p.Bulk = r.replay, r.bulk
-	if r.openedAt != 0 {
-		p.OpenedAt = fromMillis(r.openedAt)
+	p.Status, p.Ord = r.Status, r.Ord
+	p.Tries, p.Refusals, p.Used = r.Tries, r.Refusals, r.Used
+	p.NextAt, p.DoneAt = codec.FromMillis(r.NextAt), codec.FromMillis(r.DoneAt)
+	p.Reason, p.Attempts = r.Reason, r.Attempts
+	p.Replay, p.Bulk = r.Replay, r.Bulk
+	if r.OpenedAt != 0 {
+		p.OpenedAt = codec.FromMillis(r.OpenedAt)
 	}
-	p.VerifiedAt = fromMillis(r.verifiedAt)
-}
-
-// note adds an attempt, as one of the replay that made the push pending, and forgets the oldest beyond
-// store.MaxAttempts.
-func (r *pushRecord) note(a store.Attempt) {
-	a.Replay = r.replay
-	if over := len(r.attempts) + 1 - store.MaxAttempts; over > 0 {
-		r.attempts = r.attempts[over:]
-	}
-	r.attempts = append(r.attempts[:len(r.attempts):len(r.attempts)], a)
-}
-
-// errcode is that of the last attempt; nil if there was none, or no answer.
-func (r *pushRecord) errcode() *int {
-	if len(r.attempts) == 0 {
-		return nil
-	}
-	return r.attempts[len(r.attempts)-1].Errcode
-}
-
-// lastErrcode is that of the last attempt; 0 if there was none, or no answer.
-func (r *pushRecord) lastErrcode() int {
-	if code := r.errcode(); code != nil {
-		return *code
-	}
-	return 0
+	p.VerifiedAt = codec.FromMillis(r.VerifiedAt)
 }
 
 // encodePush appends a row of r.
@@ -101,50 +67,50 @@ func encodePush(b []byte, r *pushRecord) []byte {
 	if r.queued {
 		flags |= pushQueued
 	}
-	if r.tokenUntil != 0 {
+	if r.TokenUntil != 0 {
 		flags |= pushNoToken
 	}
-	if r.verifiedAt != 0 {
+	if r.VerifiedAt != 0 {
 		flags |= pushVerified
 	}
-	if r.openedAt != 0 {
+	if r.OpenedAt != 0 {
 		flags |= pushOpened
 	}
-	if r.replay != 0 {
+	if r.Replay != 0 {
 		flags |= pushReplayed
 	}
-	if r.bulk {
+	if r.Bulk {
 		flags |= pushBulk
 	}
-	if r.ends != endsSaid(r.status) {
+	if r.Ends != endsSaid(r.Status) {
 		flags |= pushEnds
 	}
-	b = append(b, pushVersion, byte(r.status), flags)
-	if r.tokenUntil != 0 {
-		b = binary.AppendVarint(b, r.tokenUntil)
+	b = append(b, pushVersion, byte(r.Status), flags)
+	if r.TokenUntil != 0 {
+		b = binary.AppendVarint(b, r.TokenUntil)
 	}
-	b = binary.AppendUvarint(b, r.ord)
-	if r.openedAt != 0 {
-		b = binary.AppendVarint(b, r.openedAt)
+	b = binary.AppendUvarint(b, r.Ord)
+	if r.OpenedAt != 0 {
+		b = binary.AppendVarint(b, r.OpenedAt)
 	}
-	if r.replay != 0 {
-		b = binary.AppendUvarint(b, r.replay)
+	if r.Replay != 0 {
+		b = binary.AppendUvarint(b, r.Replay)
 	}
 	if flags&pushEnds != 0 {
-		b = binary.AppendUvarint(b, uint64(r.ends))
+		b = binary.AppendUvarint(b, uint64(r.Ends))
 	}
-	if r.verifiedAt != 0 {
-		b = binary.AppendVarint(b, r.verifiedAt)
+	if r.VerifiedAt != 0 {
+		b = binary.AppendVarint(b, r.VerifiedAt)
 	}
-	b = binary.AppendUvarint(b, uint64(r.tries))
-	b = binary.AppendUvarint(b, uint64(r.refusals))
-	b = binary.AppendVarint(b, int64(r.used))
-	b = binary.AppendVarint(b, r.nextAt)
-	b = binary.AppendVarint(b, r.doneAt)
-	b = putString(b, r.reason)
-	b = binary.AppendUvarint(b, uint64(len(r.attempts)))
-	for i := range r.attempts {
-		b = encodeAttempt(b, &r.attempts[i])
+	b = binary.AppendUvarint(b, uint64(r.Tries))
+	b = binary.AppendUvarint(b, uint64(r.Refusals))
+	b = binary.AppendVarint(b, int64(r.Used))
+	b = binary.AppendVarint(b, r.NextAt)
+	b = binary.AppendVarint(b, r.DoneAt)
+	b = codec.AppendString(b, r.Reason)
+	b = binary.AppendUvarint(b, uint64(len(r.Attempts)))
+	for i := range r.Attempts {
+		b = encodeAttempt(b, &r.Attempts[i])
 	}
 	return b
 }
@@ -165,14 +131,14 @@ func encodeAttempt(b []byte, a *store.Attempt) []byte {
 		flags |= attemptHow
 	}
 	b = append(b, flags)
-	b = putTime(b, a.At)
+	b = codec.AppendTime(b, a.At)
 	b = binary.AppendVarint(b, int64(a.Duration))
 	if a.Errcode != nil {
 		b = binary.AppendVarint(b, int64(*a.Errcode))
 	}
-	b = putString(b, a.Errmsg)
-	b = putString(b, a.RID)
-	b = putString(b, a.Scope)
+	b = codec.AppendString(b, a.Errmsg)
+	b = codec.AppendString(b, a.RID)
+	b = codec.AppendString(b, a.Scope)
 	if a.Replay != 0 {
 		b = binary.AppendUvarint(b, a.Replay)
 	}
@@ -201,82 +167,80 @@ func howOf(a *store.Attempt) byte {
 func encodeHow(b []byte, how byte, a *store.Attempt) []byte {
 	b = append(b, how)
 	if how&howFallback != 0 {
-		b = putString(b, a.Fallback)
+		b = codec.AppendString(b, a.Fallback)
 	}
 	if how&howAccessToken != 0 {
-		b = binary.AppendVarint(b, millis(a.At)-millis(a.AccessTokenAt))
+		b = binary.AppendVarint(b, codec.Millis(a.At)-codec.Millis(a.AccessTokenAt))
 	}
 	if how&howToken != 0 {
-		b = binary.AppendVarint(b, millis(a.At)-millis(a.TokenAt))
+		b = binary.AppendVarint(b, codec.Millis(a.At)-codec.Millis(a.TokenAt))
 	}
 	return b
 }
 
 // decodePush reads a row of r.
 func decodePush(value []byte) (pushRecord, error) {
-	r := open(value, pushVersion)
-	rec := pushRecord{status: store.Status(r.byte())}
-	flags := r.byte()
+	r := codec.Open(value, pushVersion)
+	rec := pushRecord{PushRecord: store.PushRecord{Status: store.Status(r.Byte())}}
+	flags := r.Byte()
 	rec.queued = flags&pushQueued != 0
 	if flags&pushNoToken != 0 {
-		rec.tokenUntil = r.int()
+		rec.TokenUntil = r.Int()
 	}
-	rec.ord = r.uint()
+	rec.Ord = r.Uint()
 	if flags&pushOpened != 0 {
-		rec.openedAt = r.int()
+		rec.OpenedAt = r.Int()
 	}
 	if flags&pushReplayed != 0 {
-		rec.replay = r.uint()
+		rec.Replay = r.Uint()
 	}
-	rec.bulk = flags&pushBulk != 0
-	if rec.ends = endsSaid(rec.status); flags&pushEnds != 0 {
-		rec.ends = int(r.uint())
+	rec.Bulk = flags&pushBulk != 0
+	if rec.Ends = endsSaid(rec.Status); flags&pushEnds != 0 {
+		rec.Ends = int(r.Uint())
 	}
 	if flags&pushVerified != 0 {
-		rec.verifiedAt = r.int()
+		rec.VerifiedAt = r.Int()
 	}
-	rec.tries, rec.refusals = int(r.uint()), int(r.uint())
-	rec.used = time.Duration(r.int())
-	rec.nextAt, rec.doneAt = r.int(), r.int()
-	rec.reason = r.string()
-	if n := r.uint(); n > 0 && n <= store.MaxAttempts {
-		rec.attempts = make([]store.Attempt, n)
-	} else if n > 0 {
-		r.fail()
+	rec.Tries, rec.Refusals = int(r.Uint()), int(r.Uint())
+	rec.Used = time.Duration(r.Int())
+	rec.NextAt, rec.DoneAt = r.Int(), r.Int()
+	rec.Reason = r.Text()
+	if n := r.Count(store.MaxAttempts); n > 0 {
+		rec.Attempts = make([]store.Attempt, n)
 	}
-	for i := range rec.attempts {
-		decodeAttempt(&r, &rec.attempts[i])
+	for i := range rec.Attempts {
+		decodeAttempt(&r, &rec.Attempts[i])
 	}
-	return rec, r.end()
+	return rec, r.End()
 }
 
-func decodeAttempt(r *reader, a *store.Attempt) {
-	flags := r.byte()
-	a.At, a.Duration = r.time(), time.Duration(r.int())
+func decodeAttempt(r *codec.Reader, a *store.Attempt) {
+	flags := r.Byte()
+	a.At, a.Duration = r.Time(), time.Duration(r.Int())
 	if flags&attemptCode != 0 {
-		a.Errcode = new(int(r.int()))
+		a.Errcode = new(int(r.Int()))
 	}
 	a.Unknown = flags&attemptBlind != 0
-	a.Errmsg, a.RID, a.Scope = r.string(), r.string(), r.string()
+	a.Errmsg, a.RID, a.Scope = r.Text(), r.Text(), r.Text()
 	if flags&attemptReplayed != 0 {
-		a.Replay = r.uint()
+		a.Replay = r.Uint()
 	}
 	if flags&attemptHow != 0 {
 		decodeHow(r, a)
 	}
 }
 
-func decodeHow(r *reader, a *store.Attempt) {
-	how := r.byte()
+func decodeHow(r *codec.Reader, a *store.Attempt) {
+	how := r.Byte()
 	a.Breaker = store.Breaker(how & howBreaker)
 	if how&howFallback != 0 {
-		a.Fallback = r.string()
+		a.Fallback = r.Text()
 	}
 	if how&howAccessToken != 0 {
-		a.AccessTokenAt = fromMillis(millis(a.At) - r.int())
+		a.AccessTokenAt = codec.FromMillis(codec.Millis(a.At) - r.Int())
 	}
 	if how&howToken != 0 {
-		a.TokenAt = fromMillis(millis(a.At) - r.int())
+		a.TokenAt = codec.FromMillis(codec.Millis(a.At) - r.Int())
 	}
 }
 
@@ -293,7 +257,7 @@ func endsSaid(s store.Status) int {
 // pushState reads only what tells whether a push is open, and where it is listed: what scans need of a row of r.
 func pushState(value []byte) (status store.Status, queued, noToken bool, err error) {
 	if len(value) < 3 || value[0] != pushVersion {
-		return 0, false, false, errRecord
+		return 0, false, false, codec.ErrRecord
 	}
 	return store.Status(value[1]), value[2]&pushQueued != 0, value[2]&pushNoToken != 0, nil
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const shownVersion = 1
@@ -20,7 +21,7 @@ type shownRecord struct {
 func (r *shownRecord) known() bool { return !r.ReceivedAt.IsZero() }
 
 // at is when the row changed (Unix ms); 0 if there is none.
-func (r *shownRecord) at() int64 { return max(millis(r.ReceivedAt), r.expungedAt) }
+func (r *shownRecord) at() int64 { return max(codec.Millis(r.ReceivedAt), r.expungedAt) }
 
 // forget empties the texts of actions up to a time (Unix seconds).
 func (r *shownRecord) forget(until int64) (forgotten int) {
@@ -37,34 +38,29 @@ func (r *shownRecord) forget(until int64) (forgotten int) {
 // encodeShown appends a row of s.
 func encodeShown(b []byte, r *shownRecord) []byte {
 	b = append(b, shownVersion)
-	b = putTime(b, r.ReceivedAt)
+	b = codec.AppendTime(b, r.ReceivedAt)
 	b = binary.AppendVarint(b, r.expungedAt)
 	b = binary.AppendVarint(b, r.Version)
-	b = putString(b, r.OrderID)
+	b = codec.AppendString(b, r.OrderID)
 	b = binary.AppendUvarint(b, uint64(len(r.Actions)))
 	for i := range r.Actions {
 		a := &r.Actions[i]
 		b = binary.AppendVarint(b, a.Time)
 		b = binary.AppendVarint(b, a.Type)
-		b = putString(b, a.Msg)
+		b = codec.AppendString(b, a.Msg)
 	}
 	return b
 }
 
 func decodeShown(value []byte) (rec shownRecord, err error) {
-	r := open(value, shownVersion)
-	rec.ReceivedAt, rec.expungedAt = r.time(), r.int()
-	rec.Version, rec.OrderID = r.int(), r.string()
-	n := r.uint()
-	if n > store.MaxShownActions {
-		r.fail()
-		n = 0
-	}
-	if n > 0 {
+	r := codec.Open(value, shownVersion)
+	rec.ReceivedAt, rec.expungedAt = r.Time(), r.Int()
+	rec.Version, rec.OrderID = r.Int(), r.Text()
+	if n := r.Count(store.MaxShownActions); n > 0 {
 		rec.Actions = make([]store.ShownAction, n)
 	}
 	for i := range rec.Actions {
-		rec.Actions[i] = store.ShownAction{Time: r.int(), Type: r.int(), Msg: r.string()}
+		rec.Actions[i] = store.ShownAction{Time: r.Int(), Type: r.Int(), Msg: r.Text()}
 	}
-	return rec, r.end()
+	return rec, r.End()
 }

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 func drawEvent(t *rapid.T) state.Event {
@@ -23,7 +24,7 @@ func drawEvent(t *rapid.T) state.Event {
 
 func drawAttempt(t *rapid.T) store.Attempt {
 	a := store.Attempt{
-		At: fromMillis(rapid.Int64Range(1, 1<<45).Draw(t, "at")), Duration: time.Duration(rapid.Int64().Draw(t, "duration")),
+		At: codec.FromMillis(rapid.Int64Range(1, 1<<45).Draw(t, "at")), Duration: time.Duration(rapid.Int64().Draw(t, "duration")),
 		Errmsg: rapid.String().Draw(t, "errmsg"), RID: rapid.String().Draw(t, "rid"), Scope: rapid.String().Draw(t, "scope"),
 		Unknown: rapid.Bool().Draw(t, "unknown"), Replay: rapid.Uint64().Draw(t, "replay"),
 	}
@@ -32,8 +33,8 @@ func drawAttempt(t *rapid.T) store.Attempt {
 	}
 	a.Breaker = store.Breaker(rapid.Uint8Max(uint8(store.BreakerOpen)).Draw(t, "breaker"))
 	a.Fallback = rapid.String().Draw(t, "fallback")
-	a.AccessTokenAt = fromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "access_token_at"))
-	a.TokenAt = fromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "token_at"))
+	a.AccessTokenAt = codec.FromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "access_token_at"))
+	a.TokenAt = codec.FromMillis(rapid.Int64Range(0, 1<<45).Draw(t, "token_at"))
 	return a
 }
 
@@ -62,31 +63,31 @@ func TestRecordsComeBack(t *testing.T) {
 		if got, err := decodeEntry(entry.Seq, encodeEntry(nil, &entry)); err != nil || got != entry {
 			t.Fatalf("entry: %+v, %v; want %+v", got, err, entry)
 		}
-		p := pushRecord{
-			status: store.Failed, queued: rapid.Bool().Draw(t, "queued"), tokenUntil: rapid.Int64().Draw(t, "token"),
-			ord: entry.Ord, tries: rapid.IntMin(0).Draw(t, "tries"), refusals: rapid.IntMin(0).Draw(t, "refusals"),
-			used: time.Duration(rapid.Int64().Draw(t, "used")), nextAt: rapid.Int64().Draw(t, "next"),
-			doneAt: rapid.Int64().Draw(t, "done"), verifiedAt: rapid.Int64().Draw(t, "verified"), reason: rapid.String().Draw(t, "reason"),
-			ends: rapid.IntRange(0, 3).Draw(t, "ends"),
-		}
+		p := pushRecord{PushRecord: store.PushRecord{
+			Status: store.Failed, TokenUntil: rapid.Int64().Draw(t, "token"),
+			Ord: entry.Ord, Tries: rapid.IntMin(0).Draw(t, "tries"), Refusals: rapid.IntMin(0).Draw(t, "refusals"),
+			Used: time.Duration(rapid.Int64().Draw(t, "used")), NextAt: rapid.Int64().Draw(t, "next"),
+			DoneAt: rapid.Int64().Draw(t, "done"), VerifiedAt: rapid.Int64().Draw(t, "verified"), Reason: rapid.String().Draw(t, "reason"),
+			Ends: rapid.IntRange(0, 3).Draw(t, "ends"),
+		}, queued: rapid.Bool().Draw(t, "queued")}
 		if rapid.Bool().Draw(t, "replayed") {
-			p.openedAt, p.replay, p.bulk = 1, rapid.Uint64Min(1).Draw(t, "replay"), rapid.Bool().Draw(t, "bulk")
+			p.OpenedAt, p.Replay, p.Bulk = 1, rapid.Uint64Min(1).Draw(t, "replay"), rapid.Bool().Draw(t, "bulk")
 		}
 		for range rapid.IntRange(0, store.MaxAttempts).Draw(t, "attempts") {
-			p.attempts = append(p.attempts, drawAttempt(t))
+			p.Attempts = append(p.Attempts, drawAttempt(t))
 		}
 		got, err := decodePush(encodePush(nil, &p))
 		if err != nil || !reflect.DeepEqual(got, p) {
 			t.Fatalf("push: %+v, %v; want %+v", got, err, p)
 		}
 		n := noticeRecord{
-			at: p.doneAt, seq: entry.Seq, status: p.status, nth: p.ends, tries: p.tries, errcode: rapid.Int().Draw(t, "errcode"),
-			replay: p.replay, reason: p.reason,
+			at: p.DoneAt, seq: entry.Seq, status: p.Status, nth: p.Ends, tries: p.Tries, errcode: rapid.Int().Draw(t, "errcode"),
+			replay: p.Replay, reason: p.Reason,
 		}
 		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
 			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
 		}
-		n = noticeRecord{at: p.doneAt, difference: rapid.StringN(1, -1, -1).Draw(t, "difference")}
+		n = noticeRecord{at: p.DoneAt, difference: rapid.StringN(1, -1, -1).Draw(t, "difference")}
 		if got, err := decodeNotice(encodeNotice(nil, &n)); err != nil || got != n {
 			t.Fatalf("notice: %+v, %v; want %+v", got, err, n)
 		}
@@ -123,7 +124,7 @@ func TestRecordsOfFormat3(t *testing.T) {
 		{"discarded after a replay", "\x01\x04\x30\x01\x02\x01\x01\x00\x00\x00\x02\x00\x00", 1},
 	} {
 		rec, err := decodePush([]byte(c.row))
-		if err != nil || rec.ends != c.ends {
+		if err != nil || rec.Ends != c.ends {
 			t.Errorf("%s: %+v, %v; want %d ends", c.name, rec, err, c.ends)
 		}
 		if got := encodePush(nil, &rec); string(got) != c.row {
@@ -160,11 +161,11 @@ func FuzzRecords(f *testing.F) {
 	f.Add(encodeEvent(nil, &eventRecord{event: e, flags: flagTraced}, encodeBody(nil, &e)))
 	f.Add(encodeNotice(nil, &noticeRecord{at: 1, seq: 1, nth: 1, reason: store.ReasonRefused}))
 	f.Add(encodeNotice(nil, &noticeRecord{at: 1, difference: "{}"}))
-	f.Add(encodePush(nil, &pushRecord{status: store.Failed, attempts: []store.Attempt{{Errcode: new(1)}}}))
+	f.Add(encodePush(nil, &pushRecord{PushRecord: store.PushRecord{Status: store.Failed, Attempts: []store.Attempt{{Errcode: new(1)}}}}))
 	f.Add(encodeEntry(nil, &state.Entry{Seq: 1, Verdict: state.Accepted}))
-	keys := mustSeals(f, 1)
-	f.Add(encodeTokens(nil, []token{{1, "T"}}))
-	f.Add(keys.sealTokens(nil, []byte("kSF\x001"), []token{{1, "T"}}))
+	keys := mustKeys(f, 1)
+	f.Add(codec.AppendTokens(nil, []store.TokenRecord{{At: 1, Value: "T"}}))
+	f.Add(sealTokens(keys, nil, []byte("kSF\x001"), []store.TokenRecord{{At: 1, Value: "T"}}))
 	f.Add(encodeOrder(nil, &orderRecord{Order: store.Order{WaybillID: "1", ResultCode: -1, ReceivedAt: time.Unix(1, 0)}, number: 7}))
 	f.Add(encodeShown(nil, &shownRecord{store.Shown{Version: 3, ReceivedAt: time.Unix(1, 0), Actions: []store.ShownAction{{Time: 1, Type: 300001, Msg: "x"}}}, 5}))
 	f.Add(encodeAccount(nil, &store.Account{ForcedAt: []time.Time{time.UnixMilli(1)}}))
@@ -177,8 +178,8 @@ func FuzzRecords(f *testing.F) {
 				t.Errorf("%+v is written and read as %+v, %v", rec, again, err)
 			}
 		}
-		if rec, err := decodePush(b); err == nil && len(rec.attempts) > store.MaxAttempts {
-			t.Errorf("%d attempts", len(rec.attempts))
+		if rec, err := decodePush(b); err == nil && len(rec.Attempts) > store.MaxAttempts {
+			t.Errorf("%d attempts", len(rec.Attempts))
 		}
 		if rec, err := decodeShown(b); err == nil {
 			if again, err := decodeShown(encodeShown(nil, &rec)); err != nil || !reflect.DeepEqual(again, rec) {
@@ -187,8 +188,8 @@ func FuzzRecords(f *testing.F) {
 		}
 		_, _ = decodeEntry(1, b)
 		_, _ = decodeNotice(b)
-		_, _ = decodeTokens(b)
-		_, _ = keys.openTokens([]byte("kSF\x001"), b)
+		_, _ = codec.Tokens(b)
+		_, _ = openTokens(keys, []byte("kSF\x001"), b)
 		_, _ = tokensAt(b)
 		_, _ = decodeOrder([]byte("oSF\x00B\x001"), b)
 		_, _ = decodeOrder(b, b)

@@ -1,6 +1,10 @@
 package pebble
 
-import "encoding/hex"
+import (
+	"encoding/hex"
+
+	"carrier/internal/store/codec"
+)
 
 // traceBytes is what is kept of a traceparent of version 00 (W3C Trace Context): 00-TRACE-PARENT-FLAGS, without the
 // version.
@@ -12,9 +16,9 @@ func putTrace(b []byte, text string) []byte {
 	return b
 }
 
-// trace takes a traceparent.
-func (r *reader) trace() string {
-	packed := r.fixed(traceBytes)
+// readTrace takes a traceparent.
+func readTrace(r *codec.Reader) string {
+	packed := r.Fixed(traceBytes)
 	if packed == nil {
 		return ""
 	}

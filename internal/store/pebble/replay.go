@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"fmt"
 
 	"carrier/internal/store"
 )
@@ -21,7 +20,10 @@ func (x *tx) replayOne(o *actOp, force bool) error {
 	if err != nil {
 		return err
 	}
-	if err := replayable(&event, &rec, force); err != nil {
+	if event.expunged() {
+		return store.ErrExpunged
+	}
+	if err := rec.MayReplay(force); err != nil {
 		return err
 	}
 	r := x.newReplay(store.Replay{Single: o.seq, Reason: o.act.Reason, UpTo: o.seq, Matched: 1}, o.act)
@@ -30,17 +32,5 @@ func (x *tx) replayOne(o *actOp, force bool) error {
 
 	rec = x.pushes[o.seq]
 	o.done(x, &event, &rec, r.ID)
-	return nil
-}
-
-func replayable(event *eventRecord, rec *pushRecord, force bool) error {
-	switch {
-	case event.expunged():
-		return errExpunged
-	case rec.status == store.Pending:
-		return fmt.Errorf("it is pending: %w", store.ErrState)
-	case rec.status == store.Delivered && !force:
-		return fmt.Errorf("it is delivered, and only a forced replay sends it again: %w", store.ErrState)
-	}
 	return nil
 }

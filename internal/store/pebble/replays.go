@@ -2,7 +2,6 @@ package pebble
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -10,6 +9,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // replays is what the writer knows of replays. Those that are not through stay in memory; the others are read when one
@@ -30,9 +31,8 @@ func (r *replays) forget() {
 
 // StartReplay keeps a new replay.
 func (s *Store) StartReplay(ctx context.Context, r store.Replay, act store.Act) (store.Replay, error) {
-	// Times and rates come from outside, and JSON can't hold all of them: better no replay than no writer.
-	if _, err := json.Marshal(r); err != nil {
-		return store.Replay{}, fmt.Errorf("a replay that can't be kept: %w", err)
+	if err := r.Fit(); err != nil { // Better no replay than no writer.
+		return store.Replay{}, err
 	}
 	return s.changeReplay(ctx, "start a replay", act, func(x *tx) (*store.Replay, error) {
 		r.UpTo = x.w.next - 1
@@ -47,10 +47,9 @@ func (s *Store) SetReplay(ctx context.Context, id uint64, to store.ReplayStatus,
 		if err != nil {
 			return nil, err
 		}
-		if !r.Status.MayBecome(to) {
-			return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
+		if err := r.Set(to); err != nil {
+			return nil, err
 		}
-		r.Status = to
 		x.touchReplay(r)
 		return r, nil
 	})
@@ -66,7 +65,7 @@ func (s *Store) Requeue(ctx context.Context, step store.Requeue) (store.Replay, 
 func (s *Store) Resend(ctx context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error) {
 	return s.changeReplay(ctx, fmt.Sprintf("send pushes of %s again", w), act, func(x *tx) (*store.Replay, error) {
 		plan, err := x.sendable(seqs, func(event *eventRecord, _ uint64, rec *pushRecord) bool {
-			return rec.status == store.Delivered && event.event.Waybill() == w
+			return rec.Status == store.Delivered && event.event.Waybill() == w
 		})
 		if err != nil {
 			return nil, err
@@ -80,7 +79,7 @@ func (s *Store) Resend(ctx context.Context, w state.Waybill, seqs []uint64, act 
 		}, act)
 		x.carryOut(r, plan)
 		r.Requeued, r.Skipped = int64(len(plan)), int64(len(seqs)-len(plan))
-		advance(r, store.Leg{DeliveryID: w.DeliveryID, Cursor: r.UpTo, Done: true}) // It takes no steps.
+		r.Advance(store.Leg{DeliveryID: w.DeliveryID, Cursor: r.UpTo, Done: true}) // It takes no steps.
 		return r, nil
 	})
 }
@@ -89,14 +88,14 @@ func (s *Store) changeReplay(
 	ctx context.Context, what string, act store.Act, change func(*tx) (*store.Replay, error),
 ) (store.Replay, error) {
 	op := &replaysOp{change: change, act: act}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return store.Replay{}, fmt.Errorf("%s: %w", what, err)
 	}
 	return op.after, nil
 }
 
 type replaysOp struct {
-	waiter
+	engine.Waiter
 	act    store.Act
 	change func(*tx) (*store.Replay, error)
 	after  store.Replay
@@ -107,30 +106,21 @@ func (o *replaysOp) rows() int { return 1 }
 func (o *replaysOp) run(x *tx) {
 	r, err := o.change(x)
 	if err != nil {
-		o.err = err
+		o.Err = err
 		return
 	}
 	x.audit(o.act, store.AuditEntry{DeliveryID: r.Filter.DeliveryID, WaybillID: r.Filter.WaybillID, Seq: r.Single, Replay: r.ID})
-	o.after = copyReplay(r)
-}
-
-// copyReplay makes a copy that the writer does not change.
-func copyReplay(r *store.Replay) store.Replay {
-	c := *r
-	c.Legs = append([]store.Leg(nil), r.Legs...)
-	return c
+	o.after = r.Clone()
 }
 
 // newReplay makes a replay. For one of many pushes, what ended before it was made is told from what ends after it by the
 // clock: the next commit gets a later time, and this one takes nothing more.
 func (x *tx) newReplay(r store.Replay, act store.Act) *store.Replay {
-	r.ID = uint64(x.w.replays.last.take())
-	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
-	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
+	r.Begin(uint64(x.w.replays.last.take()), act.By, codec.FromMillis(x.now))
 	if r.Single == 0 {
 		x.w.lastMS, x.full, x.dated = x.now+1, true, true
 	}
-	made := copyReplay(&r)
+	made := r.Clone()
 	x.w.replays.known[r.ID] = &made
 	x.touchReplay(&made)
 	return &made
@@ -151,12 +141,7 @@ func (x *tx) replayOf(id uint64) (*store.Replay, error) {
 
 // touchReplay notes that a replay changed, and sees whether it is through.
 func (x *tx) touchReplay(r *store.Replay) {
-	if r.Status == store.ReplayRunning && r.Exhausted() && r.Open() == 0 && (r.Single == 0 || r.Requeued > 0) {
-		r.Status = store.ReplayDone
-	}
-	if r.Status.Ended() && r.EndedAt.IsZero() {
-		r.EndedAt = fromMillis(x.now)
-	}
+	r.Conclude(codec.FromMillis(x.now))
 	x.replays[r.ID] = r
 }
 
@@ -179,17 +164,19 @@ func (x *tx) requeue(step *store.Requeue) (*store.Replay, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Status != store.ReplayRunning {
-		return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
+	if err := r.Running(); err != nil {
+		return nil, err
 	}
-	plan, err := x.sendable(step.Seqs, func(_ *eventRecord, seq uint64, rec *pushRecord) bool { return concerns(r, seq, rec) })
+	plan, err := x.sendable(step.Seqs, func(_ *eventRecord, seq uint64, rec *pushRecord) bool {
+		return rec.DoneAt <= codec.Millis(r.CreatedAt) && r.Concerns(seq, rec.Status)
+	})
 	if err != nil {
 		return nil, err
 	}
 	x.carryOut(r, plan)
 	r.Requeued += int64(len(plan))
 	r.Skipped += int64(step.Skipped + len(step.Seqs) - len(plan))
-	advance(r, step.Leg)
+	r.Advance(step.Leg)
 	x.touchReplay(r)
 	return r, nil
 }
@@ -229,29 +216,12 @@ func (x *tx) sendable(seqs []uint64, wanted func(event *eventRecord, seq uint64,
 	return plan, nil
 }
 
-// concerns tells whether a replay may make a push pending: it ended before the replay was made, and nobody wanted it
-// discarded, unless that is what the replay is of.
-func concerns(r *store.Replay, seq uint64, rec *pushRecord) bool {
-	if seq > r.UpTo || rec.doneAt > millis(r.CreatedAt) {
-		return false
-	}
-	return rec.status == store.Failed || rec.status == store.Discarded && r.Filter.Status == store.Discarded
-}
-
 func (x *tx) carryOut(r *store.Replay, plan []requeued) {
 	for i, p := range plan {
 		x.reopen(p.w, p.seq, p.rec, r.ID, r.Single == 0)
 		if i+1 == len(plan) || plan[i+1].w != p.w {
 			x.unpark(p.w)
 			x.feedReload(p.w)
-		}
-	}
-}
-
-func advance(r *store.Replay, leg store.Leg) {
-	for i := range r.Legs {
-		if r.Legs[i].DeliveryID == leg.DeliveryID {
-			r.Legs[i] = leg
 		}
 	}
 }
@@ -267,20 +237,8 @@ func (x *tx) replayEnded(id uint64, was, to store.Status) {
 		x.s.reportDamage(fmt.Errorf("replay %d, which a push belongs to: %w", id, err))
 		return
 	}
-	count(r, was, -1)
-	count(r, to, 1)
+	r.CountEnd(was, to)
 	x.touchReplay(r)
-}
-
-func count(r *store.Replay, status store.Status, n int64) {
-	switch status {
-	case store.Delivered:
-		r.Delivered += n
-	case store.Failed:
-		r.Failed += n
-	case store.Discarded:
-		r.Discarded += n
-	}
 }
 
 // ReadReplay reads one.

@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 const (
@@ -62,7 +63,7 @@ func (s *Store) pruneWaybills(ctx context.Context, horizon int64) error {
 func (s *Store) pruneAll(ctx context.Context, old []state.Waybill, horizon int64) error {
 	for batch := range slices.Chunk(old, pruneBatch) {
 		op := &pruneOp{waybills: batch, horizon: horizon}
-		if err := s.write(ctx, op, &op.waiter); err != nil {
+		if err := s.write(ctx, op, &op.Waiter); err != nil {
 			return err
 		}
 		s.touch(op.deleted)
@@ -112,7 +113,7 @@ func (s *Store) oldWaybills(from uint64, horizon int64) (old []state.Waybill, ne
 }
 
 type pruneOp struct {
-	waiter
+	engine.Waiter
 	waybills []state.Waybill
 	horizon  int64
 	deleted  []uint64
@@ -123,7 +124,7 @@ func (o *pruneOp) rows() int { return len(o.waybills) * 4 }
 func (o *pruneOp) run(x *tx) {
 	for _, w := range o.waybills {
 		var deleted []uint64
-		if deleted, o.err = x.pruneWaybill(w, o.horizon); o.err != nil {
+		if deleted, o.Err = x.pruneWaybill(w, o.horizon); o.Err != nil {
 			return
 		}
 		o.deleted = append(o.deleted, deleted...)
@@ -212,7 +213,7 @@ func (x *tx) deleteWaybill(name state.Waybill, rows []row, keepToken bool) {
 		x.del(timelineKey(nil, name, r.seq))
 		if r.hasPush {
 			x.del(seqKey(nil, tablePushes, r.seq))
-			x.delta.move(name.DeliveryID, r.push.status, store.NoPush)
+			x.delta.move(name.DeliveryID, r.push.Status, store.NoPush)
 		}
 		x.delta.pruned++
 	}

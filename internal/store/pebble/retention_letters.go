@@ -6,6 +6,9 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // pruneLetters drops dead letters from before the horizon (Unix ms). One deletion of a range takes them all, so there is
@@ -16,7 +19,7 @@ func (s *Store) pruneLetters(ctx context.Context, horizon int64) error {
 		return err
 	}
 	op := &dropLettersOp{number: number}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return err
 	}
 	if op.dropped > 0 {
@@ -57,7 +60,7 @@ func (s *Store) letterAt(db cdb.Reader, number uint64) (at int64, found bool) {
 			s.reportDamage(damaged(key, err))
 			return true, nil
 		}
-		at, found = millis(letter.ReceivedAt), true
+		at, found = codec.Millis(letter.ReceivedAt), true
 		return false, nil
 	})
 	if err != nil {
@@ -67,7 +70,7 @@ func (s *Store) letterAt(db cdb.Reader, number uint64) (at int64, found bool) {
 }
 
 type dropLettersOp struct {
-	waiter
+	engine.Waiter
 	number  uint64 // Of a letter that is there.
 	dropped uint64
 }

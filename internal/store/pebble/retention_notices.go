@@ -16,7 +16,7 @@ func (x *tx) mayBeTold(rows []row) bool {
 	}
 	newest := int64(0)
 	for i := range rows {
-		newest = max(newest, rows[i].event.receivedAt, rows[i].push.doneAt)
+		newest = max(newest, rows[i].event.receivedAt, rows[i].push.DoneAt)
 	}
 	return newest >= box.oldest
 }

@@ -6,6 +6,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/state"
+	"carrier/internal/store/codec"
 )
 
 // oldOrders reads a waybill's orders; nil if one of them is not older than the horizon (Unix ms).
@@ -15,7 +16,7 @@ func (x *tx) oldOrders(name state.Waybill, horizon int64) ([]orderRecord, error)
 		return nil, err
 	}
 	for i := range orders {
-		if millis(orders[i].ReceivedAt) >= horizon {
+		if codec.Millis(orders[i].ReceivedAt) >= horizon {
 			return nil, nil
 		}
 	}
@@ -77,5 +78,5 @@ func keptOf(key, value []byte) (w state.Waybill, at int64, err error) {
 		return w, rec.at(), err
 	}
 	rec, err := decodeOrder(key, value)
-	return rec.Waybill(), millis(rec.ReceivedAt), err
+	return rec.Waybill(), codec.Millis(rec.ReceivedAt), err
 }

@@ -20,7 +20,7 @@ type row struct {
 }
 
 // open tells whether the row's push is pending.
-func (r *row) open() bool { return r.hasPush && r.push.status == store.Pending }
+func (r *row) open() bool { return r.hasPush && r.push.Status == store.Pending }
 
 // setPush takes the value of the row of r, or nil where there is none.
 func (r *row) setPush(value []byte) (err error) {
@@ -29,7 +29,7 @@ func (r *row) setPush(value []byte) (err error) {
 	case value != nil:
 		r.push, err = decodePush(value)
 	case r.event.flags&flagNatural != 0:
-		r.push = pushRecord{status: store.Pending, ord: r.seq}
+		r.push = untriedPush(r.seq)
 	default:
 		r.hasPush, r.push = false, pushRecord{}
 	}

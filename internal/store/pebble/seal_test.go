@@ -12,16 +12,17 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/seal"
 )
 
-func mustSeals(t testing.TB, keys ...byte) seals {
+func mustKeys(t testing.TB, keys ...byte) seal.Keys {
 	t.Helper()
 	var all [][]byte
 	for _, k := range keys {
 		all = append(all, bytes.Repeat([]byte{k}, 32))
 	}
-	s, err := newSeals(all)
+	s, err := seal.New(all)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,51 +30,51 @@ func mustSeals(t testing.TB, keys ...byte) seals {
 }
 
 func TestSealedTokens(t *testing.T) {
-	tokens := []token{{1_800_000_000_000, "NEWEST"}, {1_700_000_000_000, "OLDER"}}
+	tokens := []store.TokenRecord{{At: 1_800_000_000_000, Value: "NEWEST"}, {At: 1_700_000_000_000, Value: "OLDER"}}
 	key := waybillKey(nil, tableTokens, state.Waybill{DeliveryID: "SF", WaybillID: "1"})
-	row := mustSeals(t, 1).sealTokens([]byte("before"), key, tokens)[len("before"):]
+	row := sealTokens(mustKeys(t, 1), []byte("before"), key, tokens)
 	if bytes.Contains(row, []byte("NEWEST")) || bytes.Contains(row, bytes.Repeat([]byte{1}, 4)) {
 		t.Errorf("the row tells its secret: %q", row)
 	}
-	if again := mustSeals(t, 1).sealTokens(nil, key, tokens); bytes.Equal(row, again) {
+	if again := sealTokens(mustKeys(t, 1), nil, key, tokens); bytes.Equal(row, again) {
 		t.Error("sealed twice it is the same: the nonce is not random")
 	}
-	if at, err := tokensAt(row); at != tokens[0].at || err != nil {
+	if at, err := tokensAt(row); at != tokens[0].At || err != nil {
 		t.Errorf("the newest came at %d, %v", at, err)
 	}
-	for name, s := range map[string]seals{"the key": mustSeals(t, 1), "a newer key and it": mustSeals(t, 2, 1)} {
-		if got, err := s.openTokens(key, row); err != nil || !slices.Equal(got, tokens) {
+	for name, s := range map[string]seal.Keys{"the key": mustKeys(t, 1), "a newer key and it": mustKeys(t, 2, 1)} {
+		if got, err := openTokens(s, key, row); err != nil || !slices.Equal(got, tokens) {
 			t.Errorf("with %s: %v, %v", name, got, err)
 		}
 	}
-	for name, s := range map[string]seals{"no key": nil, "another key": mustSeals(t, 2)} {
-		got, err := s.openTokens(key, row)
+	for name, s := range map[string]seal.Keys{"no key": nil, "another key": mustKeys(t, 2)} {
+		got, err := openTokens(s, key, row)
 		if _, ok := errors.AsType[*seal.MissingKeyError](err); !ok || got != nil || !strings.Contains(err.Error(), "store.key_file") {
 			t.Errorf("with %s: %v, %v", name, got, err)
 		}
 	}
 	other := waybillKey(nil, tableTokens, state.Waybill{DeliveryID: "SF", WaybillID: "2"})
-	if got, err := mustSeals(t, 1).openTokens(other, row); !errors.Is(err, errRecord) {
+	if got, err := openTokens(mustKeys(t, 1), other, row); !errors.Is(err, seal.ErrDamaged) {
 		t.Errorf("as another waybill's row: %v, %v", got, err)
 	}
-	if got, err := mustSeals(t, 1).openTokens(key, encodeTokens(nil, tokens)); err != nil || !slices.Equal(got, tokens) {
+	if got, err := openTokens(mustKeys(t, 1), key, codec.AppendTokens(nil, tokens)); err != nil || !slices.Equal(got, tokens) {
 		t.Errorf("a row that is not sealed: %v, %v", got, err)
 	}
 }
 
 // TestSealedTokensTampered flips every bit, and cuts the row at every byte: nothing is opened.
 func TestSealedTokensTampered(t *testing.T) {
-	s := mustSeals(t, 1)
+	s := mustKeys(t, 1)
 	key := []byte("kSF\x001")
-	row := s.sealTokens(nil, key, []token{{1, "T"}})
+	row := sealTokens(s, nil, key, []store.TokenRecord{{At: 1, Value: "T"}})
 	for i := range row {
-		if got, err := s.openTokens(key, row[:i]); err == nil {
+		if got, err := openTokens(s, key, row[:i]); err == nil {
 			t.Errorf("cut at %d: %v", i, got)
 		}
 		for bit := range 8 {
 			bad := bytes.Clone(row)
 			bad[i] ^= 1 << bit
-			if got, err := s.openTokens(key, bad); err == nil {
+			if got, err := openTokens(s, key, bad); err == nil {
 				t.Errorf("bit %d of byte %d: %v", bit, i, got)
 			}
 		}
@@ -82,7 +83,7 @@ func TestSealedTokensTampered(t *testing.T) {
 
 func TestBadKeys(t *testing.T) {
 	for _, n := range []int{0, 16, 31, 33} {
-		if _, err := newSeals([][]byte{make([]byte, 32), make([]byte, n)}); err == nil || !strings.Contains(err.Error(), "key 2") {
+		if _, err := seal.New([][]byte{make([]byte, 32), make([]byte, n)}); err == nil || !strings.Contains(err.Error(), "key 2") {
 			t.Errorf("a key of %d bytes: %v", n, err)
 		}
 		o := options(t, vfs.NewMem())
@@ -159,7 +160,7 @@ func TestCheckFindsWhatIsMissing(t *testing.T) {
 		"a waybill that leads to no order":           func(db *cdb.DB) error { return db.Delete(orderKey(nil, k), cdb.Sync) },
 		"a damaged order":                            func(db *cdb.DB) error { return db.Set(orderKey(nil, k), []byte{orderVersion, 1}, cdb.Sync) },
 		"damaged Tokens": func(db *cdb.DB) error {
-			return db.Set(waybillKey(nil, tableTokens, w), []byte{sealedVersion}, cdb.Sync)
+			return db.Set(waybillKey(nil, tableTokens, w), []byte{sealedTokens}, cdb.Sync)
 		},
 		"damage of what is shown": func(db *cdb.DB) error {
 			return db.Set(waybillKey(nil, tableShown, w), []byte{shownVersion, 1}, cdb.Sync)

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // What is looked at for one page is bounded. A page that ends at a bound is short, and has a next.
@@ -143,7 +144,7 @@ func (f *search) these(seqs []uint64, use func(*row) error) error {
 // one looks at one event. A list must not end at a damaged row: sweeps report it, and Check does.
 func (f *search) one(seq uint64, use func(*row) error) error {
 	r, found, err := readRow(f.db, seq)
-	if errors.Is(err, errRecord) {
+	if errors.Is(err, codec.ErrRecord) {
 		return nil
 	}
 	if err != nil || !found {
@@ -203,7 +204,7 @@ func (f *search) matches(r *row) bool {
 		q.Source != "" && e.Source != q.Source,
 		q.Type != 0 && e.Type != q.Type,
 		q.Status != store.NoPush && r.status() != q.Status,
-		q.Errcode != nil && (!r.hasPush || !f.errcodeIs(r.push.errcode())):
+		q.Errcode != nil && (!r.hasPush || !f.errcodeIs(r.push.Errcode())):
 		return false
 	}
 	return true
@@ -233,7 +234,7 @@ func (f *search) verdictIs(r *row) (bool, error) {
 func (f *search) entry(r *row) (state.Entry, error) {
 	e, found, err := readEntry(f.db, r.event.event.Waybill(), r.seq)
 	if err == nil && !found {
-		err = damaged(timelineKey(nil, r.event.event.Waybill(), r.seq), errRecord)
+		err = damaged(timelineKey(nil, r.event.event.Waybill(), r.seq), codec.ErrRecord)
 	}
 	return e, err
 }

@@ -4,23 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
-	"carrier/internal/store/seal"
+	"carrier/internal/store/engine"
 )
 
-// Versions of a row of y:
-//
-//	1  the secret as it is
-//	2  the key's id (8 bytes), nonce (12 random bytes), AES-256-GCM of the secret; see seals
-const (
-	plainSecret  = 1
-	sealedSecret = 2
-)
-
+// secretKey is the key of a row of y, which a secret is bound to (seal.Keys, SealSecret).
 func secretKey(name string) []byte { return append([]byte{tableSecrets}, name...) }
 
 // Secret reads a secret.
@@ -28,7 +19,7 @@ func (s *Store) Secret(_ context.Context, name string) (value []byte, err error)
 	key := secretKey(name)
 	err = s.view(func(db cdb.Reader) error {
 		_, err := read(db, key, func(row []byte) (err error) {
-			value, err = s.seals.openSecret(key, row)
+			value, err = s.keys.OpenSecret(key, row)
 			return err
 		})
 		return err
@@ -45,46 +36,20 @@ func (s *Store) PutSecret(ctx context.Context, name string, value []byte) error 
 		return err
 	}
 	key := secretKey(name)
-	op := &secretOp{key: key, row: s.seals.sealSecret(key, value)}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	op := &secretOp{key: key, row: s.keys.SealSecret(key, value)}
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("keep the secret %s: %w", name, err)
 	}
 	return nil
 }
 
 type secretOp struct {
-	waiter
+	engine.Waiter
 	key, row []byte
 }
 
 func (o *secretOp) rows() int { return 1 }
 func (o *secretOp) run(x *tx) { x.set(o.key, o.row) }
-
-// sealSecret makes a row of y, sealed if there is a key.
-func (s seals) sealSecret(key, value []byte) []byte {
-	if len(s) == 0 {
-		return append([]byte{plainSecret}, value...)
-	}
-	id := seal.Keys(s).Newest()
-	row := append([]byte{sealedSecret}, id[:]...)
-	return seal.Keys(s).Seal(row, value, slices.Concat(key, row))
-}
-
-// openSecret reads a row of y. What it gives is never nil without an error.
-func (s seals) openSecret(key, row []byte) ([]byte, error) {
-	const header = 1 + len(seal.ID{})
-	switch {
-	case len(row) >= 1 && row[0] == plainSecret:
-		return append([]byte{}, row[1:]...), nil
-	case len(row) < header || row[0] != sealedSecret:
-		return nil, errRecord
-	}
-	value, err := s.open(seal.ID(row[1:header]), row[header:], slices.Concat(key, row[:header]))
-	if err == nil && value == nil {
-		value = []byte{}
-	}
-	return value, err
-}
 
 // secrets checks that every row of y can be opened.
 func (c *checker) secrets() {
@@ -96,7 +61,7 @@ func (c *checker) secrets() {
 	for ok := it.First(); ok; ok = it.Next() {
 		row, err := it.ValueAndErr()
 		if err == nil {
-			_, err = c.seals.openSecret(it.Key(), row)
+			_, err = c.keys.OpenSecret(it.Key(), row)
 		}
 		if err != nil {
 			c.problem("the secret %s: %v", it.Key()[1:], err)

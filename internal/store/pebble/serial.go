@@ -9,6 +9,7 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // The tables of what is rare (acts, replays, dead letters) are numbered by themselves. Their rows are JSON with a version
@@ -93,10 +94,10 @@ func encodeJSON(v any) ([]byte, error) {
 
 func decodeJSON(value []byte, v any) error {
 	if len(value) == 0 || value[0] != jsonVersion {
-		return errRecord
+		return codec.ErrRecord
 	}
 	if err := json.Unmarshal(value[1:], v); err != nil {
-		return fmt.Errorf("%w: %w", errRecord, err)
+		return fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	return nil
 }

@@ -3,10 +3,10 @@ package pebble
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Settle records what became of a push. It blocks only while the writer's queue is full.
@@ -14,8 +14,8 @@ import (
 // An attempt of a push that is not pending any more is kept as an attempt and changes nothing else. A decision without
 // an attempt is ErrState then, but for one: a failed push may be discarded.
 func (s *Store) Settle(o store.Outcome, done func(error)) {
-	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
-		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
+	if err := o.Fit(); err != nil {
+		done(err)
 		return
 	}
 	if err := s.enqueue(context.Background(), &settleOp{outcome: o, done: done}); err != nil {
@@ -31,7 +31,8 @@ type settleOp struct {
 
 func (o *settleOp) rows() int { return 1 }
 
-func (o *settleOp) finish(err error) {
+// Finish answers, once that is durable; with an error, if it is not.
+func (o *settleOp) Finish(err error) {
 	if err == nil {
 		err = o.err
 	}
@@ -49,7 +50,7 @@ func (x *tx) settle(o *store.Outcome) error {
 	if err != nil {
 		return err
 	}
-	if rec.status != store.Pending {
+	if rec.Status != store.Pending {
 		return x.settleEnded(o, rec)
 	}
 	var parked *waybill
@@ -58,18 +59,14 @@ func (x *tx) settle(o *store.Outcome) error {
 			return err
 		}
 		if o.Token != "" && o.Token != parked.token {
-			// A newer Token came while this one was being refused: the waybill has not failed yet.
-			parked = nil
-			again := *o
-			again.Status, again.Reason, again.Refusals, again.NextAt = store.Pending, "", 0, time.Time{}
-			o = &again
+			o, parked = new(o.Spare()), nil // A newer Token came while this one was being refused.
 		}
 	}
 	if o.Attempt != nil {
-		rec.note(*o.Attempt)
+		rec.Note(*o.Attempt)
 	}
-	rec.tries, rec.refusals, rec.used = o.Tries, o.Refusals, o.Used
-	rec.nextAt = millis(o.NextAt)
+	rec.Tries, rec.Refusals, rec.Used = o.Tries, o.Refusals, o.Used
+	rec.NextAt = codec.Millis(o.NextAt)
 	if o.Status == store.Pending {
 		x.savePush(o.Seq, rec)
 	} else {
@@ -84,18 +81,18 @@ func (x *tx) settle(o *store.Outcome) error {
 // settleEnded takes an outcome of a push that is not pending.
 func (x *tx) settleEnded(o *store.Outcome, rec pushRecord) error {
 	switch {
-	case o.Attempt != nil && o.Status == store.Delivered && rec.status == store.Discarded:
+	case o.Attempt != nil && o.Status == store.Delivered && rec.Status == store.Discarded:
 		// It was in flight when it was discarded: what upstream has taken is delivered.
-		rec.note(*o.Attempt)
-		rec.tries = o.Tries
+		rec.Note(*o.Attempt)
+		rec.Tries = o.Tries
 		x.end(o.Waybill, o.Seq, &rec, store.Delivered, "")
 	case o.Attempt != nil:
-		rec.note(*o.Attempt)
+		rec.Note(*o.Attempt)
 		x.savePush(o.Seq, rec)
-	case o.Status == store.Discarded && rec.status == store.Failed:
+	case o.Status == store.Discarded && rec.Status == store.Failed:
 		x.end(o.Waybill, o.Seq, &rec, store.Discarded, o.Reason)
 	default:
-		return fmt.Errorf("it is %s: %w", rec.status, store.ErrState)
+		return fmt.Errorf("it is %s: %w", rec.Status, store.ErrState)
 	}
 	return nil
 }
@@ -106,7 +103,7 @@ func (x *tx) existing(w state.Waybill, seq uint64) (rec pushRecord, err error) {
 		return rec, nil
 	}
 	if x.w.untried.has(seq, w) {
-		return pushRecord{status: store.Pending, ord: seq}, nil
+		return untriedPush(seq), nil
 	}
 	r, found, err := readRow(x.s.db, seq)
 	switch {

@@ -9,6 +9,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutShown keeps what the customer sees of a waybill.
@@ -20,28 +22,28 @@ func (s *Store) PutShown(ctx context.Context, w state.Waybill, shown store.Shown
 		return false, err
 	}
 	op := &shownOp{waybill: w, shown: shown}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return false, fmt.Errorf("what is shown of waybill %s: %w", w, err)
 	}
 	return op.kept, nil
 }
 
 type shownOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	shown   store.Shown
 	kept    bool
 }
 
 func (o *shownOp) rows() int { return 1 }
-func (o *shownOp) run(x *tx) { o.kept, o.err = x.putShown(o.waybill, o.shown) }
+func (o *shownOp) run(x *tx) { o.kept, o.Err = x.putShown(o.waybill, o.shown) }
 
 func (x *tx) putShown(name state.Waybill, shown store.Shown) (kept bool, err error) {
 	rec, err := x.shownOf(name)
 	if err != nil || rec.known() && shown.Version <= rec.Version {
 		return false, err
 	}
-	shown.ReceivedAt = fromMillis(x.now)
+	shown.ReceivedAt = codec.FromMillis(x.now)
 	rec.Shown = shown
 	if rec.expungedAt != 0 {
 		rec.forget(rec.expungedAt / 1000)

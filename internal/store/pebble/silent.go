@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Silent lists waybills of which nothing was accepted for long, the one that fell silent first at the top.
@@ -91,7 +92,7 @@ func (s *Store) StageAges(context.Context) (ages []store.StageAge, err error) {
 			if err != nil {
 				return err
 			}
-			ages = append(ages, store.StageAge{DeliveryID: l.account, Stage: l.stage, OldestAt: fromMillis(event.receivedAt)})
+			ages = append(ages, store.StageAge{DeliveryID: l.account, Stage: l.stage, OldestAt: codec.FromMillis(event.receivedAt)})
 		}
 		return nil
 	})

@@ -10,6 +10,9 @@ import (
 
 	"github.com/RoaringBitmap/roaring/v2"
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // encodeBits is a value of b: a bitmap in the portable format of Roaring.
@@ -23,14 +26,14 @@ func encodeBits(set bitset) ([]byte, error) {
 func decodeBits(value []byte, into bitset) error {
 	b := roaring.New()
 	if _, err := b.FromBuffer(value); err != nil {
-		return fmt.Errorf("%w: %w", errRecord, err)
+		return fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	// What FromBuffer lets pass can still make Maximum panic: a container with no runs, for one.
 	if err := b.Validate(); err != nil {
-		return fmt.Errorf("%w: %w", errRecord, err)
+		return fmt.Errorf("%w: %w", codec.ErrRecord, err)
 	}
 	if !b.IsEmpty() && int(b.Maximum()) >= 64*len(into) {
-		return errRecord
+		return codec.ErrRecord
 	}
 	addTo(into, b)
 	return nil
@@ -44,7 +47,7 @@ func readBits(db cdb.Reader, t term, span uint64, into bitset) error {
 
 // spanOp writes a span's rows of b; a set that is nil deletes one.
 type spanOp struct {
-	waiter
+	engine.Waiter
 	span   uint64
 	sets   map[term]bitset
 	stored bool // All spans up to this one are in b now.
@@ -61,7 +64,7 @@ func (o *spanOp) run(x *tx) {
 		}
 		value, err := encodeBits(set)
 		if err != nil {
-			o.err = err
+			o.Err = err
 			return
 		}
 		x.set(x.key, value)
@@ -83,7 +86,7 @@ func (s *Store) saveSpans(ctx context.Context) error {
 		if t != nil { // All events of the span are durable, so nothing changes it any more.
 			t.each(func(name term, set bitset) { op.sets[name] = set })
 		}
-		if err := s.write(ctx, op, &op.waiter); err != nil {
+		if err := s.write(ctx, op, &op.Waiter); err != nil {
 			return fmt.Errorf("write the index of events %d to %d: %w", span*s.index.rows, (span+1)*s.index.rows-1, err)
 		}
 		s.index.store(span)
@@ -135,7 +138,7 @@ func (s *Store) tidySpans(ctx context.Context, horizon int64) error {
 		}
 	}
 	op := &dropSpansOp{terms: terms, below: min(first/s.index.rows, s.index.firstUnstored())}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 // tidySpan writes a span anew from the events that are left.
@@ -154,7 +157,7 @@ func (s *Store) tidySpan(ctx context.Context, span uint64, terms []term) error {
 	if err != nil {
 		return err
 	}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 // readTail makes a span's terms from its events.
@@ -179,7 +182,7 @@ func bitTerms(db cdb.Reader) (terms []term, err error) {
 		err = scanRange(db, lower, []byte{tableBits + 1}, func(key, _ []byte) (bool, error) {
 			t, ok := parseTerm(key)
 			if !ok {
-				return false, damaged(key, errRecord)
+				return false, damaged(key, codec.ErrRecord)
 			}
 			terms = append(terms, t)
 			lower, more = after(termPrefix(nil, t)), true
@@ -194,7 +197,7 @@ func bitTerms(db cdb.Reader) (terms []term, err error) {
 
 // dropSpansOp deletes the spans before one.
 type dropSpansOp struct {
-	waiter
+	engine.Waiter
 	terms []term
 	below uint64
 }

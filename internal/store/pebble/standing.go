@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // standings says what pushes wait for. It reads a waybill once, however many of its pushes are on the page.
@@ -56,7 +57,7 @@ func (s *standings) waiting(p *store.Push, rec *pushRecord, at standing) (store.
 	behind := at.before(p.Ord)
 	switch {
 	case !at.token:
-		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: fromMillis(rec.tokenUntil)}
+		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(rec.TokenUntil)}
 	case at.block != nil:
 		return store.WaitWaybill, at.block.waiting(p.OpenedAt)
 	case behind != 0:
@@ -77,7 +78,7 @@ func (s *standings) waiting(p *store.Push, rec *pushRecord, at standing) (store.
 // waiting says how a push waits that became pending at a time.
 func (k *block) waiting(openedAt time.Time) store.Waiting {
 	w := store.Waiting{Parked: k.is(flagParked), Frozen: k.is(flagFrozen), Reason: k.hold.Reason}
-	for _, since := range []time.Time{fromMillis(k.parked), k.hold.Since} {
+	for _, since := range []time.Time{codec.FromMillis(k.parked), k.hold.Since} {
 		if !since.IsZero() && (w.Since.IsZero() || since.Before(w.Since)) {
 			w.Since = since
 		}
@@ -129,7 +130,7 @@ func readStanding(db cdb.Reader, w state.Waybill) (at standing, err error) {
 		if err != nil {
 			return at, err
 		}
-		if rec.status == store.Pending {
+		if rec.Status == store.Pending {
 			at.open = append(at.open, openPush{t[i].Seq, t[i].Ord})
 			at.main = at.main || t[i].Type != state.Transit
 		}

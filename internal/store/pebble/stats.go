@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Stats reads figures that are kept in memory.
@@ -16,7 +17,7 @@ func (s *Store) Stats() store.Stats {
 		Held: s.totals.held, Oldest: maps.Clone(s.oldest),
 		Commits: s.commits, CommitTime: s.waited, Rows: s.rows, FreeBytes: s.disk.free.Load(),
 	}
-	st.Notices, st.OldestNotice = int64(s.outbox.waiting()), fromMillis(s.outbox.oldest)
+	st.Notices, st.OldestNotice = int64(s.outbox.waiting()), codec.FromMillis(s.outbox.oldest)
 	for delivery, row := range s.totals.pushes {
 		counts := map[store.Status]int64{}
 		for _, status := range store.Statuses() {

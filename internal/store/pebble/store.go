@@ -11,6 +11,8 @@ import (
 	cdb "github.com/cockroachdb/pebble/v2"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
+	"carrier/internal/store/seal"
 )
 
 // Store is the embedded engine. Its methods are safe for concurrent use.
@@ -37,15 +39,13 @@ type Store struct {
 	ops    chan operation
 	acks   chan *tx
 	stop   chan struct{} // Closed by Close: background work ends.
-	wake   chan struct{} // An earlier deadline than before was set.
 	failed atomic.Pointer[error]
 	fatal  sync.Once
 
 	writerDone sync.WaitGroup // The writer and the acker.
 	background sync.WaitGroup
 
-	// sleepsUntil is the deadline that the background waits for (Unix ms).
-	sleepsUntil atomic.Int64
+	alarm *engine.Alarm // For the background that carries out deadlines.
 
 	// durable is the highest number whose commit is on disk: what is above it is not shown as sendable.
 	durable atomic.Uint64
@@ -56,7 +56,7 @@ type Store struct {
 
 	index  *index
 	fronts *fronts
-	seals  seals
+	keys   seal.Keys
 	washer washer
 	w      writer // Owned by the writer goroutine.
 	keeper keeper
@@ -66,8 +66,7 @@ type Store struct {
 	// lettersExcess counts dead letters that were dropped for the bounds, until the log tells of them.
 	lettersExcess atomic.Uint64
 
-	reportedMu sync.Mutex
-	reported   map[string]bool // Damaged rows that were logged.
+	reports engine.Reports // Of damaged rows, and of keys that are missing.
 
 	differing sync.Mutex // Held while a row of z is changed by what is in the others.
 
@@ -151,17 +150,7 @@ func (s *Store) enqueue(ctx context.Context, op operation) error {
 	if err := s.refusal(); err != nil {
 		return err
 	}
-	select {
-	case s.ops <- op:
-		return nil
-	default:
-	}
-	select {
-	case s.ops <- op:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: its queue is full: %w", store.ErrUnavailable, context.Cause(ctx))
-	}
+	return engine.HandOver(ctx, s.ops, op)
 }
 
 // refusal says why no write at all can be taken. The caller holds the gate.
@@ -190,15 +179,10 @@ func (s *Store) Ready() error {
 }
 
 // write runs an operation and waits until it is durable. Once it is handed over, ctx only ends the waiting.
-func (s *Store) write(ctx context.Context, op operation, w *waiter) error {
-	w.done = make(chan struct{})
+func (s *Store) write(ctx context.Context, op operation, w *engine.Waiter) error {
+	w.Begin()
 	if err := s.enqueue(ctx, op); err != nil {
 		return err
 	}
-	select {
-	case <-w.done:
-		return w.err
-	case <-ctx.Done():
-		return fmt.Errorf("the outcome is unknown, as it was not waited for: %w", context.Cause(ctx))
-	}
+	return w.Wait(ctx)
 }

@@ -5,6 +5,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // summarize reads a waybill without its timeline.
@@ -40,9 +41,9 @@ func countPushes(db cdb.Reader, t state.Timeline, sum *store.Summary) error {
 		switch {
 		case err != nil:
 			return err
-		case rec.status == store.Pending:
+		case rec.Status == store.Pending:
 			sum.Open++
-		case rec.status == store.Failed:
+		case rec.Status == store.Failed:
 			sum.Failed++
 		}
 	}
@@ -67,12 +68,12 @@ func readNewest(db cdb.Reader, t state.Timeline, sum *store.Summary) error {
 		}
 		r, found, err := readRow(db, e.Seq)
 		if err == nil && !found {
-			err = damaged(seqKey(nil, tableEvents, e.Seq), errRecord)
+			err = damaged(seqKey(nil, tableEvents, e.Seq), codec.ErrRecord)
 		}
 		if err != nil {
 			return err
 		}
-		sum.HeardAt = fromMillis(r.event.receivedAt)
+		sum.HeardAt = codec.FromMillis(r.event.receivedAt)
 		if e == accepted {
 			sum.Newest = new(r.storeEvent(e))
 			if e == heard {

@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // sweepRows bounds the rows that one call of Sweep reads.
@@ -67,7 +68,7 @@ func (s *sweep) queued(db cdb.Reader, from, low uint64) (store.Place, error) {
 		if ok {
 			s.add(w)
 		} else {
-			s.report(damaged(key, errRecord))
+			s.report(damaged(key, codec.ErrRecord))
 		}
 		return true, nil
 	})
@@ -85,7 +86,7 @@ func (s *sweep) events(db cdb.Reader, from, durable uint64) (next store.Place, d
 		}
 		if r.damage != nil {
 			s.report(r.damage)
-		} else if r.open() && r.push.tokenUntil == 0 {
+		} else if r.open() && r.push.TokenUntil == 0 {
 			s.add(r.event.event.Waybill())
 		}
 		return true, nil

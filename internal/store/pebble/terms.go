@@ -62,13 +62,13 @@ func noZero(value string) string { return strings.ReplaceAll(value, "\x00", " ")
 type pushTerms [3]term
 
 func (r *pushRecord) terms() (t pushTerms) {
-	if r.status == store.Failed || r.status == store.Discarded {
-		t[0] = statusTerm(r.status)
+	if r.Status == store.Failed || r.Status == store.Discarded {
+		t[0] = statusTerm(r.Status)
 	}
-	if r.reason != "" {
-		t[1] = pushReasonTerm(r.reason)
+	if r.Reason != "" {
+		t[1] = pushReasonTerm(r.Reason)
 	}
-	if code := r.errcode(); code != nil && (*code != 0 || r.status != store.Delivered) {
+	if code := r.Errcode(); code != nil && (*code != 0 || r.Status != store.Delivered) {
 		t[2] = errcodeTerm(*code)
 	}
 	return t

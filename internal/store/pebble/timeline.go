@@ -1,10 +1,9 @@
 package pebble
 
 import (
-	"slices"
-
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // settleTimeline makes after the waybill's timeline: the entries in changed were accepted (or ignored) in that order,
@@ -13,7 +12,7 @@ func (x *tx) settleTimeline(
 	w *waybill, before, after state.Timeline, changed []state.Entry, events []eventRecord,
 ) (opened []store.Push) {
 	for i := range changed {
-		e := find(after, changed[i].Seq)
+		e := after.Find(changed[i].Seq)
 		switch e.Verdict {
 		case state.Rejected:
 			x.noticeRejected(e)
@@ -30,7 +29,7 @@ func (x *tx) settleTimeline(
 		if len(before) > 0 && before[0].Seq == e.Seq { // So it goes on: before is after without what is new.
 			old, before = &before[0], before[1:]
 		} else {
-			old = find(before, e.Seq)
+			old = before.Find(e.Seq)
 		}
 		if old == nil || *old != *e {
 			x.putEntry(w, e)
@@ -41,15 +40,6 @@ func (x *tx) settleTimeline(
 	w.adopt(after)
 	x.moveFront(w, frontOf(after, !w.lacksToken()))
 	return opened
-}
-
-// find gives the entry with a number; nil if there is none.
-func find(t state.Timeline, seq uint64) *state.Entry {
-	i := slices.IndexFunc(t, func(e state.Entry) bool { return e.Seq == seq })
-	if i < 0 {
-		return nil
-	}
-	return &t[i]
 }
 
 // moveHold keeps the rows of h in step with an entry. old is nil for a new one.
@@ -84,9 +74,9 @@ func (x *tx) expect(at int64) {
 // openPush makes the push of an event that was accepted just now pending. natural says that it was accepted as it came:
 // then the event's own row lists it, if it need not wait for a Token. ok is false if the push was discarded instead.
 func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool) (p store.Push, ok bool) {
-	born := pushRecord{ord: e.Ord}
+	born := pushRecord{PushRecord: store.PushRecord{Ord: e.Ord}}
 	if e.Override {
-		born.ends = 1 // Its event was rejected before.
+		born.Ends = 1 // Its event was rejected before.
 	}
 	switch {
 	case rec.expunged():
@@ -97,7 +87,7 @@ func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool
 		return p, false
 	}
 	if w.lacksToken() || !natural {
-		born.status = store.Pending
+		born.Status = store.Pending
 		x.list(w, e.Seq, born, x.now)
 	} else {
 		x.w.untried.add(e.Seq, w.name)
@@ -106,18 +96,18 @@ func (x *tx) openPush(w *waybill, e *state.Entry, rec *eventRecord, natural bool
 	w.open++
 	x.delta.move(w.name.DeliveryID, store.NoPush, store.Pending)
 	p = rec.push(e.Seq, e.Ord)
-	p.OpenedAt = fromMillis(x.now)
+	p.OpenedAt = codec.FromMillis(x.now)
 	return p, true
 }
 
 // list writes an open push with a row in q, or in t as long as its waybill has no Token. It is pending, and waits for a
 // Token, from since on (Unix ms; 0: since its event came).
 func (x *tx) list(w *waybill, seq uint64, rec pushRecord, since int64) {
-	rec.openedAt = since
+	rec.OpenedAt = since
 	if w.lacksToken() {
-		rec.tokenUntil = since + x.s.Terms().NoTokenWait.Milliseconds()
-		x.point(deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq), w)
-		x.expect(rec.tokenUntil)
+		rec.TokenUntil = since + x.s.Terms().NoTokenWait.Milliseconds()
+		x.point(deadlineKey(x.key[:0], tableNoToken, rec.TokenUntil, seq), w)
+		x.expect(rec.TokenUntil)
 	} else {
 		rec.queued = true
 		x.point(seqKey(x.key[:0], tableQueued, seq), w)
@@ -132,34 +122,34 @@ func (x *tx) unlist(seq uint64, rec *pushRecord) {
 		x.del(x.key)
 		rec.queued = false
 	}
-	if rec.tokenUntil != 0 {
-		x.key = deadlineKey(x.key[:0], tableNoToken, rec.tokenUntil, seq)
+	if rec.TokenUntil != 0 {
+		x.key = deadlineKey(x.key[:0], tableNoToken, rec.TokenUntil, seq)
 		x.del(x.key)
-		rec.tokenUntil = 0
+		rec.TokenUntil = 0
 	}
 }
 
 // reopen makes a push that ended pending again, with fresh retries; for a replay, or for none (0).
 func (x *tx) reopen(w *waybill, seq uint64, rec pushRecord, replay uint64, bulk bool) {
 	x.unlist(seq, &rec)
-	x.delta.move(w.name.DeliveryID, rec.status, store.Pending)
+	x.delta.move(w.name.DeliveryID, rec.Status, store.Pending)
 	w.open++
 	x.indexCrowd(w.name)
-	x.list(w, seq, pushRecord{
-		status: store.Pending, ord: rec.ord, ends: rec.ends, attempts: rec.attempts, replay: replay, bulk: bulk,
-	}, x.now)
+	again := untriedPush(rec.Ord)
+	again.Ends, again.Attempts, again.Replay, again.Bulk = rec.Ends, rec.Attempts, replay, bulk
+	x.list(w, seq, again, x.now)
 }
 
 // end makes a push final and writes it. Whatever ends a push does it here: one that is pending, one that is not to be
 // sent at all (it has no status yet), and one that ended in another way before.
 func (x *tx) end(w state.Waybill, seq uint64, rec *pushRecord, to store.Status, reason string) {
-	was := rec.status
-	x.replayEnded(rec.replay, was, to)
+	was := rec.Status
+	x.replayEnded(rec.Replay, was, to)
 	x.unlist(seq, rec)
 	x.delta.move(w.DeliveryID, was, to)
-	rec.status, rec.reason, rec.doneAt, rec.nextAt = to, reason, x.now, 0
+	rec.Status, rec.Reason, rec.DoneAt, rec.NextAt = to, reason, x.now, 0
 	if was != to { // Else only the reason changed.
-		rec.ends++
+		rec.Ends++
 		x.noticeEnd(seq, rec)
 	}
 	if was == store.Pending {
@@ -182,7 +172,7 @@ func (x *tx) feedOpened(w *waybill, before int, opened []store.Push) {
 	}
 	c := store.Change{Waybill: w.name, Added: opened, Whole: before == 0, Blocked: w.blocked()}
 	if c.Whole {
-		c.Token, c.TokenAt = w.token, fromMillis(w.tokenAt)
+		c.Token, c.TokenAt = w.token, codec.FromMillis(w.tokenAt)
 	}
 	x.changes = append(x.changes, c)
 }

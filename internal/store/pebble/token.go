@@ -5,6 +5,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
@@ -14,12 +16,12 @@ func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, act
 		return false, err
 	}
 	op := &tokenOp{waybill: w, token: token, act: act}
-	err = s.write(ctx, op, &op.waiter)
+	err = s.write(ctx, op, &op.Waiter)
 	return op.changed && err == nil, err
 }
 
 type tokenOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	token   string
 	act     store.Act
@@ -31,12 +33,12 @@ func (o *tokenOp) rows() int { return 1 }
 func (o *tokenOp) run(x *tx) {
 	w, err := x.waybill(o.waybill)
 	if err != nil {
-		o.err = err
+		o.Err = err
 		return
 	}
 	plan, err := x.planToken(w, o.token)
 	if err != nil {
-		o.err = err
+		o.Err = err
 		return
 	}
 	o.changed = plan != nil
@@ -48,7 +50,7 @@ func (o *tokenOp) run(x *tx) {
 
 // tokenPlan is what a new Token changes.
 type tokenPlan struct {
-	history []token // With the new one.
+	history []store.TokenRecord // With the new one.
 	affects []numbered
 }
 
@@ -67,10 +69,7 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	plan := &tokenPlan{history: append([]token{{x.now, value}}, history...)}
-	if len(plan.history) > maxTokens {
-		plan.history = plan.history[:maxTokens]
-	}
+	plan := &tokenPlan{history: codec.RememberToken(store.TokenRecord{At: x.now, Value: value}, history)}
 	if w.head.Type == 0 { // Nothing was ever accepted.
 		return plan, nil
 	}
@@ -78,14 +77,14 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 	return plan, err
 }
 
-func (x *tx) tokenHistory(w *waybill) ([]token, error) {
+func (x *tx) tokenHistory(w *waybill) ([]store.TokenRecord, error) {
 	if w.token == "" { // What can't be opened is of no use any more, now that there is a newer one.
 		return nil, nil
 	}
 	if history, ok := x.tokens[w.name]; ok {
 		return history, nil
 	}
-	return readTokens(x.s.db, x.s.seals, w.name)
+	return readTokens(x.s.db, x.s.keys, w.name)
 }
 
 // affectedByToken lists a waybill's pushes that wait for a Token, that ended for want of a good one, or whose Token was
@@ -95,13 +94,11 @@ func (x *tx) affectedByToken(w *waybill) ([]numbered, error) {
 	if err != nil {
 		return nil, err
 	}
-	return x.pushesOf(w, t, func(rec *pushRecord) bool {
-		return rec.endedForToken() || rec.status == store.Pending && (rec.tokenUntil != 0 || rec.refusals > 0)
-	})
+	return x.pushesOf(w, t, (*store.PushRecord).LacksToken)
 }
 
 // pushesOf reads the pushes of a timeline as they are within this commit, and lists those that are wanted.
-func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*pushRecord) bool) (list []numbered, err error) {
+func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*store.PushRecord) bool) (list []numbered, err error) {
 	for i := range t {
 		if t[i].Ord == 0 {
 			continue
@@ -110,22 +107,11 @@ func (x *tx) pushesOf(w *waybill, t state.Timeline, wanted func(*pushRecord) boo
 		if err != nil {
 			return nil, err
 		}
-		if wanted(&rec) {
+		if wanted(&rec.PushRecord) {
 			list = append(list, numbered{t[i].Seq, rec})
 		}
 	}
 	return list, nil
-}
-
-// endedForToken tells whether a better Token, or any, is all that a push lacked that has ended.
-func (r *pushRecord) endedForToken() bool {
-	switch r.status {
-	case store.Failed:
-		return r.reason == store.ReasonToken || r.reason == store.ReasonNoToken
-	case store.Discarded:
-		return r.reason == store.ReasonUnknown
-	}
-	return false
 }
 
 // registerToken carries a plan out; nil does nothing.
@@ -133,12 +119,12 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.token, w.tokenAt, w.sealed = plan.history[0].value, plan.history[0].at, false
+	w.token, w.tokenAt, w.sealed = plan.history[0].Value, plan.history[0].At, false
 	x.listName(w)
 	x.moveFront(w, w.front.with(true))
 	x.tokens[w.name] = plan.history
 	x.key = waybillKey(x.key[:0], tableTokens, w.name)
-	x.value = x.s.seals.sealTokens(x.value[:0], x.key, plan.history)
+	x.value = sealTokens(x.s.keys, x.value, x.key, plan.history)
 	x.set(x.key, x.value)
 	x.unpark(w)
 
@@ -153,13 +139,13 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 // wakePush lets a push go that a new Token concerns.
 func (x *tx) wakePush(w *waybill, p numbered) {
 	switch {
-	case p.rec.status != store.Pending:
+	case p.rec.Status != store.Pending:
 		x.reopen(w, p.seq, p.rec, 0, false)
-	case p.rec.tokenUntil != 0:
+	case p.rec.TokenUntil != 0:
 		x.unlist(p.seq, &p.rec)
-		x.list(w, p.seq, p.rec, p.rec.openedAt)
+		x.list(w, p.seq, p.rec, p.rec.OpenedAt)
 	default:
-		p.rec.refusals, p.rec.nextAt = 0, 0
+		p.rec.Refusals, p.rec.NextAt = 0, 0
 		x.savePush(p.seq, p.rec)
 	}
 }

@@ -31,7 +31,7 @@ type tx struct {
 	ids     map[string]first
 	written []entryOf
 	pushes  map[uint64]pushRecord
-	tokens  map[state.Waybill][]token
+	tokens  map[state.Waybill][]store.TokenRecord
 	replays map[uint64]*store.Replay // Those that changed.
 	orders  map[store.OrderKey]orderRecord
 	shown   map[state.Waybill]shownRecord
@@ -72,7 +72,7 @@ func newTx(s *Store) *tx {
 	return &tx{
 		s: s, w: &s.w, delta: newCounters(),
 		ids: map[string]first{}, pushes: map[uint64]pushRecord{},
-		tokens: map[state.Waybill][]token{}, waiting: map[uint64]eventRecord{}, replays: map[uint64]*store.Replay{},
+		tokens: map[state.Waybill][]store.TokenRecord{}, waiting: map[uint64]eventRecord{}, replays: map[uint64]*store.Replay{},
 		orders: map[store.OrderKey]orderRecord{}, shown: map[state.Waybill]shownRecord{},
 		index: newChanges(),
 	}

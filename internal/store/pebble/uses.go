@@ -9,6 +9,9 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // use is a signed request that came before. What is remembered is in memory as well, as it is short-lived: a million
@@ -35,14 +38,14 @@ func useKey(b []byte, until int64, h useHash) []byte {
 // FirstUse notes that a signed request was used, and tells whether it may be.
 func (s *Store) FirstUse(ctx context.Context, signature string, digest [32]byte, until time.Time) (allowed bool, err error) {
 	op := &useOp{hash: hashUse(signature), use: use{digest, until.UnixMilli()}}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return false, fmt.Errorf("note a signed request: %w", err)
 	}
 	return op.allowed, nil
 }
 
 type useOp struct {
-	waiter
+	engine.Waiter
 	hash    useHash
 	use     use
 	allowed bool
@@ -70,7 +73,7 @@ func (s *Store) loadUses() {
 	s.w.uses = map[useHash]use{}
 	err := scan(s.db, []byte{tableUses}, func(key, value []byte) (bool, error) {
 		if len(key) != 9+len(useHash{}) || len(value) != len(use{}.digest) {
-			s.reportDamage(damaged(key, errRecord))
+			s.reportDamage(damaged(key, codec.ErrRecord))
 			return true, nil
 		}
 		u := use{[32]byte(value), int64(binary.BigEndian.Uint64(key[1:]))}
@@ -94,11 +97,11 @@ func (s *Store) forgetUses(ctx context.Context) error {
 		return err
 	}
 	op := &forgetUsesOp{before: now}
-	return s.write(ctx, op, &op.waiter)
+	return s.write(ctx, op, &op.Waiter)
 }
 
 type forgetUsesOp struct {
-	waiter
+	engine.Waiter
 	before int64
 }
 

@@ -12,20 +12,22 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // verifiedOp keeps something that came of looking at what upstream shows.
 type verifiedOp struct {
-	waiter
+	engine.Waiter
 	keep func(x *tx) error
 }
 
 func (o *verifiedOp) rows() int { return 1 }
-func (o *verifiedOp) run(x *tx) { o.err = o.keep(x) }
+func (o *verifiedOp) run(x *tx) { o.Err = o.keep(x) }
 
 func (s *Store) keepVerified(ctx context.Context, what string, w state.Waybill, keep func(x *tx) error) error {
 	op := &verifiedOp{keep: keep}
-	if err := s.write(ctx, op, &op.waiter); err != nil {
+	if err := s.write(ctx, op, &op.Waiter); err != nil {
 		return fmt.Errorf("%s of waybill %s: %w", what, w, err)
 	}
 	return nil
@@ -47,12 +49,12 @@ func (x *tx) markVerified(w state.Waybill, seqs []uint64, at time.Time) error {
 		case errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrState):
 		case err != nil:
 			return err
-		case rec.status == store.Delivered:
+		case rec.Status == store.Delivered:
 			delivered = append(delivered, numbered{seq, rec})
 		}
 	}
 	for _, p := range delivered {
-		p.rec.verifiedAt = millis(at)
+		p.rec.VerifiedAt = codec.Millis(at)
 		x.savePush(p.seq, p.rec)
 	}
 	return nil
@@ -79,7 +81,7 @@ func (s *Store) PutDifference(ctx context.Context, d store.Difference) error {
 		for over := max(0, len(kept)-store.MaxDifferences+1); over > 0; over-- {
 			x.del(waybillKey(nil, tableDiffers, kept[len(kept)-over].Waybill))
 		}
-		d.CheckedAt = fromMillis(x.now)
+		d.CheckedAt = codec.FromMillis(x.now)
 		if d.FoundAt.IsZero() {
 			d.FoundAt = d.CheckedAt
 		}
@@ -106,7 +108,7 @@ func (s *Store) CloseDifference(ctx context.Context, w state.Waybill, agrees boo
 	err = s.keepVerified(ctx, "closing the difference", w, func(x *tx) error {
 		x.del(key)
 		if agrees {
-			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: fromMillis(x.now)})
+			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: codec.FromMillis(x.now)})
 		}
 		return nil
 	})

@@ -15,6 +15,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"carrier/internal/state"
+	"carrier/internal/store/engine"
 )
 
 // washer sees to it that what was expunged leaves the files, too. A log-structured store only adds: the old rows stay
@@ -113,7 +114,7 @@ func (s *Store) washSome(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	op := &washedOp{names: names}
-	return len(names) == washWaybills, s.write(ctx, op, &op.waiter)
+	return len(names) == washWaybills, s.write(ctx, op, &op.Waiter)
 }
 
 // unwashed lists waybills of e, and the keys of all their rows that may have held what was expunged.
@@ -178,7 +179,7 @@ func (s *Store) rewrite(ctx context.Context, keys [][]byte) error {
 
 // washedOp takes waybills out of e.
 type washedOp struct {
-	waiter
+	engine.Waiter
 	names []state.Waybill
 }
 

@@ -6,38 +6,23 @@ import (
 	"time"
 
 	cdb "github.com/cockroachdb/pebble/v2"
+
+	"carrier/internal/store/engine"
 )
 
-const (
-	queueLength = 8192 // Operations that may wait for the writer.
-	maxRows     = 1024 // Events and outcomes a commit; one Apply is never split.
-	// ackLength is how many commits may wait for the disk beside the one that it syncs and the one that is next. With
-	// more the writer runs ahead of the disk, in commits of a few events each: measured with 256 callers, 8 took 13.5 us
-	// of CPU an event and made 38,000 a second, 0 takes 10.5 and makes 80,000.
-	ackLength = 0
-)
+// ackLength is how many commits may wait for the disk beside the one that it syncs and the one that is next. With
+// more the writer runs ahead of the disk, in commits of a few events each: measured with 256 callers, 8 took 13.5 us
+// of CPU an event and made 38,000 a second, 0 takes 10.5 and makes 80,000.
+const ackLength = 0
 
 // operation is what the writer does for a caller.
 type operation interface {
 	// run decides, in the writer goroutine. What it reads may fail; then it leaves no half of an event behind.
 	run(x *tx)
-	// finish answers, in the acker goroutine, once that is durable; with an error, if the commit failed.
-	finish(err error)
+	// Finish answers, in the acker goroutine, once that is durable; with an error, if the commit failed.
+	Finish(err error)
 	// rows is the operation's size.
 	rows() int
-}
-
-// waiter is the part of an operation whose caller waits.
-type waiter struct {
-	done chan struct{}
-	err  error
-}
-
-func (w *waiter) finish(err error) {
-	if err != nil {
-		w.err = err
-	}
-	close(w.done)
 }
 
 // writer is what the writer goroutine owns.
@@ -82,7 +67,7 @@ func (s *Store) writeLoop() {
 
 // gather adds what waits already. It gives back an operation that must begin the next commit; most often nil.
 func (s *Store) gather(x *tx) operation {
-	for x.rows < maxRows && !x.full {
+	for x.rows < engine.MaxRows && !x.full {
 		select {
 		case op, ok := <-s.ops:
 			if !ok {
@@ -107,7 +92,7 @@ func (s *Store) commit(x *tx) {
 	if x.err != nil {
 		s.fail(x.err)
 	}
-	s.expectDeadline(x.deadline)
+	s.alarm.Expect(x.deadline)
 	s.acks <- x
 }
 
@@ -166,7 +151,7 @@ func (s *Store) acknowledge(x *tx) {
 		}
 	}
 	for _, op := range x.ops {
-		op.finish(err)
+		op.Finish(err)
 	}
 }
 

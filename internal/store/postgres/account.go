@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // accountState is a store.Account in the column state of accounts. Moments are Unix milliseconds.
@@ -60,14 +62,14 @@ func (s *Store) Account(ctx context.Context, deliveryID string) (a store.Account
 // PutAccount keeps it, and lets the other nodes know.
 func (s *Store) PutAccount(ctx context.Context, deliveryID string, a store.Account) error {
 	op := &accountOp{delivery: deliveryID, state: encodeAccount(&a), version: int64(a.Version)}
-	if err := s.write(ctx, 0, op, &op.waiter); err != nil {
+	if err := s.write(ctx, 0, op, &op.Waiter); err != nil {
 		return fmt.Errorf("keep the state of account %s: %w", deliveryID, err)
 	}
 	return nil
 }
 
 type accountOp struct {
-	waiter
+	engine.Waiter
 	delivery, state string
 	version         int64
 }
@@ -83,25 +85,25 @@ func (o *accountOp) run(x *tx) {
 		batch.Queue("UPDATE accounts SET version = version + 1, state = $2 WHERE delivery_id = $1 AND version = $3",
 			o.delivery, o.state, o.version)
 	}
-	o.err = nil
+	o.Err = nil
 	batch.QueuedQueries[0].Exec(func(tag pgconn.CommandTag) error {
 		if tag.RowsAffected() == 0 {
-			o.err = store.ErrChanged
+			o.Err = store.ErrChanged
 		}
 		return nil
 	})
-	if x.run(&batch) == nil && o.err == nil {
+	if x.run(&batch) == nil && o.Err == nil {
 		x.accounts = append(x.accounts, o.delivery)
 	}
 }
 
 func encodeAccount(a *store.Account) string {
 	state := accountState{
-		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), ReasonZh: text(a.ReasonZh), Since: millis(a.Since), Until: millis(a.Until),
-		Errcode: a.Errcode, ForcedAt: gather(a.ForcedAt, millis),
+		Paused: a.Paused, ByHand: a.ByHand, Guarded: a.Guarded, Reason: text(a.Reason), ReasonZh: text(a.ReasonZh), Since: codec.Millis(a.Since), Until: codec.Millis(a.Until),
+		Errcode: a.Errcode, ForcedAt: gather(a.ForcedAt, codec.Millis),
 	}
 	if q := a.Quota; q != (store.Quota{}) {
-		state.Quota = &quotaState{millis(q.Day), q.Used, q.Limit, millis(q.AskedAt), q.Waived}
+		state.Quota = &quotaState{codec.Millis(q.Day), q.Used, q.Limit, codec.Millis(q.AskedAt), q.Waived}
 	}
 	b, _ := json.Marshal(state) // Nothing in it can fail.
 	return string(b)
@@ -113,14 +115,14 @@ func decodeAccount(value []byte) (a store.Account, err error) {
 		return a, err
 	}
 	a = store.Account{
-		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, ReasonZh: state.ReasonZh, Since: fromMillis(state.Since),
-		Until: fromMillis(state.Until), Errcode: state.Errcode,
+		Paused: state.Paused, ByHand: state.ByHand, Guarded: state.Guarded, Reason: state.Reason, ReasonZh: state.ReasonZh, Since: codec.FromMillis(state.Since),
+		Until: codec.FromMillis(state.Until), Errcode: state.Errcode,
 	}
 	if len(state.ForcedAt) > 0 {
-		a.ForcedAt = gather[int64, time.Time](state.ForcedAt, fromMillis)
+		a.ForcedAt = gather[int64, time.Time](state.ForcedAt, codec.FromMillis)
 	}
 	if q := state.Quota; q != nil {
-		a.Quota = store.Quota{Day: fromMillis(q.Day), Used: q.Used, Limit: q.Limit, AskedAt: fromMillis(q.AskedAt), Waived: q.Waived}
+		a.Quota = store.Quota{Day: codec.FromMillis(q.Day), Used: q.Used, Limit: q.Limit, AskedAt: codec.FromMillis(q.AskedAt), Waived: q.Waived}
 	}
 	return a, nil
 }

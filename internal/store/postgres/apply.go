@@ -6,7 +6,9 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/content"
+	"carrier/internal/store/engine"
 )
 
 // Apply decides events and keeps them with all their effects in one transaction.
@@ -15,7 +17,7 @@ func (s *Store) Apply(ctx context.Context, events []state.Event) ([]store.Result
 		return nil, nil
 	}
 	op := newApply(events)
-	if err := s.write(ctx, slotOf(events[0].Waybill()), op, &op.waiter); err != nil {
+	if err := s.write(ctx, slotOf(events[0].Waybill()), op, &op.Waiter); err != nil {
 		return nil, err
 	}
 	return op.results, nil
@@ -30,7 +32,7 @@ type prepared struct {
 }
 
 type applyOp struct {
-	waiter
+	engine.Waiter
 	events  []prepared
 	results []store.Result
 }
@@ -64,9 +66,9 @@ func (o *applyOp) needs(n *needs) {
 
 // run decides one event after the other. If one can't be decided, those before it stay; a repetition finds them.
 func (o *applyOp) run(x *tx) {
-	o.err = nil
+	o.Err = nil
 	for i := range o.events {
-		if o.results[i], o.err = x.applyEvent(&o.events[i]); o.err != nil {
+		if o.results[i], o.Err = x.applyEvent(&o.events[i]); o.Err != nil {
 			return
 		}
 	}
@@ -149,7 +151,7 @@ func (x *tx) release(entries []state.Entry) ([]*row, error) {
 	rows := make([]*row, len(entries))
 	for i, seq := range seqs {
 		if rows[i] = x.rows[seq]; rows[i] == nil {
-			return nil, damaged("an event of a timeline is missing", errRecord)
+			return nil, damaged("an event of a timeline is missing", codec.ErrRecord)
 		}
 	}
 	return rows, nil
@@ -179,12 +181,9 @@ func (x *tx) keepQuietly(w *waybill, p *prepared, v *verdict) (store.Result, []*
 	if e.Verdict == state.Rejected {
 		x.noticeRejected(&e)
 	}
-	*find(v.after, e.Seq) = e
+	*v.after.Find(e.Seq) = e
 	opened := x.settleTimeline(w, v, r)
-	return store.Result{
-		Seq: e.Seq, Verdict: e.Verdict, Stage: v.Stage, Reason: e.Reason, Late: e.Late, Gap: e.Gap,
-		From: v.From, Allowed: v.Allowed, Cause: v.Cause,
-	}, opened
+	return store.ResultOf(v.Decision), opened
 }
 
 // add notes a new event and its id.

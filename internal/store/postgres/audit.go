@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Record keeps an act that changes nothing in the store.
@@ -68,6 +69,6 @@ func scanAudit(row pgx.CollectableRow) (e store.AuditEntry, err error) {
 	var at int64
 	err = row.Scan((*numberDest)(&e.Number), (*stampDest)(&at), &e.By, &e.From, &e.Action, &e.Reason, &e.Detail,
 		&e.DeliveryID, &e.WaybillID, (*numberDest)(&e.Seq), (*numberDest)(&e.Replay))
-	e.At = fromMillis(at)
+	e.At = codec.FromMillis(at)
 	return e, err
 }

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"time"
+
+	"carrier/internal/store/engine"
 )
 
 const (
@@ -60,12 +62,12 @@ func (s *Store) ask(ctx context.Context) error {
 		return nil
 	}
 	op := &pingOp{}
-	_ = s.write(ctx, 0, op, &op.waiter) // What comes of it is noted there.
+	_ = s.write(ctx, 0, op, &op.Waiter) // What comes of it is noted there.
 	return nil
 }
 
 // pingOp writes a row that says nothing.
-type pingOp struct{ waiter }
+type pingOp struct{ engine.Waiter }
 
 func (o *pingOp) rows() int    { return 1 }
 func (o *pingOp) needs(*needs) {}

@@ -8,11 +8,12 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // actOp is one person's act on one event or its push.
 type actOp struct {
-	waiter
+	engine.Waiter
 	seq     uint64
 	waybill state.Waybill
 	act     store.Act
@@ -26,7 +27,7 @@ func (o *actOp) rows() int { return 1 }
 
 func (o *actOp) needs(n *needs) { n.waybills[o.waybill], n.seqs[o.seq] = true, true }
 
-func (o *actOp) run(x *tx) { o.err = o.carryOut(x) }
+func (o *actOp) run(x *tx) { o.Err = o.carryOut(x) }
 
 func (o *actOp) carryOut(x *tx) error {
 	w, err := x.waybill(o.waybill)
@@ -47,7 +48,7 @@ func (s *Store) act(ctx context.Context, seq uint64, act store.Act, carry func(*
 	op := &actOp{seq: seq, act: act, carry: carry}
 	var err error
 	if op.waybill, err = s.waybillOf(ctx, seq); err == nil {
-		err = s.write(ctx, slotOf(op.waybill), op, &op.waiter)
+		err = s.write(ctx, slotOf(op.waybill), op, &op.Waiter)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s %d: %w", act.Action, seq, err)
@@ -66,8 +67,8 @@ func (o *actOp) done(x *tx, r *row, replay uint64) {
 // Discard ends a push that is pending or failed.
 func (s *Store) Discard(ctx context.Context, seq uint64, act store.Act) (store.Push, error) {
 	return s.actOnPush(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if r.push.status != store.Pending && r.push.status != store.Failed {
-			return fmt.Errorf("it is %s: %w", r.push.status, store.ErrState)
+		if r.push.Status != store.Pending && r.push.Status != store.Failed {
+			return fmt.Errorf("it is %s: %w", r.push.Status, store.ErrState)
 		}
 		reason := o.act.Reason
 		if reason == "" {
@@ -83,13 +84,13 @@ func (s *Store) Discard(ctx context.Context, seq uint64, act store.Act) (store.P
 // RetryNow lets a push go at once that waits for its next attempt.
 func (s *Store) RetryNow(ctx context.Context, seq uint64, act store.Act) (store.Push, error) {
 	return s.actOnPush(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if r.push.status != store.Pending {
-			return fmt.Errorf("it is %s: %w", r.push.status, store.ErrState)
+		if r.push.Status != store.Pending {
+			return fmt.Errorf("it is %s: %w", r.push.Status, store.ErrState)
 		}
-		if w.open[0] != r.seq || w.blocked() || r.push.nextAt <= x.s.opts.Now().UnixMilli() {
+		if w.open[0] != r.seq || w.blocked() || r.push.NextAt <= x.s.opts.Now().UnixMilli() {
 			return fmt.Errorf("it does not wait for its next attempt: %w", store.ErrState)
 		}
-		r.push.nextAt = 0
+		r.push.NextAt = 0
 		x.change(r)
 		x.touch(w)
 		o.done(x, r, 0)
@@ -101,7 +102,10 @@ func (s *Store) RetryNow(ctx context.Context, seq uint64, act store.Act) (store.
 // Replay makes one push that ended pending again.
 func (s *Store) Replay(ctx context.Context, seq uint64, force bool, act store.Act) (store.Push, error) {
 	return s.actOnPush(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if err := replayable(r, force); err != nil {
+		if r.expunged {
+			return store.ErrExpunged
+		}
+		if err := r.push.MayReplay(force); err != nil {
 			return err
 		}
 		replay, err := x.newReplay(store.Replay{Single: o.seq, Reason: o.act.Reason, UpTo: o.seq, Matched: 1}, o.act)
@@ -117,7 +121,7 @@ func (s *Store) Replay(ctx context.Context, seq uint64, force bool, act store.Ac
 
 func (s *Store) actOnPush(ctx context.Context, seq uint64, act store.Act, carry func(*tx, *actOp, *waybill, *row) error) (store.Push, error) {
 	op, err := s.act(ctx, seq, act, func(x *tx, o *actOp, w *waybill, r *row) error {
-		if r.push.status == store.NoPush {
+		if r.push.Status == store.NoPush {
 			return fmt.Errorf("the event has no push: %w", store.ErrState)
 		}
 		return carry(x, o, w, r)
@@ -126,20 +130,6 @@ func (s *Store) actOnPush(ctx context.Context, seq uint64, act store.Act, carry 
 		return store.Push{}, err
 	}
 	return op.push, nil
-}
-
-var errExpunged = fmt.Errorf("it was expunged, so there is nothing left to send: %w", store.ErrState)
-
-func replayable(r *row, force bool) error {
-	switch {
-	case r.expunged:
-		return errExpunged
-	case r.push.status == store.Pending:
-		return fmt.Errorf("it is pending: %w", store.ErrState)
-	case r.push.status == store.Delivered && !force:
-		return fmt.Errorf("it is delivered, and only a forced replay sends it again: %w", store.ErrState)
-	}
-	return nil
 }
 
 // Accept takes a rejected event into its waybill's timeline against the table.
@@ -154,7 +144,7 @@ func (s *Store) Accept(ctx context.Context, seq uint64, act store.Act) (store.Ev
 // override carries out what state.Machine.Override says.
 func (x *tx) override(o *actOp, w *waybill, r *row) (err error) {
 	if r.expunged {
-		return errExpunged
+		return store.ErrExpunged
 	}
 	v := verdict{after: slices.Clone(w.timeline)}
 	v.Changed = x.s.Terms().Machine.Override(v.after, o.seq, x.now)
@@ -173,14 +163,14 @@ func (x *tx) override(o *actOp, w *waybill, r *row) (err error) {
 // Resend makes delivered pushes of a waybill pending again.
 func (s *Store) Resend(ctx context.Context, w state.Waybill, seqs []uint64, act store.Act) (store.Replay, error) {
 	op := &resendOp{waybill: w, seqs: seqs, act: act}
-	if err := s.write(ctx, slotOf(w), op, &op.waiter); err != nil {
+	if err := s.write(ctx, slotOf(w), op, &op.Waiter); err != nil {
 		return store.Replay{}, fmt.Errorf("send pushes of %s again: %w", w, err)
 	}
 	return op.after, nil
 }
 
 type resendOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	seqs    []uint64
 	act     store.Act
@@ -196,7 +186,7 @@ func (o *resendOp) needs(n *needs) {
 	}
 }
 
-func (o *resendOp) run(x *tx) { o.err = o.resend(x) }
+func (o *resendOp) run(x *tx) { o.Err = o.resend(x) }
 
 func (o *resendOp) resend(x *tx) error {
 	w, err := x.waybill(o.waybill)
@@ -228,7 +218,7 @@ func (o *resendOp) resend(x *tx) error {
 	on := onWaybill(o.waybill)
 	on.Replay = r.ID
 	x.audit(o.act, on)
-	o.after = r.copy()
+	o.after = r.Clone()
 	return nil
 }
 
@@ -243,7 +233,7 @@ func (o *resendOp) delivered(x *tx) (rows []*row, err error) {
 		case err != nil:
 			return nil, err
 		}
-		if r.push.status == store.Delivered && !r.expunged && !seen[seq] {
+		if r.push.Status == store.Delivered && !r.expunged && !seen[seq] {
 			seen[seq] = true
 			rows = append(rows, r)
 		}

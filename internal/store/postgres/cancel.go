@@ -4,10 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // CancelOrder cancels an order if its waybill's scans allow it. It holds the waybill's row as every scan does, so one of
@@ -19,7 +20,7 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 			return store.Cancellation{}, notKept(err)
 		}
 		op := &cancelOp{order: order, event: event}
-		err = s.write(ctx, slotOf(order.Waybill()), op, &op.waiter)
+		err = s.write(ctx, slotOf(order.Waybill()), op, &op.Waiter)
 		if errors.Is(err, errMoved) {
 			continue
 		}
@@ -31,7 +32,7 @@ func (s *Store) CancelOrder(ctx context.Context, key store.OrderKey, event state
 }
 
 type cancelOp struct {
-	waiter
+	engine.Waiter
 	order store.Order // As it was before.
 	event state.Event
 	done  store.Cancellation
@@ -46,7 +47,7 @@ func (o *cancelOp) needs(n *needs) {
 }
 
 func (o *cancelOp) run(x *tx) {
-	o.done, o.err = x.cancelOrder(o.order.OrderKey, o.order.Waybill(), o.event)
+	o.done, o.Err = x.cancelOrder(o.order.OrderKey, o.order.Waybill(), o.event)
 }
 
 // cancelOrder reads all that it takes first, as only that can fail, and then makes all changes.
@@ -84,7 +85,7 @@ func (x *tx) cancelOrder(key store.OrderKey, of state.Waybill, event state.Event
 	}
 	x.cancelWith(w, &p, &v, open)
 	if v.Entry.Verdict != state.Rejected && order.CancelledAt.IsZero() {
-		order.CancelledAt = fromMillis(x.now)
+		order.CancelledAt = codec.FromMillis(x.now)
 		if _, err := x.exec(cancelOrder, key.DeliveryID, key.BizID, key.OrderID, timestamp(x.now)); err != nil {
 			return done, err
 		}
@@ -99,19 +100,10 @@ func (x *tx) decideNow(w *waybill, p *prepared) (v verdict, err error) {
 	if err != nil || v.Entry.Verdict != state.Held {
 		return v, err
 	}
-	own := v.Entry.Seq
-	for _, e := range x.s.Terms().Machine.Expire(v.after, math.MaxInt64) {
-		if e.Seq != own {
-			v.Changed = append(v.Changed, e)
-		}
-	}
-	v.Entry, v.Stage = *find(v.after, own), v.after.Stage()
+	v.Decision = x.s.Terms().Machine.Hasten(v.after, v.Decision)
 	v.released, err = x.release(v.Changed)
 	return v, err
 }
-
-// unsent tells whether a push is pending or would be made so by a Token.
-func (p *pushRecord) unsent() bool { return p.status == store.Pending || p.endedForToken() }
 
 // cancelWith keeps a decided cancellation. If it is accepted, nothing of the waybill is sent any more: not what was open
 // before, not what it released, and not the cancellation itself.
@@ -121,7 +113,7 @@ func (x *tx) cancelWith(w *waybill, p *prepared, v *verdict, pushes []*row) {
 		return
 	}
 	for _, r := range append(append(pushes, v.released...), x.rows[r.Seq]) {
-		if r.push.unsent() {
+		if r.push.Unsent() {
 			x.end(w, r, store.Discarded, store.ReasonCancelled)
 		}
 	}

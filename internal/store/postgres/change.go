@@ -9,17 +9,18 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // changeOp is an operation that says in place what it does.
 type changeOp struct {
-	waiter
+	engine.Waiter
 	of []state.Waybill
 	do func(x *tx) error
 }
 
 func (o *changeOp) rows() int { return 1 }
-func (o *changeOp) run(x *tx) { o.err = o.do(x) }
+func (o *changeOp) run(x *tx) { o.Err = o.do(x) }
 func (o *changeOp) needs(n *needs) {
 	for _, w := range o.of {
 		n.waybills[w] = true
@@ -31,7 +32,7 @@ func (o *changeOp) needs(n *needs) {
 // slot picks the committer: what waits for the same rows is best done by the same one.
 func (s *Store) change(ctx context.Context, slot int16, do func(x *tx) error, of ...state.Waybill) error {
 	op := &changeOp{of: of, do: do}
-	return s.write(ctx, slot, op, &op.waiter)
+	return s.write(ctx, slot, op, &op.Waiter)
 }
 
 // changeOf is change of one waybill.

@@ -131,7 +131,7 @@ func (c *checker) waybill(w *waybill, rows map[uint64]*row) {
 			continue
 		}
 		c.event(w, e, r)
-		if r.push.status == store.Pending {
+		if r.push.Status == store.Pending {
 			open = append(open, e)
 		}
 	}
@@ -183,16 +183,16 @@ func (c *checker) event(w *waybill, e *state.Entry, r *row) {
 		c.problem("event %d says %+v, and its waybill's timeline %+v", r.seq, same, *e)
 	case !r.expunged && content.Text(nil, r.event.Msg) != e.MsgHash:
 		c.problem("the text of event %d is not the one that its waybill's timeline knows", r.seq)
-	case (r.push.status == store.NoPush) != (e.Ord == 0):
-		c.problem("event %d is %s and its push is %q", r.seq, e.Verdict, r.push.status)
+	case (r.push.Status == store.NoPush) != (e.Ord == 0):
+		c.problem("event %d is %s and its push is %q", r.seq, e.Verdict, r.push.Status)
 	}
-	if r.push.status == store.NoPush {
+	if r.push.Status == store.NoPush {
 		return
 	}
-	c.report.Pushes[r.push.status]++
-	c.counts.move(w.name.DeliveryID, store.NoPush, r.push.status)
-	if r.push.status == store.Pending && r.push.replay != 0 {
-		c.pending[r.push.replay]++
+	c.report.Pushes[r.push.Status]++
+	c.counts.move(w.name.DeliveryID, store.NoPush, r.push.Status)
+	if r.push.Status == store.Pending && r.push.Replay != 0 {
+		c.pending[r.push.Replay]++
 	}
 }
 

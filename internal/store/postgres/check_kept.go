@@ -113,7 +113,7 @@ func (c *checker) secrets() error {
 		if err := rows.Scan(&name, &value); err != nil {
 			return err
 		}
-		if _, err := c.s.openSecret(name, value); err != nil {
+		if _, err := c.s.keys.OpenSecret(secretPlace(name), value); err != nil {
 			c.problem("the secret %s: %v", name, err)
 		}
 		return nil

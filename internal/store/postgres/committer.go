@@ -10,14 +10,11 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
-const (
-	queueLength = 8192 // Operations that may wait for a committer.
-	maxRows     = 1024 // Events and outcomes a transaction; one Apply is never split.
-	// maxAttempts bounds how often a transaction is made anew of which it is certain that nothing was kept.
-	maxAttempts = 5
-)
+// maxAttempts bounds how often a transaction is made anew of which it is certain that nothing was kept.
+const maxAttempts = 5
 
 // operation is what a committer does for a caller.
 type operation interface {
@@ -26,23 +23,10 @@ type operation interface {
 	// run decides. What it reads may fail; then it leaves no half of a change behind. It may run again in another
 	// transaction, if nothing was kept of this one.
 	run(x *tx)
-	// finish answers, once that is durable; with an error, if the transaction failed.
-	finish(err error)
+	// Finish answers, once that is durable; with an error, if the transaction failed.
+	Finish(err error)
 	// rows is the operation's size.
 	rows() int
-}
-
-// waiter is the part of an operation whose caller waits.
-type waiter struct {
-	done chan struct{}
-	err  error
-}
-
-func (w *waiter) finish(err error) {
-	if err != nil {
-		w.err = err
-	}
-	close(w.done)
 }
 
 // committer turns what waits into one transaction after the other.
@@ -53,7 +37,7 @@ type committer struct {
 
 func (s *Store) startCommitters() {
 	for range s.opts.Committers {
-		c := &committer{s: s, ops: make(chan operation, queueLength)}
+		c := &committer{s: s, ops: make(chan operation, engine.QueueLength)}
 		s.committers = append(s.committers, c)
 		s.committersDone.Go(c.loop)
 	}
@@ -69,7 +53,7 @@ func (c *committer) loop() {
 // gather adds what waits already.
 func (c *committer) gather(op operation) []operation {
 	ops, rows := []operation{op}, op.rows()
-	for rows < maxRows {
+	for rows < engine.MaxRows {
 		select {
 		case op, ok := <-c.ops:
 			if !ok {
@@ -108,7 +92,7 @@ func (c *committer) commit(ops []operation) {
 		return
 	}
 	for _, op := range ops {
-		op.finish(err)
+		op.Finish(err)
 	}
 }
 
@@ -267,5 +251,5 @@ func (s *Store) committed(x *tx, took time.Duration) {
 	if len(x.notices) > 0 {
 		s.opts.Notify()
 	}
-	s.expectDeadline(x.deadline)
+	s.alarm.Expect(x.deadline)
 }

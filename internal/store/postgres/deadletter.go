@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // The bounds of the dead letters that are kept. Whoever may publish on NATS can make as many as they like, and a disk
@@ -135,7 +136,7 @@ func (s *Store) DeadLetters(ctx context.Context, before uint64, limit int) (page
 func scanLetter(row pgx.CollectableRow) (d store.DeadLetter, err error) {
 	var at int64
 	err = row.Scan((*numberDest)(&d.Number), (*stampDest)(&at), &d.Source, &d.Subject, &d.Code, &d.Reason, &d.Body, &d.ReasonZh)
-	d.ReceivedAt = fromMillis(at)
+	d.ReceivedAt = codec.FromMillis(at)
 	return d, err
 }
 

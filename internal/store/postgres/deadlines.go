@@ -13,15 +13,11 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
-const (
-	// dueRows bounds how many deadlines of a kind are carried out at a time, so that a mass of them does not hold up
-	// events.
-	dueRows = 256
-	// maxSleep bounds how late a deadline is noticed that another node set.
-	maxSleep = 5 * time.Second
-)
+// maxSleep bounds how late a deadline is noticed that another node set.
+const maxSleep = 5 * time.Second
 
 // due is a deadline that has passed.
 type due struct {
@@ -36,34 +32,9 @@ func (s *Store) watchDeadlines() {
 	var trouble trouble
 	for {
 		trouble.note(s, "deadlines can't be carried out", s.carryOutDeadlines(s.stop))
-		sleep := time.NewTimer(s.sleepTime())
-		select {
-		case <-s.stop.Done():
-			sleep.Stop()
+		if !s.alarm.Wait(s.stop.Done(), s.opts.Now, maxSleep) {
 			return
-		case <-s.wake:
-		case <-sleep.C:
 		}
-		sleep.Stop()
-	}
-}
-
-func (s *Store) sleepTime() time.Duration {
-	until := s.sleepsUntil.Load()
-	if until == math.MaxInt64 {
-		return maxSleep
-	}
-	return min(max(time.UnixMilli(until).Sub(s.opts.Now()), time.Millisecond), maxSleep)
-}
-
-// expectDeadline wakes the background if a transaction set a deadline (Unix ms; 0: none) before the one it waits for.
-func (s *Store) expectDeadline(at int64) {
-	if at == 0 || at >= s.sleepsUntil.Load() {
-		return
-	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -73,14 +44,14 @@ func (s *Store) carryOutDeadlines(ctx context.Context) error {
 	failed := map[due]error{}
 	for {
 		// Before the look at the tables: a deadline that is set while we look wakes us again.
-		s.sleepsUntil.Store(math.MaxInt64)
+		s.alarm.Set(math.MaxInt64)
 		list, next, err := s.dueNow(ctx, len(failed))
 		if err != nil {
 			return err
 		}
 		list = slices.DeleteFunc(list, func(d due) bool { return failed[d] != nil })
 		if len(list) == 0 {
-			s.sleepsUntil.Store(next)
+			s.alarm.Set(next)
 			return joinErrors(failed)
 		}
 		if err := s.expire(ctx, list, failed); err != nil {
@@ -108,7 +79,7 @@ const dueSQL = `(SELECT false, held_until, seq, delivery_id, waybill_id FROM eve
 func (s *Store) dueNow(ctx context.Context, failed int) (list []due, next int64, err error) {
 	now := s.opts.Now().UnixMilli()
 	next = math.MaxInt64
-	rows, err := s.pool.Query(ctx, dueSQL, dueRows+failed, s.leases.owned())
+	rows, err := s.pool.Query(ctx, dueSQL, engine.MaxDue+failed, s.leases.owned())
 	if err != nil {
 		return nil, 0, err
 	}
@@ -134,9 +105,10 @@ func (s *Store) expire(ctx context.Context, list []due, failed map[due]error) er
 			ops[n-1].list = append(ops[n-1].list, d)
 			continue
 		}
-		ops = append(ops, &expireOp{waiter: waiter{done: make(chan struct{})}, list: []due{d}})
+		ops = append(ops, &expireOp{list: []due{d}})
 	}
 	for i, op := range ops {
+		op.Begin()
 		if err := s.enqueue(ctx, slotOf(op.list[0].waybill), op); err != nil {
 			ops = ops[:i]
 			_ = s.wait(ctx, ops, failed)
@@ -148,13 +120,8 @@ func (s *Store) expire(ctx context.Context, list []due, failed map[due]error) er
 
 func (s *Store) wait(ctx context.Context, ops []*expireOp, failed map[due]error) error {
 	for _, op := range ops {
-		select {
-		case <-op.done:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-		if op.err != nil {
-			return op.err
+		if err := op.Wait(ctx); err != nil {
+			return err
 		}
 		for d, err := range op.failed {
 			failed[d] = err
@@ -165,7 +132,7 @@ func (s *Store) wait(ctx context.Context, ops []*expireOp, failed map[due]error)
 
 // expireOp carries out deadlines of one waybill.
 type expireOp struct {
-	waiter
+	engine.Waiter
 	list   []due
 	failed map[due]error
 }
@@ -199,7 +166,7 @@ func (x *tx) expireHeld(d due) error {
 	if err != nil {
 		return err
 	}
-	if e := find(w.timeline, d.seq); e == nil || e.Verdict != state.Held || e.Until != d.at {
+	if e := w.timeline.Find(d.seq); e == nil || e.Verdict != state.Held || e.Until != d.at {
 		return nil // Another one was faster.
 	}
 	v := verdict{after: slices.Clone(w.timeline)}
@@ -224,7 +191,7 @@ func (x *tx) expireNoToken(d due) error {
 		return nil
 	case err != nil:
 		return err
-	case r.push.status != store.Pending || r.push.tokenUntil != d.at:
+	case r.push.Status != store.Pending || r.push.TokenUntil != d.at:
 		return nil
 	}
 	x.end(w, r, store.Failed, store.ReasonNoToken)

@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Export calls use with every record, in the order of their keys, in one snapshot.
@@ -275,7 +276,7 @@ func (x *exporter) notices() error {
 	const all = `SELECT ` + noticeFields + ` FROM notices ORDER BY number`
 	return x.rows(all, func(row pgx.CollectableRow) (*store.Record, error) {
 		n, err := scanNotice(row)
-		r := &store.NoticeRecord{Number: n.Number, At: millis(n.At), Difference: n.Difference}
+		r := &store.NoticeRecord{Number: n.Number, At: codec.Millis(n.At), Difference: n.Difference}
 		if n.Difference == nil {
 			r.Seq, r.Status, r.Nth, r.Tries, r.Errcode, r.Replay, r.Reason = n.Seq, n.Status, n.Nth, n.Tries, n.Errcode, n.Replay, n.Reason
 		}
@@ -305,7 +306,7 @@ func (x *exporter) secrets() error {
 		if err := row.Scan(&name, &value); err != nil {
 			return nil, err
 		}
-		secret, err := x.s.openSecret(name, value)
+		secret, err := x.s.keys.OpenSecret(secretPlace(name), value)
 		if err != nil {
 			return nil, fmt.Errorf("the secret %s: %w", name, err)
 		}
@@ -321,7 +322,7 @@ func (x *exporter) uses() error {
 			return nil, err
 		}
 		if len(hash) != len(u.Signature) || len(digest) != len(u.Digest) {
-			return nil, damaged("a signed request that came before", errRecord)
+			return nil, damaged("a signed request that came before", codec.ErrRecord)
 		}
 		copy(u.Signature[:], hash)
 		copy(u.Digest[:], digest)

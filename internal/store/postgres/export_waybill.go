@@ -9,6 +9,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 	"carrier/internal/store/content"
 )
 
@@ -135,12 +136,9 @@ func (x *exporter) readWaybills(rows pgx.Rows, p *waybillPage) (err error) {
 			err = cmp.Or(err, w.damage)
 			return
 		}
-		tokens, terr := x.s.openTokens(w.name, w.tokens)
-		if terr != nil {
+		var terr error
+		if r.Tokens, terr = x.s.openTokens(w.name, w.tokens); terr != nil {
 			err = cmp.Or(err, fmt.Errorf("the Tokens of waybill %s: %w", w.name, terr))
-		}
-		for _, t := range tokens {
-			r.Tokens = append(r.Tokens, store.TokenRecord{At: t.at, Value: t.value})
 		}
 		r.Parked, r.ParkedAt = w.parkedAt != 0, w.parkedAt
 		if w.frozenAt != 0 {
@@ -196,7 +194,7 @@ func (x *exporter) events(r *store.WaybillRecord, t state.Timeline, read map[uin
 			continue
 		}
 		if e == nil {
-			return damaged(fmt.Sprintf("event %d is in the timeline of waybill %s, and is not there", t[i].Seq, r.Waybill()), errRecord)
+			return damaged(fmt.Sprintf("event %d is in the timeline of waybill %s, and is not there", t[i].Seq, r.Waybill()), codec.ErrRecord)
 		}
 		event, err := e.record(&t[i])
 		if err != nil && !x.filling {
@@ -217,7 +215,7 @@ func (e *exportedEvent) record(now *state.Entry) (store.EventRecord, error) {
 		r.Why = &store.WhyRecord{From: e.first.from, Cause: e.first.cause, Allowed: e.first.allowed}
 	}
 	if len(e.hash) != len(content.Hash{}) {
-		return r, damaged(fmt.Sprintf("the id of event %d is not known", e.seq), errRecord)
+		return r, damaged(fmt.Sprintf("the id of event %d is not known", e.seq), codec.ErrRecord)
 	}
 	r.Content = content.Hash(e.hash)
 	return r, nil
@@ -225,16 +223,13 @@ func (e *exportedEvent) record(now *state.Entry) (store.EventRecord, error) {
 
 // record makes the record of a push; nil if there is none.
 func (p *pushRecord) record(ord uint64, received int64) *store.PushRecord {
-	if p.status == store.NoPush {
+	if p.Status == store.NoPush {
 		return nil
 	}
-	r := &store.PushRecord{
-		Status: p.status, Ord: ord, OpenedAt: p.openedAt, TokenUntil: p.tokenUntil, NextAt: p.nextAt, DoneAt: p.doneAt,
-		VerifiedAt: p.verifiedAt, Tries: p.tries, Refusals: p.refusals, Used: p.used, Ends: p.ends, Replay: p.replay,
-		Bulk: p.bulk, Reason: p.reason, Attempts: p.attempts,
-	}
+	r := p.PushRecord
+	r.Ord = ord
 	if r.OpenedAt == received {
 		r.OpenedAt = 0
 	}
-	return r
+	return &r
 }

@@ -107,16 +107,16 @@ func (x *tx) expungeEvent(r *row) (changed bool) {
 // expungePush ends what can't be sent any more, and forgets what upstream said of the rest.
 func (x *tx) expungePush(w *waybill, r *row) (discarded bool) {
 	p := &r.push
-	p.attempts = slices.Clone(p.attempts)
-	for i := range p.attempts {
-		p.attempts[i].Errmsg = ""
+	p.Attempts = slices.Clone(p.Attempts)
+	for i := range p.Attempts {
+		p.Attempts[i].Errmsg = ""
 	}
 	switch {
-	case p.status == store.Pending || p.status == store.Failed:
+	case p.Status == store.Pending || p.Status == store.Failed:
 		x.end(w, r, store.Discarded, store.ReasonExpunged)
 		return true
-	case p.endedForToken():
-		p.reason = store.ReasonExpunged
+	case p.EndedForToken():
+		p.Reason = store.ReasonExpunged
 	}
 	x.change(r)
 	return false

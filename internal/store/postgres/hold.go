@@ -6,19 +6,20 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // Freeze holds a waybill's pushes, or releases them.
 func (s *Store) Freeze(ctx context.Context, w state.Waybill, frozen bool, act store.Act) (changed bool, err error) {
 	op := &freezeOp{waybill: w, frozen: frozen, act: act}
-	if err := s.write(ctx, slotOf(w), op, &op.waiter); err != nil {
+	if err := s.write(ctx, slotOf(w), op, &op.Waiter); err != nil {
 		return false, fmt.Errorf("waybill %s: %w", w, err)
 	}
 	return op.changed, nil
 }
 
 type freezeOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	frozen  bool
 	act     store.Act
@@ -27,7 +28,7 @@ type freezeOp struct {
 
 func (o *freezeOp) rows() int      { return 1 }
 func (o *freezeOp) needs(n *needs) { n.waybills[o.waybill] = true }
-func (o *freezeOp) run(x *tx)      { o.changed, o.err = x.freeze(o.waybill, o.frozen, o.act) }
+func (o *freezeOp) run(x *tx)      { o.changed, o.Err = x.freeze(o.waybill, o.frozen, o.act) }
 
 func (x *tx) freeze(name state.Waybill, frozen bool, act store.Act) (changed bool, err error) {
 	w, err := x.waybill(name)

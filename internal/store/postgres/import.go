@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // importLock keeps two processes from filling a database at once (pg_try_advisory_lock).
@@ -249,7 +250,7 @@ func (w *importing) keepSmall(r *store.Record) error {
 		w.batch.Queue(importAudit, append(arrays(auditColumns, []*store.AuditEntry{r.Act}), int64(r.Act.Number))...)
 	case r.Letter != nil:
 		d := r.Letter
-		w.batch.Queue(keepLetter, int64(d.Number), timestamp(millis(d.ReceivedAt)), text(d.Source), text(d.Subject), text(d.Code), text(d.Reason),
+		w.batch.Queue(keepLetter, int64(d.Number), timestamp(codec.Millis(d.ReceivedAt)), text(d.Source), text(d.Subject), text(d.Code), text(d.Reason),
 			append([]byte{}, d.Body...), text(d.ReasonZh)) // The body is never null.
 	case r.Marks != nil:
 		w.marks(r.Marks)
@@ -259,7 +260,7 @@ func (w *importing) keepSmall(r *store.Record) error {
 	case r.Replay != nil:
 		return w.replay(r.Replay)
 	case r.Secret != nil:
-		w.batch.Queue("INSERT INTO secrets VALUES ($1, $2)", r.Secret.Name, w.s.sealSecret(r.Secret.Name, r.Secret.Value))
+		w.batch.Queue("INSERT INTO secrets VALUES ($1, $2)", r.Secret.Name, w.s.keys.SealSecret(secretPlace(r.Secret.Name), r.Secret.Value))
 	case r.Use != nil:
 		w.batch.Queue("INSERT INTO uses VALUES ($1, $2, $3)", r.Use.Signature[:], r.Use.Digest[:], timestamp(r.Use.Until))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // What is written may be there already, under a key that another waybill had when the source was read before: a number, an
@@ -138,7 +139,7 @@ func (w *importing) kept(r *store.WaybillRecord) error {
 	if r.Shown != nil || r.ExpungedAt != 0 {
 		row := shownRow{expungedAt: r.ExpungedAt}
 		if r.Shown != nil {
-			row.version, row.receivedAt = &r.Shown.Version, millis(r.Shown.ReceivedAt)
+			row.version, row.receivedAt = &r.Shown.Version, codec.Millis(r.Shown.ReceivedAt)
 			row.detail = shownDetail{OrderID: r.Shown.OrderID, Actions: r.Shown.Actions}
 		}
 		detail, err := row.encode()
@@ -154,7 +155,7 @@ func (w *importing) kept(r *store.WaybillRecord) error {
 			return err
 		}
 		w.batch.Queue("INSERT INTO differences ("+differenceFields+") VALUES ($1, $2, $3, $4, $5)",
-			r.DeliveryID, r.WaybillID, timestamp(millis(d.FoundAt)), timestamp(millis(d.CheckedAt)), detail)
+			r.DeliveryID, r.WaybillID, timestamp(codec.Millis(d.FoundAt)), timestamp(codec.Millis(d.CheckedAt)), detail)
 	}
 	return nil
 }
@@ -166,11 +167,10 @@ func (w *importing) importWaybill(r *store.WaybillRecord) *waybill {
 		row.parkedAt = r.ParkedAt
 	}
 	if r.Frozen != nil {
-		row.frozenAt, row.frozenBy, row.frozen = millis(r.Frozen.Since), text(r.Frozen.By), text(r.Frozen.Reason)
+		row.frozenAt, row.frozenBy, row.frozen = codec.Millis(r.Frozen.Since), text(r.Frozen.By), text(r.Frozen.Reason)
 	}
 	if len(r.Tokens) > 0 {
-		tokens := gather(r.Tokens, func(t store.TokenRecord) token { return token{at: t.At, value: t.Value} })
-		row.tokens, row.tokenAt = w.s.sealTokens(row.name, tokens), tokens[0].at
+		row.tokens, row.tokenAt = w.s.sealTokens(row.name, r.Tokens), r.Tokens[0].At
 	}
 	for i := range r.Events {
 		row.timeline = row.timeline.Insert(r.Events[i].Now)
@@ -195,13 +195,10 @@ func (w *importing) importEvent(of *waybill, e *store.EventRecord) *row {
 		r.first.from, r.first.cause, r.first.allowed = e.Why.From, e.Why.Cause, e.Why.Allowed
 	}
 	if p := e.Push; p != nil {
-		r.push = pushRecord{
-			status: p.Status, reason: text(p.Reason), tries: p.Tries, refusals: p.Refusals, used: p.Used, nextAt: p.NextAt,
-			openedAt: p.OpenedAt, doneAt: p.DoneAt, verifiedAt: p.VerifiedAt, tokenUntil: p.TokenUntil, replay: p.Replay, bulk: p.Bulk,
-			ends: p.Ends, doneAfter: w.newestBefore(p.DoneAt), attempts: p.Attempts,
-		}
-		if r.push.openedAt == 0 {
-			r.push.openedAt = e.ReceivedAt
+		r.push = pushRecord{PushRecord: *p, doneAfter: w.newestBefore(p.DoneAt)}
+		r.push.Reason = text(p.Reason)
+		if r.push.OpenedAt == 0 {
+			r.push.OpenedAt = e.ReceivedAt
 		}
 	}
 	return r

@@ -58,7 +58,7 @@ func readPage[T any](
 			for _, r := range rows {
 				item, waits, err := pick(at, r)
 				if errors.Is(err, store.ErrDamaged) {
-					s.reportOnce("what a push waits for can't be told", err) // One that is damaged hides no others.
+					s.reports.Once("what a push waits for can't be told", err) // One that is damaged hides no others.
 				} else if err != nil {
 					return err
 				}

@@ -210,7 +210,7 @@ func (x *tx) existing(w state.Waybill, seq uint64) (*row, error) {
 		return nil, err
 	case r == nil, r.event.Waybill() != w:
 		return nil, store.ErrNotFound
-	case r.push.status == store.NoPush:
+	case r.push.Status == store.NoPush:
 		return nil, fmt.Errorf("the event has no push: %w", store.ErrState)
 	}
 	return r, nil

@@ -182,7 +182,7 @@ func (f *sharers) checkWaybills(tx pgx.Tx, s *Store, events map[state.Waybill]ma
 			if e.MsgHash = 0; e != r.entry {
 				f.Errorf("event %d of %s is %+v in the timeline, and %+v", e.Seq, w.name, e, r.entry)
 			}
-			if r.push.status == store.Pending {
+			if r.push.Status == store.Pending {
 				open = append(open, r)
 			}
 		}

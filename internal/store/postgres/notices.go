@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Notices get their numbers before their transactions commit, so a lower number may appear after a higher one. What is
@@ -122,7 +123,7 @@ func scanNotice(row pgx.CollectableRow) (n store.Notice, err error) {
 	var at int64
 	err = row.Scan((*numberDest)(&n.Number), (*numberDest)(&n.Seq), &n.Nth, (*stampDest)(&at), &smallDest[store.Status]{&n.Status},
 		&n.Tries, &n.Errcode, &n.Reason, (*numberDest)(&n.Replay), &n.Difference)
-	n.At = fromMillis(at)
+	n.At = codec.FromMillis(at)
 	return n, err
 }
 
@@ -136,7 +137,7 @@ func (s *Store) completeNotices(list []store.Notice, final uint64, events map[ui
 		case n.Difference != nil:
 			n.Event.DeliveryID, n.Event.WaybillID = n.Difference.Waybill.DeliveryID, n.Difference.Waybill.WaybillID
 		case r == nil:
-			s.reportOnce("a notice can't be told", damaged(fmt.Sprintf("the event of notice %d is missing", n.Number), errRecord))
+			s.reports.Once("a notice can't be told", damaged(fmt.Sprintf("the event of notice %d is missing", n.Number), codec.ErrRecord))
 			continue
 		default:
 			completeNotice(&n, r)
@@ -148,17 +149,17 @@ func (s *Store) completeNotices(list []store.Notice, final uint64, events map[ui
 
 // completeNotice adds what the event says, and what only the push itself says, if it still stands where the notice says.
 func completeNotice(n *store.Notice, r *row) {
-	n.Event, n.ReceivedAt = r.event, fromMillis(r.receivedAt)
+	n.Event, n.ReceivedAt = r.event, codec.FromMillis(r.receivedAt)
 	n.Event.Msg = ""
 	p := &r.push
 	switch {
 	case n.Status == store.NoPush && r.first.verdict == state.Rejected:
 		n.From, n.Allowed, n.Cause = r.first.from, r.first.allowed, r.first.cause
-	case n.Status != store.Failed && n.Status != store.Discarded, p.status != n.Status, p.ends != n.Nth:
+	case n.Status != store.Failed && n.Status != store.Discarded, p.Status != n.Status, p.Ends != n.Nth:
 	default:
-		n.Reason = p.reason
-		if p.lastErrcode() == n.Errcode && len(p.attempts) > 0 {
-			n.Errmsg = p.attempts[len(p.attempts)-1].Errmsg
+		n.Reason = p.Reason
+		if p.LastErrcode() == n.Errcode && len(p.Attempts) > 0 {
+			n.Errmsg = p.Attempts[len(p.Attempts)-1].Errmsg
 		}
 	}
 }

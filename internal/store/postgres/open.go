@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"time"
 
@@ -13,6 +12,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 	"carrier/internal/store/seal"
 )
 
@@ -37,11 +38,10 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 func newStore(o Options, config *pgx.ConnConfig) *Store {
 	s := &Store{
 		opts: o, where: fmt.Sprintf("%s:%d/%s", config.Host, config.Port, config.Database),
-		wake: make(chan struct{}, 1), reported: map[string]bool{}, oldest: map[string]time.Time{},
+		alarm: engine.NewAlarm(), reports: engine.Reports{Logger: o.Logger}, oldest: map[string]time.Time{},
 	}
 	s.SetTerms(store.Terms{Machine: o.Machine, NoTokenWait: o.NoTokenWait, DiscardUnknown: o.DiscardUnknown})
 	s.stop, s.end = context.WithCancelCause(context.Background())
-	s.sleepsUntil.Store(math.MaxInt64)
 	s.busy.init()
 	s.lanes = newLaneReader(s)
 	return s
@@ -160,7 +160,7 @@ func (s *Store) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.notBefore(millis(received.Time))
+	s.notBefore(codec.Millis(received.Time))
 	if err := s.partitions.cover(ctx, 1); err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 const (
@@ -40,7 +42,7 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 		case !errors.Is(err, store.ErrNotFound):
 			return kept, false, notKept(err)
 		}
-		err := s.write(ctx, slotOf(op.waybill), op, &op.waiter)
+		err := s.write(ctx, slotOf(op.waybill), op, &op.Waiter)
 		if errors.Is(err, errMoved) {
 			continue
 		}
@@ -52,7 +54,7 @@ func (s *Store) PutOrder(ctx context.Context, o store.Order, token string) (kept
 }
 
 type orderOp struct {
-	waiter
+	engine.Waiter
 	order   store.Order
 	token   string
 	waybill state.Waybill // Of the order that is known already, or of this one.
@@ -67,7 +69,7 @@ func (o *orderOp) needs(n *needs) {
 	n.numbers++
 }
 
-func (o *orderOp) run(x *tx) { o.err = x.putOrder(o) }
+func (o *orderOp) run(x *tx) { o.Err = x.putOrder(o) }
 
 // putOrder reads all that it takes first, as only that can fail, and then makes all changes.
 func (x *tx) putOrder(o *orderOp) error {
@@ -88,7 +90,7 @@ func (x *tx) putOrder(o *orderOp) error {
 	}
 	if !found {
 		known = o.order
-		known.ReceivedAt, known.CancelledAt = fromMillis(x.now), fromMillis(0)
+		known.ReceivedAt, known.CancelledAt = codec.FromMillis(x.now), codec.FromMillis(0)
 		if err := x.keepOrder(&known); err != nil {
 			return err
 		}
@@ -114,7 +116,7 @@ func (x *tx) keepOrder(o *store.Order) error {
 func orderArgs(o *store.Order, number uint64) []any {
 	return []any{
 		o.DeliveryID, o.BizID, o.OrderID, o.WaybillID, []byte(o.ShopAppID), o.ResultCode, []byte(o.ResultMsg), []byte(o.WaybillData),
-		timestamp(millis(o.ReceivedAt)), timestamp(millis(o.CancelledAt)), int64(number),
+		timestamp(codec.Millis(o.ReceivedAt)), timestamp(codec.Millis(o.CancelledAt)), int64(number),
 	}
 }
 
@@ -141,7 +143,7 @@ func scanOrder(row pgx.Row, more ...any) (o store.Order, err error) {
 		err = store.ErrNotFound
 	}
 	o.ShopAppID, o.ResultMsg, o.WaybillData = string(app), string(msg), string(data)
-	o.ReceivedAt, o.CancelledAt = fromMillis(received), fromMillis(cancelled)
+	o.ReceivedAt, o.CancelledAt = codec.FromMillis(received), codec.FromMillis(cancelled)
 	return o, err
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 const (
@@ -110,7 +111,7 @@ func (s *Store) summarize(ctx context.Context, t pgx.Tx, list []*waybill) ([]sto
 	var all []store.Summary
 	for _, w := range list {
 		if w.damage != nil {
-			s.reportOnce("a waybill can't be read and is left out of lists", w.damage)
+			s.reports.Once("a waybill can't be read and is left out of lists", w.damage)
 			continue
 		}
 		all = append(all, w.summary(bySeq, failed[w.name]))
@@ -136,7 +137,7 @@ func (w *waybill) summary(rows map[uint64]*row, failed int) store.Summary {
 		sum.Newest = new(r.storeEvent())
 	}
 	if r := rows[newestOf(w.timeline)]; r != nil {
-		sum.HeardAt = fromMillis(r.receivedAt)
+		sum.HeardAt = codec.FromMillis(r.receivedAt)
 	}
 	return sum
 }

@@ -12,6 +12,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 )
 
 // planWaybills is how many waybills TestPlans fills a database with. With few of them, it is seen that the statements
@@ -59,9 +60,9 @@ func TestPlans(t *testing.T) {
 // fillWaybills has a scan of each of many waybills.
 func fillWaybills(t *testing.T, s *Store, n int) {
 	t.Helper()
-	for from := 0; from < n; from += maxRows {
+	for from := 0; from < n; from += engine.MaxRows {
 		var events []state.Event
-		for i := from; i < min(n, from+maxRows); i++ {
+		for i := from; i < min(n, from+engine.MaxRows); i++ {
 			events = append(events, scanOf(fmt.Sprintf("SF%012d", i), 1, state.PickupDone))
 		}
 		if _, err := s.Apply(t.Context(), events); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Push reads one push with its attempts.
@@ -41,7 +42,7 @@ func (s *Store) Waybill(ctx context.Context, name state.Waybill) (story store.Wa
 		if !w.known() {
 			return fmt.Errorf("waybill %s: %w", name, store.ErrNotFound)
 		}
-		story.Stage, story.TokenSet, story.TokenAt = w.timeline.Stage(), w.tokenAt != 0, fromMillis(w.tokenAt)
+		story.Stage, story.TokenSet, story.TokenAt = w.timeline.Stage(), w.tokenAt != 0, codec.FromMillis(w.tokenAt)
 		story.Parked, story.Frozen = w.parkedAt != 0, w.frozenAt != 0
 		if story.Frozen {
 			story.Held = w.hold()

@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // row is a row of events: an event, its place in its waybill's timeline, and its push.
@@ -33,23 +34,10 @@ type answer struct {
 	cause     uint64
 }
 
-// pushRecord is where a push stands. Moments are Unix milliseconds, and 0 for none.
+// pushRecord is where a push stands, but for its Ord, which its event says.
 type pushRecord struct {
-	status     store.Status
-	reason     string
-	tries      int
-	refusals   int
-	used       time.Duration
-	nextAt     int64
-	openedAt   int64
-	doneAt     int64
-	verifiedAt int64
-	tokenUntil int64 // It waits for a Token until then.
-	replay     uint64
-	bulk       bool   // Only with replay.
-	ends       int    // How often the event ended, whether as a push or by being rejected; see store.Notices.
-	doneAfter  uint64 // The newest replay that there was when it ended. Clocks of nodes differ; this tells what came first.
-	attempts   attempts
+	store.PushRecord
+	doneAfter uint64 // The newest replay that there was when it ended. Clocks of nodes differ; this tells what came first.
 }
 
 // fixedColumns are those of an event that never change, but for its text, which can be forgotten.
@@ -86,27 +74,27 @@ var mutableColumns = []column[*row]{
 	stamp("held_until", func(r *row) *int64 { return &r.entry.Until }),
 	number("ord", func(r *row) *uint64 { return &r.entry.Ord }),
 
-	small("status", func(r *row) *store.Status { return &r.push.status }),
-	plain("push_reason", "text", func(r *row) *string { return &r.push.reason }),
-	whole("tries", "integer", func(r *row) *int { return &r.push.tries }),
-	whole("refusals", "integer", func(r *row) *int { return &r.push.refusals }),
-	whole("used", "bigint", func(r *row) *time.Duration { return &r.push.used }),
-	stamp("next_at", func(r *row) *int64 { return &r.push.nextAt }),
-	stamp("opened_at", func(r *row) *int64 { return &r.push.openedAt }),
-	stamp("done_at", func(r *row) *int64 { return &r.push.doneAt }),
-	stamp("verified_at", func(r *row) *int64 { return &r.push.verifiedAt }),
-	stamp("token_until", func(r *row) *int64 { return &r.push.tokenUntil }),
-	number("replay", func(r *row) *uint64 { return &r.push.replay }),
-	plain("bulk", "boolean", func(r *row) *bool { return &r.push.bulk }),
-	whole("ends", "integer", func(r *row) *int { return &r.push.ends }),
+	small("status", func(r *row) *store.Status { return &r.push.Status }),
+	plain("push_reason", "text", func(r *row) *string { return &r.push.Reason }),
+	whole("tries", "integer", func(r *row) *int { return &r.push.Tries }),
+	whole("refusals", "integer", func(r *row) *int { return &r.push.Refusals }),
+	whole("used", "bigint", func(r *row) *time.Duration { return &r.push.Used }),
+	stamp("next_at", func(r *row) *int64 { return &r.push.NextAt }),
+	stamp("opened_at", func(r *row) *int64 { return &r.push.OpenedAt }),
+	stamp("done_at", func(r *row) *int64 { return &r.push.DoneAt }),
+	stamp("verified_at", func(r *row) *int64 { return &r.push.VerifiedAt }),
+	stamp("token_until", func(r *row) *int64 { return &r.push.TokenUntil }),
+	number("replay", func(r *row) *uint64 { return &r.push.Replay }),
+	plain("bulk", "boolean", func(r *row) *bool { return &r.push.Bulk }),
+	whole("ends", "integer", func(r *row) *int { return &r.push.Ends }),
 	number("done_after", func(r *row) *uint64 { return &r.push.doneAfter }),
 	computed("errcode", "integer", func(r *row) *int32 { return r.push.errcodeColumn() }),
 	{
 		name: "attempts", typ: "json",
 		array: func(rows []*row) any {
-			return gather(rows, func(r *row) string { return encodeAttempts(r.push.attempts) })
+			return gather(rows, func(r *row) string { return encodeAttempts(r.push.Attempts) })
 		},
-		dest: func(r *row) any { return &r.push.attempts },
+		dest: func(r *row) any { return (*attempts)(&r.push.Attempts) },
 	},
 }
 
@@ -136,19 +124,19 @@ func (r *row) complete() {
 func (r *row) store() store.Push {
 	p := &r.push
 	return store.Push{
-		Seq: r.seq, Ord: r.entry.Ord, Event: r.event, ReceivedAt: fromMillis(r.receivedAt),
-		Status: p.status, Reason: p.reason, Tries: p.tries, Refusals: p.refusals, Used: p.used,
-		NextAt: fromMillis(p.nextAt), DoneAt: fromMillis(p.doneAt), VerifiedAt: fromMillis(p.verifiedAt),
-		OpenedAt: fromMillis(p.openedAt), Replay: p.replay, Bulk: p.bulk, Attempts: p.attempts,
+		Seq: r.seq, Ord: r.entry.Ord, Event: r.event, ReceivedAt: codec.FromMillis(r.receivedAt),
+		Status: p.Status, Reason: p.Reason, Tries: p.Tries, Refusals: p.Refusals, Used: p.Used,
+		NextAt: codec.FromMillis(p.NextAt), DoneAt: codec.FromMillis(p.DoneAt), VerifiedAt: codec.FromMillis(p.VerifiedAt),
+		OpenedAt: codec.FromMillis(p.OpenedAt), Replay: p.Replay, Bulk: p.Bulk, Attempts: p.Attempts,
 	}
 }
 
 // storeEvent is the event as the interface gives it.
 func (r *row) storeEvent() store.Event {
 	e := store.Event{
-		Seq: r.seq, Event: r.event, ReceivedAt: fromMillis(r.receivedAt),
+		Seq: r.seq, Event: r.event, ReceivedAt: codec.FromMillis(r.receivedAt),
 		First: r.first.verdict, Verdict: r.entry.Verdict, Reason: r.entry.Reason, Late: r.entry.Late, Gap: r.entry.Gap,
-		HeldUntil: fromMillis(r.entry.Until), Override: r.entry.Override, Expunged: r.expunged, Status: r.push.status,
+		HeldUntil: codec.FromMillis(r.entry.Until), Override: r.entry.Override, Expunged: r.expunged, Status: r.push.Status,
 		From: r.first.from, Cause: r.first.cause,
 	}
 	if r.first.verdict == state.Rejected {
@@ -157,59 +145,22 @@ func (r *row) storeEvent() store.Event {
 	return e
 }
 
-// note adds an attempt, as one of the replay that made the push pending, and forgets the oldest beyond
-// store.MaxAttempts.
-func (p *pushRecord) note(a store.Attempt) {
-	a.Replay = p.replay
-	if over := len(p.attempts) + 1 - store.MaxAttempts; over > 0 {
-		p.attempts = p.attempts[over:]
-	}
-	p.attempts = append(p.attempts[:len(p.attempts):len(p.attempts)], a)
-}
-
 // recorded tells whether an attempt is the last one that was noted.
 func (p *pushRecord) recorded(a store.Attempt) bool {
-	if len(p.attempts) == 0 {
+	if len(p.Attempts) == 0 {
 		return false
 	}
-	last := p.attempts[len(p.attempts)-1:]
+	last := p.Attempts[len(p.Attempts)-1:]
 	a.Replay = last[0].Replay // The push may have become part of another since.
 	return encodeAttempts(last) == encodeAttempts([]store.Attempt{a})
 }
 
-// errcode is that of the last attempt; nil if there was none, or no answer.
-func (p *pushRecord) errcode() *int {
-	if len(p.attempts) == 0 {
-		return nil
-	}
-	return p.attempts[len(p.attempts)-1].Errcode
-}
-
-// lastErrcode is that of the last attempt; 0 if there was none, or no answer.
-func (p *pushRecord) lastErrcode() int {
-	if code := p.errcode(); code != nil {
-		return *code
-	}
-	return 0
-}
-
 func (p *pushRecord) errcodeColumn() *int32 {
-	code := p.errcode()
+	code := p.Errcode()
 	if code == nil {
 		return nil
 	}
 	return new(int32(*code))
-}
-
-// endedForToken tells whether a better Token, or any, is all that a push lacked that has ended.
-func (p *pushRecord) endedForToken() bool {
-	switch p.status {
-	case store.Failed:
-		return p.reason == store.ReasonToken || p.reason == store.ReasonNoToken
-	case store.Discarded:
-		return p.reason == store.ReasonUnknown
-	}
-	return false
 }
 
 // attempt is a store.Attempt in the column attempts.
@@ -236,9 +187,9 @@ func encodeAttempts(list []store.Attempt) string {
 	rows := make([]attempt, len(list))
 	for i, a := range list {
 		rows[i] = attempt{
-			At: millis(a.At), Nanos: int64(a.Duration), Errcode: a.Errcode, Errmsg: text(a.Errmsg), RID: text(a.RID),
+			At: codec.Millis(a.At), Nanos: int64(a.Duration), Errcode: a.Errcode, Errmsg: text(a.Errmsg), RID: text(a.RID),
 			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
-			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: millis(a.AccessTokenAt), TokenAt: millis(a.TokenAt),
+			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: codec.Millis(a.AccessTokenAt), TokenAt: codec.Millis(a.TokenAt),
 		}
 	}
 	b, _ := json.Marshal(rows) // Nothing in it can fail.
@@ -257,9 +208,9 @@ func (list *attempts) UnmarshalJSON(b []byte) error {
 	*list = nil
 	for _, a := range rows {
 		*list = append(*list, store.Attempt{
-			At: fromMillis(a.At), Duration: time.Duration(a.Nanos), Errcode: a.Errcode, Errmsg: a.Errmsg, RID: a.RID,
+			At: codec.FromMillis(a.At), Duration: time.Duration(a.Nanos), Errcode: a.Errcode, Errmsg: a.Errmsg, RID: a.RID,
 			Scope: a.Scope, Replay: a.Replay, Unknown: a.Unknown,
-			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: fromMillis(a.AccessTokenAt), TokenAt: fromMillis(a.TokenAt),
+			Breaker: a.Breaker, Fallback: a.Fallback, AccessTokenAt: codec.FromMillis(a.AccessTokenAt), TokenAt: codec.FromMillis(a.TokenAt),
 		})
 	}
 	return nil
@@ -268,20 +219,4 @@ func (list *attempts) UnmarshalJSON(b []byte) error {
 // text is what PostgreSQL keeps of a text that may come from anywhere: valid UTF-8 without zero bytes.
 func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", " ")
-}
-
-// millis is t in Unix milliseconds, and 0 for the zero time.
-func millis(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixMilli()
-}
-
-// fromMillis is the reverse of millis.
-func fromMillis(ms int64) time.Time {
-	if ms == 0 {
-		return time.Time{}
-	}
-	return time.UnixMilli(ms)
 }

@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 func drawEntry(t *rapid.T) state.Entry {
@@ -56,14 +57,14 @@ func FuzzRecords(f *testing.F) {
 	s := &Store{}
 	w := state.Waybill{DeliveryID: "SF", WaybillID: "1"}
 	f.Add(encodeTimeline(state.Timeline{{Seq: 1, Verdict: state.Accepted}}))
-	f.Add(encodeTokens([]token{{1, "T"}}))
+	f.Add(codec.AppendTokens(nil, []store.TokenRecord{{At: 1, Value: "T"}}))
 	f.Add([]byte{timelineVersion, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})
 	f.Add([]byte{sealedTokens})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if got, err := decodeTimeline(b); err == nil && len(got) > len(b) {
 			t.Errorf("%d entries of %d bytes", len(got), len(b))
 		}
-		if tokens, err := s.openTokens(w, b); err == nil && len(tokens) > maxTokens {
+		if tokens, err := s.openTokens(w, b); err == nil && len(tokens) > codec.MaxTokens {
 			t.Errorf("%d Tokens", len(tokens))
 		}
 		_, _ = decodeAccount(b)
@@ -117,7 +118,7 @@ func TestTokensStayWithTheirWaybill(t *testing.T) {
 	if err := s.pool.QueryRow(t.Context(), "SELECT tokens FROM waybills").Scan(&kept); err != nil || bytes.Contains(kept, []byte("SECRET")) {
 		t.Errorf("kept is %q, %v", kept, err)
 	}
-	if got, err := s.openTokens(w, kept); err != nil || len(got) != 1 || got[0].value != "SECRET" {
+	if got, err := s.openTokens(w, kept); err != nil || len(got) != 1 || got[0].Value != "SECRET" {
 		t.Errorf("opened: %v, %v", got, err)
 	}
 	if got, err := s.openTokens(other, kept); err == nil {

@@ -6,6 +6,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // waybill is a row of waybills.
@@ -20,11 +21,11 @@ type waybill struct {
 	stage    int16    // Where the timeline leads, and of the accepted events
 	newest   uint64   // the one that came last: worked out as the row is written.
 
-	tokens []byte // As in the row; see seals.
+	tokens []byte // As in the row; see openTokens.
 	// token is the newest Token; empty: none is known, or none of the keys opens it (sealed).
 	token   string
-	history []token // Of token, newest first; nil if there is none that opens.
-	tokenAt int64   // When the newest came (Unix ms); 0: the waybill has none at all.
+	history []store.TokenRecord // Of token, newest first; nil if there is none that opens.
+	tokenAt int64               // When the newest came (Unix ms); 0: the waybill has none at all.
 
 	parkedAt int64 // Upstream refuses its Token since then (Unix ms); 0: it does not.
 	frozenAt int64 // An operator holds it since then.
@@ -111,7 +112,7 @@ func (w *waybill) usable() (token string, at time.Time) {
 	if w.token == "" {
 		return "", time.Time{}
 	}
-	return w.token, fromMillis(w.tokenAt)
+	return w.token, codec.FromMillis(w.tokenAt)
 }
 
 // lacksToken tells whether the waybill has no Token at all. One that can't be opened is one.
@@ -125,7 +126,7 @@ func (w *waybill) blocked() bool { return w.token == "" || w.kept() }
 
 // hold is its freeze.
 func (w *waybill) hold() store.Hold {
-	return store.Hold{Since: fromMillis(w.frozenAt), By: w.frozenBy, Reason: w.frozen}
+	return store.Hold{Since: codec.FromMillis(w.frozenAt), By: w.frozenBy, Reason: w.frozen}
 }
 
 // opened puts a push among the open ones, in its place.
@@ -148,7 +149,7 @@ func (w *waybill) ended(seq uint64) {
 
 // ordOf is the place in the order of acceptance of an event of the timeline; 0 if it has none.
 func (w *waybill) ordOf(seq uint64) uint64 {
-	if e := find(w.timeline, seq); e != nil {
+	if e := w.timeline.Find(seq); e != nil {
 		return e.Ord
 	}
 	return 0

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // replayRecord is a row of replays within a transaction, which holds its lock.
@@ -26,15 +27,13 @@ func (x *tx) newReplay(r store.Replay, act store.Act) (*replayRecord, error) {
 	if err := x.run(&batch); err != nil {
 		return nil, err
 	}
-	r.By, r.CreatedAt, r.Status = act.By, fromMillis(x.now), store.ReplayRunning
-	r.EndedAt, r.Requeued, r.Skipped, r.Delivered, r.Failed, r.Discarded = fromMillis(0), 0, 0, 0, 0, 0
+	r.Begin(r.ID, act.By, codec.FromMillis(x.now))
 	// What ends from here on ends after the replay was made. The number says so, and this node's clock where it matters.
 	x.newest = r.ID
 	if r.Single == 0 {
 		x.s.notBefore(x.now + 1)
 	}
-	made := &replayRecord{Replay: r, made: true}
-	made.Legs = slices.Clone(r.Legs)
+	made := &replayRecord{Replay: r.Clone(), made: true}
 	x.replays[r.ID] = made
 	x.touchReplay(made)
 	return made, nil
@@ -71,14 +70,7 @@ func (x *tx) replayOf(id uint64) (*replayRecord, error) {
 }
 
 // touchReplay sees whether a replay that changed is through.
-func (x *tx) touchReplay(r *replayRecord) {
-	if r.Status == store.ReplayRunning && r.Exhausted() && r.Open() == 0 && (r.Single == 0 || r.Requeued > 0) {
-		r.Status = store.ReplayDone
-	}
-	if r.Status.Ended() && r.EndedAt.IsZero() {
-		r.EndedAt = fromMillis(x.now)
-	}
-}
+func (x *tx) touchReplay(r *replayRecord) { r.Conclude(codec.FromMillis(x.now)) }
 
 // carryOut makes pushes pending in a replay's name.
 func (x *tx) carryOut(r *replayRecord, w *waybill, rows []*row) {
@@ -98,24 +90,12 @@ func (x *tx) replayEnded(id uint64, was, to store.Status) {
 	r, err := x.replayOf(id)
 	if err != nil {
 		if x.broken == nil {
-			x.s.reportOnce("a push ended, but not its replay", err)
+			x.s.reports.Once("a push ended, but not its replay", err)
 		}
 		return
 	}
-	countEnd(r, was, -1)
-	countEnd(r, to, 1)
+	r.CountEnd(was, to)
 	x.touchReplay(r)
-}
-
-func countEnd(r *replayRecord, status store.Status, n int64) {
-	switch status {
-	case store.Delivered:
-		r.Delivered += n
-	case store.Failed:
-		r.Failed += n
-	case store.Discarded:
-		r.Discarded += n
-	}
 }
 
 // queueReplays writes those that the transaction had at hand.
@@ -130,11 +110,4 @@ func (x *tx) queueReplays(batch *pgx.Batch) {
 			ON CONFLICT (id) DO UPDATE SET status = excluded.status, detail = excluded.detail`,
 			int64(id), int16(r.Status), string(detail))
 	}
-}
-
-// copy makes a copy that the transaction does not change.
-func (r *replayRecord) copy() store.Replay {
-	c := r.Replay
-	c.Legs = slices.Clone(r.Legs)
-	return c
 }

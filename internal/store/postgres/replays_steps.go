@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -14,9 +13,8 @@ import (
 
 // StartReplay keeps a new replay.
 func (s *Store) StartReplay(ctx context.Context, r store.Replay, act store.Act) (store.Replay, error) {
-	// Times and rates come from outside, and JSON can't hold all of them: better no replay than one that can't be read.
-	if _, err := json.Marshal(r); err != nil {
-		return store.Replay{}, fmt.Errorf("a replay that can't be kept: %w", err)
+	if err := r.Fit(); err != nil { // Better no replay than one that can't be read.
+		return store.Replay{}, err
 	}
 	return s.changeReplay(ctx, "start a replay", act, nil, func(x *tx) (*replayRecord, error) {
 		last, err := x.lastNumber()
@@ -35,10 +33,9 @@ func (s *Store) SetReplay(ctx context.Context, id uint64, to store.ReplayStatus,
 		if err != nil {
 			return nil, err
 		}
-		if !r.Status.MayBecome(to) {
-			return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
+		if err := r.Set(to); err != nil {
+			return nil, err
 		}
-		r.Status = to
 		x.touchReplay(r)
 		return r, nil
 	})
@@ -76,7 +73,7 @@ func (s *Store) changeReplay(
 			return err
 		}
 		x.audit(act, store.AuditEntry{DeliveryID: r.Filter.DeliveryID, WaybillID: r.Filter.WaybillID, Seq: r.Single, Replay: r.ID})
-		after = r.copy()
+		after = r.Clone()
 		return nil
 	}, of...)
 	if err != nil {
@@ -92,10 +89,12 @@ func (x *tx) requeue(step *store.Requeue) (*replayRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	if r.Status != store.ReplayRunning {
-		return nil, fmt.Errorf("it is %s: %w", r.Status, store.ErrState)
+	if err := r.Running(); err != nil {
+		return nil, err
 	}
-	plan, err := x.sendable(step.Seqs, func(row *row) bool { return concerns(r, row) })
+	plan, err := x.sendable(step.Seqs, func(row *row) bool {
+		return row.push.doneAfter < r.ID && r.Concerns(row.seq, row.push.Status)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +103,7 @@ func (x *tx) requeue(step *store.Requeue) (*replayRecord, error) {
 		r.Requeued += int64(len(p.rows))
 	}
 	r.Skipped += int64(step.Skipped + len(step.Seqs) - plan.count())
-	r.advance(step.Leg)
+	r.Advance(step.Leg)
 	x.touchReplay(r)
 	return r, nil
 }
@@ -130,7 +129,7 @@ func (x *tx) sendable(seqs []uint64, wanted func(*row) bool) (plan sendPlan, err
 	places, seen := map[state.Waybill]int{}, map[uint64]bool{}
 	for _, seq := range seqs {
 		r := x.rows[seq]
-		if seen[seq] || r == nil || r.push.status == store.NoPush || r.expunged || !wanted(r) {
+		if seen[seq] || r == nil || r.push.Status == store.NoPush || r.expunged || !wanted(r) {
 			continue // Named twice, or retention was faster, or there is nothing to send.
 		}
 		seen[seq] = true
@@ -151,25 +150,6 @@ func (x *tx) sendable(seqs []uint64, wanted func(*row) bool) (plan sendPlan, err
 		plan[at].rows = append(plan[at].rows, r)
 	}
 	return plan, nil
-}
-
-// concerns tells whether a replay may make a push pending: it ended before the replay was made, and nobody wanted it
-// discarded, unless that is what the replay is of.
-func concerns(r *replayRecord, row *row) bool {
-	p := &row.push
-	if row.seq > r.UpTo || p.doneAfter >= r.ID {
-		return false
-	}
-	return p.status == store.Failed || p.status == store.Discarded && r.Filter.Status == store.Discarded
-}
-
-// advance notes how far a leg is.
-func (r *replayRecord) advance(leg store.Leg) {
-	for i := range r.Legs {
-		if r.Legs[i].DeliveryID == leg.DeliveryID {
-			r.Legs[i] = leg
-		}
-	}
 }
 
 // ReadReplay reads one.

@@ -88,7 +88,7 @@ func (p *pruner) loadNotices(seqs []uint64) error {
 func (p *pruner) newest(seqs []uint64) (at int64) {
 	for _, seq := range seqs {
 		if r := p.x.rows[seq]; r != nil {
-			at = max(at, r.receivedAt, r.push.doneAt)
+			at = max(at, r.receivedAt, r.push.DoneAt)
 		}
 	}
 	return at
@@ -103,7 +103,7 @@ func (p *pruner) isOver(w *waybill) bool {
 		r := p.x.rows[w.timeline[i].Seq]
 		switch {
 		case r == nil: // It is gone already.
-		case r.receivedAt >= p.horizon, r.entry.Verdict == state.Held, r.push.status == store.Pending, r.push.status == store.Failed,
+		case r.receivedAt >= p.horizon, r.entry.Verdict == state.Held, r.push.Status == store.Pending, r.push.Status == store.Failed,
 			p.waiting[r.seq]:
 			return false
 		}
@@ -120,7 +120,7 @@ func (p *pruner) delete(w *waybill) {
 			continue
 		}
 		p.gone = append(p.gone, r)
-		x.delta.move(w.name.DeliveryID, r.push.status, store.NoPush)
+		x.delta.move(w.name.DeliveryID, r.push.Status, store.NoPush)
 		x.delta[counterPruned]++
 		delete(x.rows, r.seq)
 		delete(x.ids, eventID{r.event.Source, r.event.ID})

@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 var idColumns = []column[*idRow]{
@@ -52,7 +53,7 @@ var noticeColumns = []column[*notice]{
 var insertNotices = numberedSQL("notices", "number", "nextval('notice_numbers')", noticeColumns)
 
 var auditColumns = []column[*store.AuditEntry]{
-	computed("at", "timestamptz", func(e *store.AuditEntry) pgtype.Timestamptz { return timestamp(millis(e.At)) }),
+	computed("at", "timestamptz", func(e *store.AuditEntry) pgtype.Timestamptz { return timestamp(codec.Millis(e.At)) }),
 	computed("by", "text", func(e *store.AuditEntry) string { return text(e.By) }),
 	computed("origin", "text", func(e *store.AuditEntry) string { return text(e.From) }),
 	computed("action", "text", func(e *store.AuditEntry) string { return text(e.Action) }),
@@ -161,7 +162,7 @@ func (x *tx) audit(act store.Act, on store.AuditEntry) {
 	if act == (store.Act{}) {
 		return
 	}
-	on.Act, on.At = act, fromMillis(x.now)
+	on.Act, on.At = act, codec.FromMillis(x.now)
 	x.audits = append(x.audits, &on)
 }
 

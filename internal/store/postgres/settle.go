@@ -3,9 +3,9 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // Settle records what became of a push. It blocks only while the committer's queue is full.
@@ -14,8 +14,8 @@ import (
 // an attempt is ErrState then, but for one: a failed push may be discarded.
 // An outcome of a waybill that another node pushes for by now is ErrNotOwner.
 func (s *Store) Settle(o store.Outcome, done func(error)) {
-	if o.Status == store.NoPush || o.Status >= store.NumStatuses {
-		done(fmt.Errorf("push %d: an outcome without a status", o.Seq))
+	if err := o.Fit(); err != nil {
+		done(err)
 		return
 	}
 	if err := s.enqueue(context.Background(), slotOf(o.Waybill), &settleOp{outcome: o, done: done}); err != nil {
@@ -35,7 +35,8 @@ func (o *settleOp) needs(n *needs) {
 	n.waybills[o.outcome.Waybill], n.seqs[o.outcome.Seq] = true, true
 }
 
-func (o *settleOp) finish(err error) {
+// Finish answers, once that is durable; with an error, if it is not.
+func (o *settleOp) Finish(err error) {
 	if err == nil {
 		err = o.err
 	}
@@ -63,18 +64,17 @@ func (x *tx) settle(o store.Outcome) error {
 	if o.Again && o.Attempt != nil && r.push.recorded(*o.Attempt) {
 		return nil
 	}
-	if r.push.status != store.Pending {
+	if r.push.Status != store.Pending {
 		return x.settleEnded(w, r, &o)
 	}
 	if o.Park && o.Token != "" && o.Token != w.token {
-		// A newer Token came while this one was being refused: the waybill has not failed yet.
-		o.Status, o.Reason, o.Refusals, o.NextAt, o.Park = store.Pending, "", 0, time.Time{}, false
+		o = o.Spare() // A newer Token came while this one was being refused.
 	}
 	p := &r.push
 	if o.Attempt != nil {
-		p.note(*o.Attempt)
+		p.Note(*o.Attempt)
 	}
-	p.tries, p.refusals, p.used, p.nextAt = o.Tries, o.Refusals, o.Used, millis(o.NextAt)
+	p.Tries, p.Refusals, p.Used, p.NextAt = o.Tries, o.Refusals, o.Used, codec.Millis(o.NextAt)
 	x.change(r)
 	if o.Status != store.Pending {
 		x.end(w, r, o.Status, o.Reason)
@@ -89,18 +89,18 @@ func (x *tx) settle(o store.Outcome) error {
 func (x *tx) settleEnded(w *waybill, r *row, o *store.Outcome) error {
 	p := &r.push
 	switch {
-	case o.Attempt != nil && o.Status == store.Delivered && p.status == store.Discarded:
+	case o.Attempt != nil && o.Status == store.Delivered && p.Status == store.Discarded:
 		// It was in flight when it was discarded: what upstream has taken is delivered.
-		p.note(*o.Attempt)
-		p.tries = o.Tries
+		p.Note(*o.Attempt)
+		p.Tries = o.Tries
 		x.end(w, r, store.Delivered, "")
 	case o.Attempt != nil:
-		p.note(*o.Attempt)
+		p.Note(*o.Attempt)
 		x.change(r)
-	case o.Status == store.Discarded && p.status == store.Failed:
+	case o.Status == store.Discarded && p.Status == store.Failed:
 		x.end(w, r, store.Discarded, o.Reason)
 	default:
-		return fmt.Errorf("it is %s: %w", p.status, store.ErrState)
+		return fmt.Errorf("it is %s: %w", p.Status, store.ErrState)
 	}
 	return nil
 }

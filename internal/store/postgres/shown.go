@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // shownRow is a row of shown. A waybill that was expunged has one even if nothing was shown: what WeChat tells
@@ -96,7 +97,7 @@ func (r *shownRow) encode() ([]byte, error) {
 
 // shown is what is known to be shown.
 func (r *shownRow) shown() store.Shown {
-	return store.Shown{Version: *r.version, ReceivedAt: fromMillis(r.receivedAt), OrderID: r.detail.OrderID, Actions: r.detail.Actions}
+	return store.Shown{Version: *r.version, ReceivedAt: codec.FromMillis(r.receivedAt), OrderID: r.detail.OrderID, Actions: r.detail.Actions}
 }
 
 // forget empties the texts of actions up to a time (Unix seconds).

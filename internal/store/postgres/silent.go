@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // line is the waybills of an account that stand at the same stage, with a Token or without.
@@ -132,7 +133,7 @@ func (s *Store) StageAges(ctx context.Context) (ages []store.StageAge, err error
 		var age store.StageAge
 		var ms int64
 		_, err = pgx.ForEachRow(rows, []any{&age.DeliveryID, &smallDest[state.Stage]{&age.Stage}, (*stampDest)(&ms)}, func() error {
-			age.OldestAt = fromMillis(ms)
+			age.OldestAt = codec.FromMillis(ms)
 			ages = append(ages, age)
 			return nil
 		})

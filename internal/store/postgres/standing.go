@@ -10,6 +10,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // standings says what pushes wait for. It reads a waybill once, however many of its pushes are on a page.
@@ -25,7 +26,7 @@ func (s *Store) readStandings(
 ) (*standings, error) {
 	at := &standings{now: s.opts.Now(), held: held, known: map[state.Waybill]*waybill{}}
 	for _, r := range rows {
-		if r.push.status == store.Pending {
+		if r.push.Status == store.Pending {
 			at.known[r.event.Waybill()] = nil
 		}
 	}
@@ -54,7 +55,7 @@ func (at *standings) push(r *row) (store.Push, error) {
 	}
 	w := at.known[p.Event.Waybill()]
 	if w == nil {
-		return p, damaged("waybill "+p.Event.Waybill().String()+" is missing", errRecord)
+		return p, damaged("waybill "+p.Event.Waybill().String()+" is missing", codec.ErrRecord)
 	}
 	transitOnly := w.transitOnly()
 	p.WaitingFor, p.Waiting = at.waiting(&p, r, w, transitOnly)
@@ -67,9 +68,9 @@ func (at *standings) waiting(p *store.Push, r *row, w *waybill, transitOnly bool
 	behind := w.before(r.seq)
 	switch {
 	case w.lacksToken():
-		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: fromMillis(r.push.tokenUntil)}
+		return store.WaitToken, store.Waiting{Since: p.OpenedAt, Until: codec.FromMillis(r.push.TokenUntil)}
 	case w.kept():
-		return store.WaitWaybill, w.waiting(r.push.openedAt)
+		return store.WaitWaybill, w.waiting(r.push.OpenedAt)
 	case behind != 0:
 		return store.WaitWaybill, store.Waiting{Since: p.OpenedAt, Behind: behind}
 	}
@@ -92,7 +93,7 @@ func (w *waybill) waiting(openedAt int64) store.Waiting {
 		since = min(since, w.frozenAt)
 	}
 	return store.Waiting{
-		Since: fromMillis(max(since, openedAt)), Parked: w.parkedAt != 0, Frozen: w.frozenAt != 0, Reason: w.frozen,
+		Since: codec.FromMillis(max(since, openedAt)), Parked: w.parkedAt != 0, Frozen: w.frozenAt != 0, Reason: w.frozen,
 	}
 }
 
@@ -107,7 +108,7 @@ func (w *waybill) before(seq uint64) uint64 {
 // transitOnly tells whether all that is open of the waybill are transit scans.
 func (w *waybill) transitOnly() bool {
 	for _, seq := range w.open {
-		if e := find(w.timeline, seq); e != nil && e.Type != state.Transit {
+		if e := w.timeline.Find(seq); e != nil && e.Type != state.Transit {
 			return false
 		}
 	}

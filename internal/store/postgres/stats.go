@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgtype"
 
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // totals are the counters as the database had them when they were read last, and what this node's own transactions have
@@ -97,7 +98,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	s.totals.rebase(base, at)
 	s.oldest = oldest
 	if s.totals.showsNotices(untold.Valid) {
-		s.untold = fromMillis(stampOf(untold))
+		s.untold = codec.FromMillis(stampOf(untold))
 	}
 	return nil
 }
@@ -136,7 +137,7 @@ func scanOldest(ctx context.Context, tx pgx.Tx, pushes map[string]map[store.Stat
 			return err
 		}
 		if at.Valid {
-			into[delivery] = fromMillis(stampOf(at))
+			into[delivery] = codec.FromMillis(stampOf(at))
 		}
 	}
 	return nil
@@ -170,10 +171,10 @@ func (s *Store) count(x *tx, took time.Duration) {
 	s.rows += uint64(x.size)
 	s.trips += uint64(x.trips)
 	if x.told != nil {
-		s.untold = fromMillis(x.told.oldest)
+		s.untold = codec.FromMillis(x.told.oldest)
 	}
 	if len(x.notices) > 0 && s.untold.IsZero() {
-		s.untold = fromMillis(x.now)
+		s.untold = codec.FromMillis(x.now)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"carrier/internal/store"
+	"carrier/internal/store/engine"
 	"carrier/internal/store/seal"
 )
 
@@ -39,8 +40,7 @@ type Store struct {
 	busy           busy          // The waybills that a committer is at.
 	pens           atomic.Uint64 // How often it was not known what became of a transaction.
 	partitions     partitions
-	wake           chan struct{} // An earlier deadline than before was set.
-	sleepsUntil    atomic.Int64  // The deadline that the background waits for (Unix ms).
+	alarm          *engine.Alarm // For the background that carries out deadlines.
 
 	horizon horizon
 	letters letterLog
@@ -51,8 +51,7 @@ type Store struct {
 
 	feeding sync.Mutex // Held while Feed or Notify is called.
 
-	reportedMu sync.Mutex
-	reported   map[string]bool // What was logged once.
+	reports engine.Reports
 
 	refreshing sync.Mutex // Held while refresh reads and takes in what it read.
 
@@ -93,31 +92,16 @@ func (s *Store) enqueue(ctx context.Context, slot int16, op operation) error {
 		return store.ErrClosing
 	}
 	queue := s.committers[int(slot)%len(s.committers)].ops
-	select {
-	case queue <- op:
-		return nil
-	default:
-	}
-	select {
-	case queue <- op:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("%w: its queue is full: %w", store.ErrUnavailable, context.Cause(ctx))
-	}
+	return engine.HandOver(ctx, queue, op)
 }
 
 // write runs an operation and waits until it is durable. Once it is handed over, ctx only ends the waiting.
-func (s *Store) write(ctx context.Context, slot int16, op operation, w *waiter) error {
-	w.done = make(chan struct{})
+func (s *Store) write(ctx context.Context, slot int16, op operation, w *engine.Waiter) error {
+	w.Begin()
 	if err := s.enqueue(ctx, slot, op); err != nil {
 		return err
 	}
-	select {
-	case <-w.done:
-		return w.err
-	case <-ctx.Done():
-		return fmt.Errorf("the outcome is unknown, as it was not waited for: %w", context.Cause(ctx))
-	}
+	return w.Wait(ctx)
 }
 
 // Ready says why writes are refused at present.
@@ -188,14 +172,4 @@ func (s *Store) isOpen() error {
 		return fmt.Errorf("%w: it is closed", store.ErrClosing)
 	}
 	return nil
-}
-
-// reportOnce logs what would be logged again and again.
-func (s *Store) reportOnce(what string, err error) {
-	s.reportedMu.Lock()
-	defer s.reportedMu.Unlock()
-	if text := err.Error(); !s.reported[text] {
-		s.reported[text] = true
-		s.opts.Logger.Error(what, "err", text)
-	}
 }

@@ -1,27 +1,16 @@
 package postgres
 
 import (
-	"slices"
-
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
-
-// find gives the entry with a number; nil if there is none.
-func find(t state.Timeline, seq uint64) *state.Entry {
-	i := slices.IndexFunc(t, func(e state.Entry) bool { return e.Seq == seq })
-	if i < 0 {
-		return nil
-	}
-	return &t[i]
-}
 
 // settleTimeline makes v.after the waybill's timeline. fresh is the event that came, or nil; the entries in v.Changed are
 // accepted (or ignored, or rejected) after it, in that order, and their numbers are reserved. It returns the events
 // whose pushes became open.
 func (x *tx) settleTimeline(w *waybill, v *verdict, fresh *row) (opened []*row) {
 	for i := range v.Changed {
-		if e := find(v.after, v.Changed[i].Seq); e.Verdict == state.Accepted {
+		if e := v.after.Find(v.Changed[i].Seq); e.Verdict == state.Accepted {
 			e.Ord = x.reserved()
 		}
 	}
@@ -31,7 +20,7 @@ func (x *tx) settleTimeline(w *waybill, v *verdict, fresh *row) (opened []*row) 
 		rows = append([]*row{fresh}, rows...)
 	}
 	for _, r := range rows {
-		was, is := r.entry, find(w.timeline, r.seq)
+		was, is := r.entry, w.timeline.Find(r.seq)
 		r.entry = *is
 		x.change(r)
 		x.countHeld(&was, is)
@@ -68,7 +57,7 @@ func (x *tx) expect(at int64) {
 func (x *tx) openPush(w *waybill, r *row) bool {
 	r.push = pushRecord{}
 	if r.entry.Override {
-		r.push.ends = 1 // The event was rejected before.
+		r.push.Ends = 1 // The event was rejected before.
 	}
 	switch {
 	case r.expunged:
@@ -84,11 +73,11 @@ func (x *tx) openPush(w *waybill, r *row) bool {
 
 // pend makes a push pending, from now on.
 func (x *tx) pend(w *waybill, r *row) {
-	x.delta.move(w.name.DeliveryID, r.push.status, store.Pending)
-	r.push.status, r.push.openedAt = store.Pending, x.now
+	x.delta.move(w.name.DeliveryID, r.push.Status, store.Pending)
+	r.push.Status, r.push.OpenedAt = store.Pending, x.now
 	if w.lacksToken() {
-		r.push.tokenUntil = x.now + x.s.Terms().NoTokenWait.Milliseconds()
-		x.expect(r.push.tokenUntil)
+		r.push.TokenUntil = x.now + x.s.Terms().NoTokenWait.Milliseconds()
+		x.expect(r.push.TokenUntil)
 	}
 	w.opened(r.seq, r.entry.Ord)
 	x.touch(w)
@@ -97,7 +86,9 @@ func (x *tx) pend(w *waybill, r *row) {
 
 // reopen makes a push that ended pending again, with fresh retries; for a replay, or for none (0).
 func (x *tx) reopen(w *waybill, r *row, replay uint64, bulk bool) {
-	r.push = pushRecord{status: r.push.status, ends: r.push.ends, attempts: r.push.attempts, replay: replay, bulk: bulk}
+	r.push = pushRecord{PushRecord: store.PushRecord{
+		Status: r.push.Status, Ends: r.push.Ends, Attempts: r.push.Attempts, Replay: replay, Bulk: bulk,
+	}}
 	x.pend(w, r)
 }
 
@@ -105,13 +96,13 @@ func (x *tx) reopen(w *waybill, r *row, replay uint64, bulk bool) {
 // has no status yet), and one that ended in another way before.
 func (x *tx) end(w *waybill, r *row, to store.Status, reason string) {
 	p := &r.push
-	was := p.status
-	x.replayEnded(p.replay, was, to)
+	was := p.Status
+	x.replayEnded(p.Replay, was, to)
 	x.delta.move(w.name.DeliveryID, was, to)
-	p.status, p.reason, p.doneAt, p.doneAfter = to, text(reason), x.now, x.newest
-	p.nextAt, p.tokenUntil = 0, 0
+	p.Status, p.Reason, p.DoneAt, p.doneAfter = to, text(reason), x.now, x.newest
+	p.NextAt, p.TokenUntil = 0, 0
 	if was != to { // Else only the reason changed.
-		p.ends++
+		p.Ends++
 		x.noticeEnd(r)
 	}
 	if was == store.Pending {
@@ -123,9 +114,9 @@ func (x *tx) end(w *waybill, r *row, to store.Status, reason string) {
 
 // noticeEnd keeps a notice of a push that has just ended.
 func (x *tx) noticeEnd(r *row) {
-	n := notice{seq: r.seq, nth: r.push.ends, status: r.push.status, tries: r.push.tries, replay: r.push.replay}
-	if r.push.status != store.Delivered {
-		n.errcode, n.reason = r.push.lastErrcode(), r.push.reason
+	n := notice{seq: r.seq, nth: r.push.Ends, status: r.push.Status, tries: r.push.Tries, replay: r.push.Replay}
+	if r.push.Status != store.Delivered {
+		n.errcode, n.reason = r.push.LastErrcode(), r.push.Reason
 	}
 	x.notice(&n)
 }

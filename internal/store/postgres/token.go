@@ -5,18 +5,20 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
+	"carrier/internal/store/engine"
 )
 
 // PutToken keeps the newest Token of a waybill and lets go what waited for it. Lanes hear of it (Change.Reload) if the
 // waybill has open pushes then.
 func (s *Store) PutToken(ctx context.Context, w state.Waybill, token string, act store.Act) (changed bool, err error) {
 	op := &tokenOp{waybill: w, token: token, act: act}
-	err = s.write(ctx, slotOf(w), op, &op.waiter)
+	err = s.write(ctx, slotOf(w), op, &op.Waiter)
 	return op.changed && err == nil, err
 }
 
 type tokenOp struct {
-	waiter
+	engine.Waiter
 	waybill state.Waybill
 	token   string
 	act     store.Act
@@ -29,10 +31,10 @@ func (o *tokenOp) needs(n *needs) { n.waybills[o.waybill] = true }
 func (o *tokenOp) run(x *tx) {
 	var w *waybill
 	var plan *tokenPlan
-	if w, o.err = x.waybill(o.waybill); o.err != nil {
+	if w, o.Err = x.waybill(o.waybill); o.Err != nil {
 		return
 	}
-	if plan, o.err = x.planToken(w, o.token); o.err != nil {
+	if plan, o.Err = x.planToken(w, o.token); o.Err != nil {
 		return
 	}
 	o.changed = plan != nil
@@ -44,7 +46,7 @@ func (o *tokenOp) run(x *tx) {
 
 // tokenPlan is what a new Token changes.
 type tokenPlan struct {
-	history []token // With the new one.
+	history []store.TokenRecord // With the new one.
 	affects []*row
 }
 
@@ -54,14 +56,10 @@ func (x *tx) planToken(w *waybill, value string) (*tokenPlan, error) {
 		return nil, nil
 	}
 	// What can't be opened is of no use any more, now that there is a newer one.
-	plan := &tokenPlan{history: append([]token{{x.now, value}}, w.history...)}
-	if len(plan.history) > maxTokens {
-		plan.history = plan.history[:maxTokens]
-	}
+	plan := &tokenPlan{history: codec.RememberToken(store.TokenRecord{At: x.now, Value: value}, w.history)}
 	rows, err := x.pushesOf(w)
 	for _, r := range rows {
-		p := &r.push
-		if p.endedForToken() || p.status == store.Pending && (p.tokenUntil != 0 || p.refusals > 0) {
+		if r.push.LacksToken() {
 			plan.affects = append(plan.affects, r)
 		}
 	}
@@ -88,7 +86,7 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 	if plan == nil {
 		return
 	}
-	w.history, w.token, w.tokenAt = plan.history, plan.history[0].value, plan.history[0].at
+	w.history, w.token, w.tokenAt = plan.history, plan.history[0].Value, plan.history[0].At
 	w.tokens, w.dirty = x.s.sealTokens(w.name, w.history), true
 	w.parkedAt = 0
 	for _, r := range plan.affects {
@@ -103,13 +101,13 @@ func (x *tx) registerToken(w *waybill, plan *tokenPlan) {
 // wakePush lets a push go that a new Token concerns.
 func (x *tx) wakePush(w *waybill, r *row) {
 	switch p := &r.push; {
-	case p.status != store.Pending:
+	case p.Status != store.Pending:
 		x.reopen(w, r, 0, false)
-	case p.tokenUntil != 0:
-		p.tokenUntil = 0
+	case p.TokenUntil != 0:
+		p.TokenUntil = 0
 		x.change(r)
 	default:
-		p.refusals, p.nextAt = 0, 0
+		p.Refusals, p.NextAt = 0, 0
 		x.change(r)
 	}
 }

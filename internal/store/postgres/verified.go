@@ -11,6 +11,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/store/codec"
 )
 
 // MarkVerified notes that upstream shows pushes of a waybill.
@@ -31,8 +32,8 @@ func (x *tx) markVerified(w state.Waybill, seqs []uint64, at time.Time) error {
 		return err
 	}
 	for _, seq := range seqs {
-		if r := x.rows[seq]; r != nil && r.event.Waybill() == w && r.push.status == store.Delivered {
-			r.push.verifiedAt = millis(at)
+		if r := x.rows[seq]; r != nil && r.event.Waybill() == w && r.push.Status == store.Delivered {
+			r.push.VerifiedAt = codec.Millis(at)
 			x.change(r)
 		}
 	}
@@ -89,7 +90,7 @@ func (x *tx) putDifference(d store.Difference) error {
 	if _, err := x.exec(dropDifferences, store.MaxDifferences); err != nil {
 		return err
 	}
-	if d.CheckedAt, d.FoundAt = fromMillis(x.now), fromMillis(x.now); found {
+	if d.CheckedAt, d.FoundAt = codec.FromMillis(x.now), codec.FromMillis(x.now); found {
 		d.FoundAt = kept.FoundAt
 	}
 	if !found || !d.SameAs(&kept) {
@@ -103,7 +104,7 @@ func (s *Store) CloseDifference(ctx context.Context, w state.Waybill, agrees boo
 	err = s.change(ctx, 0, func(x *tx) error {
 		kept, found, err := x.oneDifference(closeDifference, w)
 		if closed = found; found && agrees {
-			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: fromMillis(x.now)})
+			x.noticeDifference(&store.Difference{Waybill: w, Merchant: kept.Merchant, FoundAt: kept.FoundAt, CheckedAt: codec.FromMillis(x.now)})
 		}
 		return err
 	})
@@ -147,7 +148,7 @@ func scanDifference(row pgx.CollectableRow) (d store.Difference, err error) {
 	var more difference
 	var found, checked int64
 	err = row.Scan(&d.Waybill.DeliveryID, &d.Waybill.WaybillID, (*stampDest)(&found), (*stampDest)(&checked), &more)
-	d.FoundAt, d.CheckedAt = fromMillis(found), fromMillis(checked)
+	d.FoundAt, d.CheckedAt = codec.FromMillis(found), codec.FromMillis(checked)
 	d.Merchant, d.Missing, d.Changed, d.Moved, d.Extra = more.Merchant, more.Missing, more.Changed, more.Moved, more.Extra
 	return d, err
 }

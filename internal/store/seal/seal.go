@@ -42,13 +42,12 @@ func New(keys [][]byte) (k Keys, err error) {
 	return k, nil
 }
 
-// Newest is the key that seals. There must be one.
-func (k Keys) Newest() ID { return k[0].id }
-
-// Seal appends a nonce of 12 random bytes and the AES-256-GCM of plain under the newest key. What is additional is needed
-// to open it again. There must be a key.
-func (k Keys) Seal(b, plain, additional []byte) []byte {
-	return k[0].aead.Seal(b, nil, plain, additional)
+// Seal appends to a record, of which there is nothing yet but a header, the id of the newest key, a nonce of 12 random bytes
+// and the AES-256-GCM of plain. The header, the id, and place are additional data: what is sealed opens nowhere else than
+// in that place. There must be a key.
+func (k Keys) Seal(header, place, plain []byte) []byte {
+	record := append(header, k[0].id[:]...)
+	return k[0].aead.Seal(record, nil, plain, slices.Concat(place, record))
 }
 
 // ErrDamaged: what was sealed was altered, or stands in another place than it was sealed for.
@@ -57,18 +56,25 @@ var ErrDamaged = errors.New("a sealed value is damaged")
 // MissingKeyError says that something is sealed under a key that is not given.
 type MissingKeyError struct{ Key ID }
 
+// Error names the key, and says what to do.
 func (e *MissingKeyError) Error() string {
 	return fmt.Sprintf("it is sealed under a key (%x) that store.key_file does not hold; "+
 		"put that key back, below the newest, and restart", e.Key)
 }
 
-// Open opens what was sealed under a key: a *MissingKeyError if that is not there, ErrDamaged if it does not open.
-func (k Keys) Open(id ID, sealed, additional []byte) ([]byte, error) {
+// Open opens a record that Seal made in the same place; header is how many bytes come before the key's id. It fails with a
+// *MissingKeyError if that key is not there, and with ErrDamaged if it does not open.
+func (k Keys) Open(record []byte, header int, place []byte) ([]byte, error) {
+	end := header + len(ID{})
+	if len(record) < end {
+		return nil, ErrDamaged
+	}
+	id := ID(record[header:end])
 	i := slices.IndexFunc(k, func(k key) bool { return k.id == id })
 	if i < 0 {
 		return nil, &MissingKeyError{id}
 	}
-	plain, err := k[i].aead.Open(nil, nil, sealed, additional)
+	plain, err := k[i].aead.Open(nil, nil, record[end:], slices.Concat(place, record[:end]))
 	if err != nil {
 		return nil, ErrDamaged
 	}

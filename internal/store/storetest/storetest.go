@@ -29,6 +29,7 @@ type Engine interface {
 	store.Store
 	// Tick does what is due by Options.Now, all of it, and returns when that is durable.
 	Tick(ctx context.Context) error
+	// SetTerms puts other terms in force, for what is decided from then on.
 	SetTerms(t store.Terms)
 }
 
