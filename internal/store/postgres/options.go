@@ -67,7 +67,6 @@ func (o Options) withDefaults() Options {
 	if o.Node == "" {
 		o.Node = nodeName()
 	}
-	o.Logger = o.Logger.With("component", "store")
 	return o
 }
 
