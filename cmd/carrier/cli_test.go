@@ -163,7 +163,7 @@ func TestPostgresIsAway(t *testing.T) {
 func TestConfigCheckTakesAGoodFile(t *testing.T) {
 	file := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: "http://127.0.0.1:1"}).File(t)
 	status, out, errs := command(t, nil, "", "config", "check", "-c", file)
-	if status != 0 || !strings.Contains(out, "1 accounts, 2 sources, 2 admin tokens") || errs != "" {
+	if status != 0 || !strings.Contains(out, "1 account, 2 sources, 2 admin tokens") || errs != "" {
 		t.Errorf("status %d, output %q, errors %q", status, out, errs)
 	}
 	// Without -c, the environment alone.

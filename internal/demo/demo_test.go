@@ -34,7 +34,7 @@ func TestDemo(t *testing.T) {
 		if err := Run(t.Context(), o); err != nil {
 			t.Errorf("faults %t: %v\n%s", faults, err, &out)
 		}
-		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback", "outcomes told"} {
+		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_SIGNING_SECRET=whsec_", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback", "outcomes told"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
 			}

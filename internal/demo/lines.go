@@ -19,6 +19,7 @@ func (d *demo) printLines() {
   upstream %[3]s   (simulator of WeChat; open it in a browser)
 
   export CARRIER_API_KEY=%[4]s
+  export CARRIER_SIGNING_SECRET=%[15]s
   export CARRIER_ADMIN_TOKEN=%[5]s
   export CARRIER_ADMIN_URL=%[2]s
 
@@ -66,5 +67,5 @@ Lines to try 可以试试:
 
 Sample traffic is running; Ctrl-C ends it with a summary. 示例流量运行中，按 Ctrl-C 结束并输出汇总。
 `, c.events, c.admin, d.boxURL, c.key, c.token, DeliveryID, d.playground, now-60, now-30, now,
-		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder, d.app.NATSURL())
+		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder, d.app.NATSURL(), c.signing)
 }
