@@ -49,7 +49,7 @@ Lines to try 可以试试:
   %[11]s waybill upstream %[7]s
   %[11]s differences
 
-  # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送，先试算，再重放
+  # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送，先预演，再重放
   %[11]s pushes list --status failed
   %[11]s pushes replay --status failed --dry-run
   %[11]s pushes replay --status failed --because 'WeChat knows them now'
