@@ -268,7 +268,7 @@ func (s *session) noteEnd(end *listEnd) error {
 		err = s.note(s.say("nothing matches", "没有符合条件的内容"))
 	}
 	if r := end.reading; r != nil {
-		err = errors.Join(err, s.note(s.sayf("the service was started a moment ago and has read %d of %d events: waybills that it has not read yet are missing here; ask again soon",
+		err = errors.Join(err, s.note(s.sayf("the service was started a moment ago and has read %d of %d {2:event|events}: waybills that it has not read yet are missing here; ask again soon",
 			"服务刚刚启动，已读取 %d / %d 个事件：尚未读取的运单不在列表中，请稍后再查", r.Events, r.Total)))
 	}
 	return err
