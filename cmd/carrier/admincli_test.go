@@ -50,9 +50,9 @@ func TestAdminTranscript(t *testing.T) {
 func recordedAdmin(t *testing.T) *fakeAdmin {
 	t.Helper()
 	const (
-		rejected = `"verdict":"rejected","first_verdict":"rejected","reason":"illegal_transition","late":true,"gap":false,"held_until":null,"override":false,"from":"delivered","allowed":[],"cause":7,` +
+		rejected = `"verdict":"rejected","first_verdict":"rejected","reason":"illegal_transition","late":true,"gap":false,"held_until":null,"override":false,"expunged":false,"from":"delivered","allowed":[],"cause":7,` +
 			`"explanation":{"en":"Nothing can follow \"delivered\", which event 7 brought.","zh":"事件 7 使运单已签收，此后不允许任何事件。"}`
-		accepted = `"verdict":"accepted","first_verdict":"rejected","reason":"","late":false,"gap":true,"held_until":null,"override":%v,"from":"","allowed":null,"cause":0,"explanation":{"en":"","zh":""}`
+		accepted = `"verdict":"accepted","first_verdict":"rejected","reason":"","late":false,"gap":true,"held_until":null,"override":%v,"expunged":false,"from":"","allowed":null,"cause":0,"explanation":{"en":"","zh":""}`
 		breaker  = `{"host":"api.weixin.qq.com","state":"open","since":"2018-07-31T16:00:00Z","opened_by":"20 of 20: -1 system busy\u001b[2J","next_probe_at":"2018-07-31T16:00:30Z"}`
 		account  = `{"delivery_id":"SF","breaker":` + breaker + `,"fallback_breaker":null,"paused":true,"pause_reason":"a test","pause_since":"2018-07-31T16:00:00Z","paused_until":null,` +
 			`"next_probe_at":null,"access_token_expires_at":"2018-07-31T18:00:00Z","counts":{"pending":12,"delivered":1000,"failed":3,"discarded":0},"oldest_pending_seconds":754.2,` +
@@ -71,8 +71,8 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	plainly := strings.ReplaceAll(accepted, "%v", "false")
 	waybill := `{"delivery_id":"SF","waybill_id":"1234567890","stage":"in_transit","stage_name":{"en":"in transit","zh":"运输中"},"token_set":true,"token_at":"2018-07-31T15:00:00Z","parked":false,` +
 		`"frozen":true,"frozen_since":"2018-07-31T16:00:00Z","frozen_by":"ops","frozen_reason":"wrong\u202eparcel","timeline":[` +
-		step("7", "100001", strings.ReplaceAll(plainly, `"gap":true`, `"gap":false`), `{`+fakeDelivered+`,"attempts":1}`) + `,` +
-		step("8", "200001", plainly, `{`+fakeWaiting+`,"attempts":0}`) + `,` + step("9", "100003", rejected, "null") + `],` +
+		step("7", "100001", strings.ReplaceAll(plainly, `"gap":true`, `"gap":false`), `{`+fakeDelivered+`,"attempts":1,"log":[`+fakeOK+`]}`) + `,` +
+		step("8", "200001", plainly, `{`+fakeWaiting+`,"attempts":0,"log":[]}`) + `,` + step("9", "100003", rejected, "null") + `],` +
 		`"shown":{"version":16,"received_at":"2018-07-31T16:00:03Z","order_id":"order-1","actions":[` +
 		`{"action_time":1533052800,"action_type":300001,"action_msg":"快件已发往\u001b[2J 广州"},{"action_time":1533052801,"action_type":4294967296,"action_msg":""},` +
 		`{"action_time":1533052802,"action_type":100001,"action_msg":"已揽件"}]}}`
@@ -90,7 +90,8 @@ func recordedAdmin(t *testing.T) *fakeAdmin {
 	event := func(seq, decision, status string) string {
 		return `{` + strings.NewReplacer("%d", seq, "%[1]d", seq).Replace(strings.Replace(fakeScan, `"action_type":%d`, `"action_type":100003`, 1)) + `,` + decision + `,"status":"` + status + `"}`
 	}
-	f.on("GET /admin/v1/events", 200, fakeList("", event("9", rejected, ""), event("8", strings.ReplaceAll(accepted, "%v", "true"), "pending")))
+	f.on("GET /admin/v1/events", 200, fakeList("", event("9", rejected, ""), event("8", strings.ReplaceAll(accepted, "%v", "true"), "pending"),
+		strings.Replace(event("7", strings.ReplaceAll(plainly, `"expunged":false`, `"expunged":true`), "discarded"), "丽影邓丽君【18666666666】正在派件", "", 1)))
 	f.on("POST /admin/v1/events/9/accept", 200, event("9", strings.ReplaceAll(accepted, "%v", "true"), "pending"))
 	f.on("GET /admin/v1/waybills/SF/1234567890", 200, waybill).on("POST /admin/v1/waybills/SF/1234567890/freeze", 200, waybill)
 	f.on("POST /admin/v1/waybills/SF/1234567890/expunge", 200, `{"events":3,"discarded":1,"tokens":2,"orders":1,"shown":4,"waybill":`+waybill+`}`)
@@ -139,6 +140,63 @@ func TestAdminJSON(t *testing.T) {
 			}
 			if !reflect.DeepEqual(got, want) || status != exitDone || errs != "" {
 				t.Errorf("status %d, %s, got\n%s\nwant %v", status, errs, out, want)
+			}
+		})
+	}
+}
+
+// TestAdminListsThatAreNotWhole: a list that a service which has just been started can't give whole says so, also if only
+// its first page was not.
+func TestAdminListsThatAreNotWhole(t *testing.T) {
+	const item = `{"delivery_id":"SF","waybill_id":"%d","stage":"in_transit","stage_name":{"en":"in transit","zh":"运输中"},"token_set":true,"parked":false,"frozen":false,` +
+		`"pending":0,"failed":0,"accepted":null,"heard_at":null,"silent_seconds":183600}`
+	page := func(next, reading string, n int) string {
+		return strings.TrimSuffix(fakeList(next, fmt.Sprintf(item, n)), "}") + `,"reading":` + reading + `}`
+	}
+	for _, test := range []struct {
+		name, lang string
+		pages      []string
+		json, note string
+	}{
+		{"whole", "C", []string{page("", "null", 1)}, "null", ""},
+		{"the first page is not", zhLang, []string{page("2", `{"events":20,"total":1000}`, 1), page("", "null", 2)}, `{"events":20,"total":1000}`,
+			"carrier: 服务刚刚启动，已读取 20 / 1000 个事件：尚未读取的运单不在列表中，请稍后再查\n"},
+		{"nor is the second", "C", []string{page("2", `{"events":20,"total":1000}`, 1), page("", `{"events":999,"total":1000}`, 2)}, `{"events":20,"total":1000}`,
+			"carrier: the service was started a moment ago and has read 20 of 1000 events: waybills that it has not read yet are missing here; ask again soon\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFakeAdmin(t).on("GET /admin/v1/silent", 200, test.pages...)
+			status, out, errs := f.run(t, test.lang, "waybill", "silent", "--all")
+			if status != exitDone || errs != test.note || strings.Count(out, "SF/") != len(test.pages) {
+				t.Errorf("status %d, printed %s, on standard error %q, want %q", status, out, errs, test.note)
+			}
+			f = newFakeAdmin(t).on("GET /admin/v1/silent", 200, test.pages...)
+			_, out, _ = f.run(t, test.lang, "waybill", "silent", "--all", "--json")
+			var got struct {
+				Items   []json.RawMessage `json:"items"`
+				Reading json.RawMessage   `json:"reading"`
+			}
+			if err := json.Unmarshal([]byte(out), &got); err != nil || len(got.Items) != len(test.pages) {
+				t.Fatalf("%v in %s", err, out)
+			}
+			if text := strings.Join(strings.Fields(string(got.Reading)), ""); text != test.json {
+				t.Errorf("reading is %s, want %s", text, test.json)
+			}
+		})
+	}
+}
+
+// TestFindTooShort: who gives too few characters hears that it was no search for an end.
+func TestFindTooShort(t *testing.T) {
+	for _, test := range []struct{ name, end, body, want string }{
+		{"too few", "890", fakeList(""), "carrier: nothing matches\ncarrier: fewer than the last 4 characters are looked for as whole numbers only\n"},
+		{"enough", "7890", fakeList(""), "carrier: nothing matches\n"},
+		{"a short number", "W1", fakeList("", `{"delivery_id":"SF","waybill_id":"W1","stage":"created","stage_name":{"en":"created","zh":"已下单"}}`), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			f := newFakeAdmin(t).on("GET /admin/v1/waybills", 200, test.body)
+			if status, _, errs := f.run(t, "C", "waybill", "find", test.end); status != exitDone || errs != test.want {
+				t.Errorf("status %d, %q, want %q", status, errs, test.want)
 			}
 		})
 	}

@@ -234,7 +234,7 @@ func list[T any](ctx context.Context, s *session, l adminclient.List[T], p pagin
 	if s.json {
 		return listJSON(s.w, pages)
 	}
-	next, some := "", false
+	var end listEnd
 	for page, err := range pages {
 		if err != nil {
 			return err
@@ -245,16 +245,33 @@ func list[T any](ctx context.Context, s *session, l adminclient.List[T], p pagin
 		if err := t.flush(); err != nil {
 			return err
 		}
-		next, some = page.Next, some || len(page.Items) > 0
+		end.next, end.some = page.Next, end.some || len(page.Items) > 0
+		end.reading = cmp.Or(end.reading, page.Reading)
 	}
+	return s.noteEnd(&end)
+}
+
+// listEnd is what there is to say once a list was shown.
+type listEnd struct {
+	next    string               // The cursor of what was not shown.
+	some    bool                 // A row was.
+	reading *adminclient.Reading // Of the first page that was not whole.
+}
+
+func (s *session) noteEnd(end *listEnd) error {
+	var err error
 	switch {
-	case next != "":
-		return s.note(s.sayf("there are more: --all lists all, --limit N more, --cursor %s those that follow",
-			"还有更多：--all 列出全部，--limit N 列出更多，--cursor %s 列出其后的", next))
-	case !some:
-		return s.note(s.say("nothing matches", "没有符合条件的内容"))
+	case end.next != "":
+		err = s.note(s.sayf("there are more: --all lists all, --limit N more, --cursor %s those that follow",
+			"还有更多：--all 列出全部，--limit N 列出更多，--cursor %s 列出其后的", end.next))
+	case !end.some:
+		err = s.note(s.say("nothing matches", "没有符合条件的内容"))
 	}
-	return nil
+	if r := end.reading; r != nil {
+		err = errors.Join(err, s.note(s.sayf("the service was started a moment ago and has read %d of %d {2:event|events}: waybills that it has not read yet are missing here; ask again soon",
+			"服务刚刚启动，已读取 %d / %d 个事件：尚未读取的运单不在列表中，请稍后再查", r.Events, r.Total)))
+	}
+	return err
 }
 
 // note says something beside the result, on standard error.
@@ -267,6 +284,7 @@ func (s *session) note(text string) error {
 func listJSON[T any](w io.Writer, pages iter.Seq2[adminclient.Page[T], error]) error {
 	const begin = "{\n  \"items\": ["
 	written, next := false, ""
+	var reading json.RawMessage
 	var b bytes.Buffer
 	for page, err := range pages {
 		if err != nil {
@@ -287,6 +305,9 @@ func listJSON[T any](w io.Writer, pages iter.Seq2[adminclient.Page[T], error]) e
 			return err
 		}
 		next = page.Next
+		if reading == nil || bytes.Equal(reading, []byte("null")) { // What the first page that was not whole said, stays.
+			reading = page.RawReading
+		}
 	}
 	cursor, err := json.Marshal(next)
 	if err != nil {
@@ -296,6 +317,15 @@ func listJSON[T any](w io.Writer, pages iter.Seq2[adminclient.Page[T], error]) e
 	if !written {
 		end = begin + "]"
 	}
-	_, err = fmt.Fprintf(w, "%s,\n  \"next_cursor\": %s\n}\n", end, escapeJSON(cursor))
+	b.Reset()
+	fmt.Fprintf(&b, "%s,\n  \"next_cursor\": %s", end, cursor)
+	if reading != nil {
+		b.WriteString(",\n  \"reading\": ")
+		if err := json.Indent(&b, reading, "  ", "  "); err != nil {
+			return err
+		}
+	}
+	b.WriteString("\n}\n")
+	_, err = w.Write(escapeJSON(b.Bytes()))
 	return err
 }

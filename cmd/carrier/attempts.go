@@ -18,22 +18,54 @@ func (s *screen) attempts(p *adminclient.PushDetail) error {
 	if err := s.line(s.sayf("latest attempts: %d; %d counted in all", "最近的尝试：%d 次；累计计入 %d 次", len(p.Attempts), p.Tries)); err != nil {
 		return err
 	}
-	t := s.table(
-		column{head: s.say("AT", "时间")}, column{head: "MS", right: true}, column{head: "ERRCODE", right: true},
-		column{head: s.say("SCOPE", "范围")}, column{head: "RID", below: true}, column{head: s.say("REPLAY", "重放"), right: true, below: true},
-		column{head: s.say("ANSWER", "返回"), text: true, below: true}, column{head: s.say("MEANING", "含义"), text: true, below: true},
-		column{head: s.say("SENT WITH", "发送条件"), text: true, below: true},
-	)
+	t := s.table(s.attemptColumns()...)
 	for i := range p.Attempts {
-		a := &p.Attempts[i]
-		answer := a.Errmsg
-		if a.Unknown {
-			answer = s.join(s.say("outcome unknown", "结果未知"), answer)
-		}
-		t.add(s.time(&a.At), strconv.FormatFloat(a.DurationMS, 'f', 1, 64), cell(errcode(a.Errcode)), a.Scope, cell(a.RID),
-			cell(a.Replay), cell(answer), s.in(a.Meaning), s.sentWith(a))
+		t.add(s.attemptCells(&p.Attempts[i])...)
 	}
 	return t.flush()
+}
+
+// waybillAttempts shows the attempts of all pushes of a waybill, push by push; nothing if there was none.
+func (s *screen) waybillAttempts(w *adminclient.Waybill) error {
+	t := s.table(append([]column{{head: "SEQ", right: true}}, s.attemptColumns()...)...)
+	some := false
+	for i := range w.Timeline {
+		p := w.Timeline[i].Push
+		for j := 0; p != nil && j < len(p.Log); j++ {
+			t.add(append([]string{number(w.Timeline[i].Seq)}, s.attemptCells(&p.Log[j])...)...)
+			some = true
+		}
+	}
+	if !some {
+		return nil
+	}
+	if _, err := fmt.Fprintln(s.w); err != nil {
+		return err
+	}
+	if err := s.line(s.say("Each push's latest attempts:", "各推送最近的尝试：")); err != nil {
+		return err
+	}
+	return t.flush()
+}
+
+func (s *screen) attemptColumns() []column {
+	return []column{
+		{head: s.say("AT", "时间")}, {head: "MS", right: true}, {head: "ERRCODE", right: true},
+		{head: s.say("SCOPE", "范围")}, {head: "RID", below: true}, {head: s.say("REPLAY", "重放"), right: true, below: true},
+		{head: s.say("ANSWER", "返回"), text: true, below: true}, {head: s.say("MEANING", "含义"), text: true, below: true},
+		{head: s.say("SENT WITH", "发送条件"), text: true, below: true},
+	}
+}
+
+func (s *screen) attemptCells(a *adminclient.Attempt) []string {
+	answer := a.Errmsg
+	if a.Unknown {
+		answer = s.join(s.say("outcome unknown", "结果未知"), answer)
+	}
+	return []string{
+		s.time(&a.At), strconv.FormatFloat(a.DurationMS, 'f', 1, 64), cell(errcode(a.Errcode)), a.Scope, cell(a.RID),
+		cell(a.Replay), cell(answer), s.in(a.Meaning), s.sentWith(a),
+	}
 }
 
 // sentWith says how an attempt was sent; empty where that was not kept.

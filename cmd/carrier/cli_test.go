@@ -81,7 +81,7 @@ func TestCommandLineMistakes(t *testing.T) {
 // TestHelp asks every command for help.
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{
-		{}, {"--help"}, {"serve", "--help"}, {"demo", "--help"}, {"sandbox", "--help"}, {"send", "--help"}, {"config", "--help"},
+		{}, {"--help"}, {"help"}, {"help", "pushes", "list"}, {"serve", "--help"}, {"demo", "--help"}, {"sandbox", "--help"}, {"send", "--help"}, {"config", "--help"},
 		{"config", "check", "--help"}, {"store", "check", "--help"}, {"store", "backup", "--help"}, {"bench", "--help"}, {"version", "--help"},
 		{"pushes", "--help"}, {"pushes", "list", "--help"}, {"pushes", "show", "--help"}, {"pushes", "replay", "--help"}, {"pushes", "discard", "--help"},
 		{"events", "list", "--help"}, {"events", "accept", "--help"}, {"waybill", "show", "--help"}, {"waybill", "freeze", "--help"}, {"waybill", "thaw", "--help"},
@@ -163,7 +163,7 @@ func TestPostgresIsAway(t *testing.T) {
 func TestConfigCheckTakesAGoodFile(t *testing.T) {
 	file := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: "http://127.0.0.1:1"}).File(t)
 	status, out, errs := command(t, nil, "", "config", "check", "-c", file)
-	if status != 0 || !strings.Contains(out, "1 accounts, 2 sources, 2 admin tokens") || errs != "" {
+	if status != 0 || !strings.Contains(out, "1 account, 2 sources, 2 admin tokens") || errs != "" {
 		t.Errorf("status %d, output %q, errors %q", status, out, errs)
 	}
 	// Without -c, the environment alone.
@@ -193,9 +193,11 @@ func TestConfigSchema(t *testing.T) {
 }
 
 func TestVersion(t *testing.T) {
-	status, out, errs := command(t, nil, "", "version")
-	if status != 0 || errs != "" || !strings.HasPrefix(out, "carrier ") || !strings.Contains(out, "commit") || !strings.Contains(out, "go1.") {
-		t.Errorf("status %d, errors %q, output:\n%s", status, errs, out)
+	for _, spelling := range []string{"version", "--version"} {
+		status, out, errs := command(t, nil, "", spelling)
+		if status != 0 || errs != "" || !strings.HasPrefix(out, "carrier ") || !strings.Contains(out, "commit") || !strings.Contains(out, "go1.") {
+			t.Errorf("%s: status %d, errors %q, output:\n%s", spelling, status, errs, out)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"carrier/internal/config"
+	"carrier/internal/problem"
 )
 
 type configCommand struct {
@@ -26,8 +27,8 @@ func (c *configCheck) Run(w *world) error {
 		_, err := fmt.Fprintln(w.stderr, "carrier: warning:", warning)
 		failed = errors.Join(failed, err)
 	}
-	_, err = fmt.Fprintf(w.stdout, "the configuration is well: %d accounts, %d sources, %d admin tokens\n",
-		len(loaded.Accounts), len(loaded.Sources), len(loaded.Admin.Tokens))
+	_, err = fmt.Fprintln(w.stdout, problem.Sprintf("the configuration is well: %d {1:account|accounts}, %d {2:source|sources}, %d {3:admin token|admin tokens}",
+		len(loaded.Accounts), len(loaded.Sources), len(loaded.Admin.Tokens)))
 	return errors.Join(failed, err)
 }
 

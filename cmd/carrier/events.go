@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"maps"
+	"strings"
 
 	"carrier/internal/adminclient"
 )
@@ -40,8 +41,12 @@ func (e *eventsList) Run(ctx context.Context, w *world) error {
 }
 
 func (s *screen) eventRow(t *table, e *adminclient.Event) {
+	why := s.because(&e.Decision)
+	if e.Expunged {
+		why = strings.TrimSpace(why + " " + s.say("Its text was forgotten; it can't be sent any more.", "文本已清除，不能再发送。"))
+	}
 	t.add(number(e.Seq), waybillName(e.DeliveryID, e.WaybillID), e.EventID, e.Source, s.action(e.ActionType), s.unix(e.ActionTime),
-		s.verdict(&e.Decision), cell(s.word(statusWords, e.Status)), s.because(&e.Decision))
+		s.verdict(&e.Decision), cell(s.word(statusWords, e.Status)), why)
 }
 
 type eventsAccept struct {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"carrier/internal/app/apptest"
 	"carrier/internal/bus/natstest"
 )
@@ -23,6 +25,7 @@ func TestExampleHears(t *testing.T) {
 	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: "http://127.0.0.1:9"})
 	settings.NATS = fmt.Sprintf("{url: %q}", server.URL())
 	_, service := serveCarrier(t, settings, settings.File(t))
+	untilStream(t, server, "CARRIER_OUTCOMES")
 	told := map[string]bool{}
 	for n := range 2 {
 		waybill := fmt.Sprint("W-", n)
@@ -33,6 +36,8 @@ func TestExampleHears(t *testing.T) {
 			})
 		}
 		cmd := exec.CommandContext(t.Context(), binary, server.URL(), "dispatch", "SF")
+		var complaint strings.Builder
+		cmd.Stderr = &complaint
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -43,7 +48,7 @@ func TestExampleHears(t *testing.T) {
 		want := fmt.Sprintf("rejected %s %s-1 0 illegal_transition", waybill, waybill)
 		for lines := bufio.NewScanner(out); ; {
 			if !lines.Scan() {
-				t.Fatalf("it ends without %q: %v", want, lines.Err())
+				t.Fatalf("it ends without %q: %v; %v, and it says %q", want, lines.Err(), cmd.Wait(), complaint.String())
 			}
 			_, said, _ := strings.Cut(lines.Text(), " ") // The number before it is the service's.
 			if said == want {
@@ -57,4 +62,17 @@ func TestExampleHears(t *testing.T) {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait() // It was killed.
 	}
+}
+
+// untilStream waits until the service has made a stream: it does so beside its start.
+func untilStream(t *testing.T, server *natstest.Server, name string) {
+	t.Helper()
+	js, err := jetstream.New(server.Connect())
+	if err != nil {
+		t.Fatal(err)
+	}
+	apptest.Eventually(t, later, func() bool {
+		_, err = js.Stream(t.Context(), name)
+		return err == nil
+	}, func() string { return fmt.Sprintf("there is the stream %s: %v", name, err) })
 }

@@ -115,6 +115,8 @@ const (
 	fakeFailed  = `"status":"failed","waiting_for":"","waiting":null,"errcode":9300507,"errmsg":"token invalid","reason":"token_refused","delivered_at":null,"next_attempt_at":null,"replay":"12"`
 	fakeWaiting = `"status":"pending","waiting_for":"waybill","waiting":{"for":"waybill","since":"2018-07-31T16:00:05Z","until":null,"behind":7,"parked":false,"frozen":false,` +
 		`"text":{"en":"Push 7 of the same waybill goes first.","zh":"同一运单的推送 7 先行。"}},"errcode":null,"errmsg":"","reason":"","delivered_at":null,"next_attempt_at":null,"replay":""`
+	fakeOK = `{"at":"2018-07-31T16:00:02Z","duration_ms":20,"errcode":0,"errmsg":"ok","rid":"6a2b-2","scope":"ok","outcome_unknown":false,"replay":"","meaning":{"en":"Done.","zh":"完成。"},` +
+		`"breaker":"closed","fallback_host":"","token_at":"2018-07-31T15:00:00Z","newer_token_at":null,"access_token_at":"2018-07-31T15:48:00Z","access_token_refetched_at":null}`
 	fakeDelivered = `"status":"delivered","waiting_for":"","waiting":null,"errcode":0,"errmsg":"ok","reason":"","delivered_at":"2018-07-31T16:00:02Z","next_attempt_at":null,"replay":""`
 )
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	_ "time/tzdata" // the machine may have no zone files
@@ -98,10 +99,7 @@ func run(ctx context.Context, w *world, args []string) int {
 	if err != nil {
 		return report(w, err)
 	}
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
-	command, err := parser.Parse(args)
+	command, err := parser.Parse(customary(args))
 	if exited >= 0 {
 		return exited // --help
 	}
@@ -109,6 +107,19 @@ func run(ctx context.Context, w *world, args []string) int {
 		return report(w, usageError{fmt.Errorf("%w; %s --help shows what there is", err, typed(err))})
 	}
 	return report(w, command.Run())
+}
+
+// customary makes a command line of this program's of what people are used to type elsewhere.
+func customary(args []string) []string {
+	switch {
+	case len(args) == 0:
+		return []string{"--help"}
+	case args[0] == "--version":
+		return append([]string{"version"}, args[1:]...)
+	case args[0] == "help":
+		return append(slices.Clone(args[1:]), "--help")
+	}
+	return args
 }
 
 // typed is the command line as far as it was understood.

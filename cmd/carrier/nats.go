@@ -151,7 +151,11 @@ func (s *natsSession) show(differences []bus.Difference) error {
 	}
 	sorted := slices.SortedStableFunc(slices.Values(differences), func(a, b bus.Difference) int { return rank(a) - rank(b) })
 	for _, d := range sorted {
-		t.add(d.Object, cmp.Or(d.Field, "-"), d.Want, d.Found, yesNo(d.Harm), yesNo(d.Fixable), d.How)
+		want, found := d.Want, d.Found
+		if d.Field == "" {
+			want, found = s.say("there", "存在"), s.say("missing", "不存在")
+		}
+		t.add(d.Object, cmp.Or(d.Field, "-"), want, found, yesNo(d.Harm), yesNo(d.Fixable), s.say(d.How.En, d.How.Zh))
 	}
 	return t.flush()
 }
@@ -192,7 +196,7 @@ type difference struct {
 func wire(differences []bus.Difference) []difference {
 	out := make([]difference, len(differences))
 	for i, d := range differences {
-		out[i] = difference(d)
+		out[i] = difference{d.Object, d.Field, d.Want, d.Found, d.Harm, d.Fixable, d.How.En}
 	}
 	return out
 }

@@ -108,7 +108,7 @@ func TestNATSInChinese(t *testing.T) {
 	zh := []string{"LANG=zh_CN.UTF-8"}
 	for _, c := range []struct {
 		command, says string
-	}{{"plan", "可自动修正"}, {"apply", "stream CARRIER_EVENTS：已创建"}, {"plan", "没有差异"}} {
+	}{{"plan", "可自动修正"}, {"plan", "不存在"}, {"plan", "carrier nats apply 可立即创建"}, {"apply", "stream CARRIER_EVENTS：已创建"}, {"plan", "没有差异"}} {
 		if status, out, errs := inProcess(t, zh, "nats", c.command, "-c", file); status != exitDone || !strings.Contains(out, c.says) {
 			t.Errorf("carrier nats %s: status %d, %s%s", c.command, status, out, errs)
 		}

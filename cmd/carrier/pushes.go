@@ -108,7 +108,7 @@ func (s *screen) pushDetail(p *adminclient.PushDetail) error {
 	f.add(s.say("push", "推送"), number(p.Seq))
 	f.add(s.say("waybill", "运单"), waybillName(p.DeliveryID, p.WaybillID))
 	f.add(s.say("scan", "扫描"), s.action(p.ActionType)+s.say(", ", "，")+s.unix(p.ActionTime))
-	f.add(s.say("text", "文本"), p.ActionMsg)
+	f.add(s.say("text", "文本"), s.text(p.ActionMsg))
 	f.add(s.say("event", "事件"), s.sayf("%s of %s, received %s", "%s，来源 %s，收到于 %s", p.EventID, p.Source, s.time(&p.ReceivedAt)))
 	f.add(s.say("status", "状态"), s.status(&p.PushState))
 	s.addWaiting(&f, p.Waiting)

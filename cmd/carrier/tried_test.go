@@ -10,7 +10,7 @@ import (
 
 var (
 	testName = regexp.MustCompile("`((?:Test|Fuzz)\\w+)`")
-	longRun  = regexp.MustCompile("`go test \\./(\\S+) -run (\\w+)\\$? -(\\w+) \\d+`")
+	longRun  = regexp.MustCompile("`go test \\./(\\S+) -run (\\w+)\\$? -([\\w-]+) \\d+\\w*( -timeout \\w+)?`")
 )
 
 // TestWhatWasTriedExists looks for each test, and each command for a long run, that the tables of fault tests name.
@@ -47,7 +47,7 @@ func TestWhatWasTriedExists(t *testing.T) {
 		}
 		for _, m := range runs {
 			text := sources[filepath.Join("..", "..", filepath.FromSlash(m[1]))]
-			if !strings.Contains(text, "\nfunc "+m[2]) || !strings.Contains(text, `flag.Int("`+m[3]+`"`) {
+			if !strings.Contains(text, "\nfunc "+m[2]) || !strings.Contains(text, `flag.Int("`+m[3]+`"`) && !strings.Contains(text, `flag.Duration("`+m[3]+`"`) {
 				t.Errorf("%s: in %s there is no test %s, or no flag -%s", readmes[i].file, m[1], m[2], m[3])
 			}
 		}

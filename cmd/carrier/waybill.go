@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,13 +87,16 @@ func (v *waybillShow) Run(ctx context.Context, w *world) error {
 	})
 }
 
-// story shows a waybill: where it stands, what keeps its pushes, each scan with what became of it, and what its customer
-// sees.
+// story shows a waybill: where it stands, what keeps its pushes, each scan with what became of it, each attempt to push
+// it, and what its customer sees.
 func (s *screen) story(w *adminclient.Waybill) error {
 	if err := s.waybillFacts(w); err != nil {
 		return err
 	}
 	if err := s.timeline(w); err != nil {
+		return err
+	}
+	if err := s.waybillAttempts(w); err != nil {
 		return err
 	}
 	return s.shown(w.Shown)
@@ -140,9 +144,9 @@ func (s *screen) shown(seen *adminclient.Shown) error {
 func (s *screen) stepRow(t *table, step *adminclient.Step) {
 	status, tries, code, why := "-", "", "", ""
 	if p := step.Push; p != nil {
-		status, tries, code, why = s.shortStatus(p), strconv.Itoa(p.Attempts), errcode(p.Errcode), s.why(p)
+		status, tries, code, why = s.shortStatus(&p.PushState), strconv.Itoa(p.Attempts), errcode(p.Errcode), s.why(&p.PushState)
 	}
-	t.add(number(step.Seq), s.unix(step.ActionTime), s.action(step.ActionType), step.ActionMsg,
+	t.add(number(step.Seq), s.unix(step.ActionTime), s.action(step.ActionType), s.text(step.ActionMsg),
 		s.verdict(&step.Decision), cell(s.because(&step.Decision)), status, tries, code, why)
 }
 
@@ -156,10 +160,7 @@ func (s *screen) waybillFacts(w *adminclient.Waybill) error {
 	}
 	for i := range w.Timeline {
 		if p := w.Timeline[i].Push; p != nil && p.Status == "pending" {
-			what := s.why(p)
-			if what == "" {
-				what = s.status(p)
-			}
+			what := cmp.Or(s.why(&p.PushState), s.status(&p.PushState))
 			f.add(s.say("next push", "下一推送"), s.join(number(w.Timeline[i].Seq), what))
 			break
 		}

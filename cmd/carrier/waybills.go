@@ -4,9 +4,13 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"carrier/internal/adminclient"
 )
+
+// minEnd is from how many characters on the service looks for the ends of numbers.
+const minEnd = 4
 
 type waybillFind struct {
 	asking
@@ -20,7 +24,10 @@ func (f *waybillFind) Run(ctx context.Context, w *world) error {
 			column{head: s.say("WAYBILL", "运单")}, column{head: s.say("STAGE", "阶段")}, column{head: s.say("TOKEN", "TOKEN"), below: true},
 			column{head: s.say("LAST HEARD OF", "最新事件")}, column{head: s.say("PUSHES", "推送"), below: true},
 		)
-		return list(ctx, s, s.FindWaybills(f.End), f.paging, t, s.foundRow)
+		if err := list(ctx, s, s.FindWaybills(f.End), f.paging, t, s.foundRow); err != nil || t.headed || s.json || utf8.RuneCountInString(f.End) >= minEnd {
+			return err
+		}
+		return s.note(s.sayf("fewer than the last %d characters are looked for as whole numbers only", "少于末尾 %d 位时，只按完整运单号查找", minEnd))
 	})
 }
 
@@ -86,7 +93,7 @@ func (c *waybillSilent) Run(ctx context.Context, w *world) error {
 func (s *screen) silentRow(t *table, w *adminclient.SilentWaybill) {
 	scan, at, text := "-", "-", "-"
 	if e := w.Accepted; e != nil {
-		scan, at, text = s.action(e.ActionType), s.time(&e.ReceivedAt), e.ActionMsg
+		scan, at, text = s.action(e.ActionType), s.time(&e.ReceivedAt), s.text(e.ActionMsg)
 	}
 	t.add(waybillName(w.DeliveryID, w.WaybillID), s.standing(&w.WaybillSummary), s.seconds(w.SilentSeconds), scan, at, text, s.unsent(&w.WaybillSummary))
 }

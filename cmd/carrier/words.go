@@ -190,6 +190,11 @@ func (s *screen) because(d *adminclient.Decision) string {
 	return d.Reason
 }
 
+// text is what a scan says to the customer. Only one that was forgotten says nothing.
+func (s *screen) text(msg string) string {
+	return cmp.Or(msg, s.say("(forgotten for good)", "（已永久清除）"))
+}
+
 func waybillName(delivery, waybill string) string {
 	if waybill == "" {
 		return delivery

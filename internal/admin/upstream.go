@@ -98,8 +98,8 @@ func noMerchant(err error, name string, names []string) error {
 	switch {
 	case errors.Is(err, merchant.ErrNone):
 		return invalidField("merchant", "not_configured", problem.Text{
-			En: "No merchant is configured: add its appid and secret under merchants, and restart.",
-			Zh: "未配置商家：请在 merchants 中添加其 appid 与 secret 后重启。"})
+			En: "No merchant is configured: add its appid and secret under merchants, and reload (SIGHUP) or restart.",
+			Zh: "未配置商家：请在 merchants 中添加其 appid 与 secret，再重新加载（SIGHUP）或重启。"})
 	case errors.Is(err, merchant.ErrAmbiguous):
 		return invalidField("merchant", "required", problem.Textf("merchant must say which one: %s.", "须用 merchant 指明商家：%s。", known))
 	}

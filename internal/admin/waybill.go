@@ -130,6 +130,6 @@ func head(w *store.Waybill) (seq uint64, ok bool) {
 func nothingOpen(w *store.Waybill) error {
 	return problem.New(problem.ConflictState).With("stage", w.Stage.String()).With("open", 0).With("parked", w.Parked).
 		With("frozen", w.Frozen).
-		Say("No push of this waybill is open; GET the waybill to see what became of each.",
-			"该运单没有待推送的内容；可用 GET 查看每个推送的结果。")
+		Say("No push of this waybill is open; the waybill's story says what became of each.",
+			"该运单没有待推送的内容；每个推送的结果见运单全程。")
 }

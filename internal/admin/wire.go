@@ -211,7 +211,7 @@ type PushState struct {
 	Waiting       *WaitItem        `json:"waiting"`
 	Replay        string           `json:"replay"`
 
-	Log []AttemptItem `json:"-"` // Its attempts, oldest first. The API shows them with the push itself.
+	Log []AttemptItem `json:"log"` // Its attempts, oldest first.
 }
 
 func (v *view) waybill(w *store.Waybill) WaybillItem {

@@ -96,7 +96,7 @@ func TestMembers(t *testing.T) {
 		{"action of that", shownItem(&seen, operator).Actions[0], "action_msg action_time action_type"},
 		{"step", story.Timeline[0], "action_msg action_time action_type allowed cause event_id explanation expunged from gap held_until " +
 			"late override push reason received_at seq source verdict"},
-		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg next_attempt_at reason replay " +
+		{"push of a step", story.Timeline[0].Push, "attempts delivered_at errcode errmsg log next_attempt_at reason replay " +
 			"status verified_at waiting waiting_for"},
 		{"account", account, "access_token_expires_at breaker concurrency_now counts delivery_id fallback_breaker guard " +
 			"in_flight next_probe_at oldest_pending_seconds pause_reason pause_since pause_text paused paused_until quota waiting"},

@@ -14,6 +14,7 @@ type Decision struct {
 	Gap       bool       `json:"gap"`
 	HeldUntil *time.Time `json:"held_until"`
 	Override  bool       `json:"override"` // An operator accepted it against the table.
+	Expunged  bool       `json:"expunged"` // Its text was forgotten.
 	From      string     `json:"from"`     // The stage before a rejected event; empty otherwise.
 	Allowed   []int32    `json:"allowed"`  // The codes that would have been legal.
 	Cause     uint64     `json:"cause"`    // The event that it contradicts or repeats; 0: none.

@@ -22,6 +22,15 @@ type Page[T any] struct {
 	Items []T
 	Raw   []json.RawMessage // The items as the service wrote them.
 	Next  string            // The cursor of what follows; empty at the end.
+	// Reading is how far the service has read what the list is made of; what is not read is missing. nil: all is there.
+	Reading    *Reading
+	RawReading json.RawMessage // The same as the service wrote it; nil for lists that are always whole.
+}
+
+// Reading says how far something is.
+type Reading struct {
+	Events uint64 `json:"events"` // Read so far,
+	Total  uint64 `json:"total"`  // of about so many.
 }
 
 // List is a list that has not been asked for yet.
@@ -61,18 +70,23 @@ func (l List[T]) page(ctx context.Context, size int, cursor string) (Page[T], er
 		query.Set("cursor", cursor)
 	}
 	type wire struct {
-		Items []json.RawMessage `json:"items"`
-		Next  string            `json:"next_cursor"`
+		Items   []json.RawMessage `json:"items"`
+		Next    string            `json:"next_cursor"`
+		Reading json.RawMessage   `json:"reading"`
 	}
 	a, err := ask[wire](ctx, l.client, request{method: http.MethodGet, path: l.path, query: query})
 	if err != nil {
 		return Page[T]{}, err
 	}
-	page := Page[T]{Items: make([]T, len(a.Value.Items)), Raw: a.Value.Items, Next: a.Value.Next}
-	for i, raw := range page.Raw {
-		if err := json.Unmarshal(raw, &page.Items[i]); err != nil {
-			return Page[T]{}, &Unreadable{URL: l.client.base + l.path, Err: err}
-		}
+	page := Page[T]{Items: make([]T, len(a.Value.Items)), Raw: a.Value.Items, Next: a.Value.Next, RawReading: a.Value.Reading}
+	if page.RawReading != nil {
+		err = json.Unmarshal(page.RawReading, &page.Reading)
+	}
+	for i := 0; i < len(page.Raw) && err == nil; i++ {
+		err = json.Unmarshal(page.Raw[i], &page.Items[i])
+	}
+	if err != nil {
+		return Page[T]{}, &Unreadable{URL: l.client.base + l.path, Err: err}
 	}
 	return page, nil
 }

@@ -49,7 +49,13 @@ type Step struct {
 	ActionMsg  string    `json:"action_msg"`
 	ReceivedAt time.Time `json:"received_at"`
 	Decision
-	Push *PushState `json:"push"` // nil if it has none.
+	Push *StepPush `json:"push"` // nil if it has none.
+}
+
+// StepPush is where the push of a waybill's event stands, with its attempts, oldest first.
+type StepPush struct {
+	PushState
+	Log []Attempt `json:"log"`
 }
 
 // WaybillVerb is what can be done with a waybill's pushes.

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -9,8 +10,12 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"carrier/internal/app"
 	"carrier/internal/app/apptest"
@@ -156,6 +161,10 @@ func TestCanaries(t *testing.T) {
 		if i := strings.Index(text, canaryPhone); i >= 0 {
 			t.Errorf("the phone number is in %s: ...%s...", where, text[max(0, i-100):min(len(text), i+40)])
 		}
+	}
+	keysAreNamedOnce(t, s.log.String())
+	if fetches := spans.named("fetch access_token"); !slices.ContainsFunc(fetches, func(s tracetest.SpanStub) bool { return s.Status.Code == codes.Error }) {
+		t.Errorf("no fetch of an access_token that failed has a span; there are %d", len(fetches))
 	}
 	if list := pages["the operator's /admin/v1/pushes"]; !strings.Contains(list, canaryPhone) {
 		t.Error("the operator does not see the phone number in the text of a push")
@@ -307,4 +316,27 @@ func loadAndStart(t *testing.T, text string) error {
 		return err
 	}
 	return a.Close()
+}
+
+// keysAreNamedOnce fails for a log line that has a key twice: readers of JSON keep one of the values, or refuse the line.
+func keysAreNamedOnce(t *testing.T, log string) {
+	t.Helper()
+	for line := range strings.Lines(log) {
+		d := json.NewDecoder(strings.NewReader(line))
+		if _, err := d.Token(); err != nil {
+			t.Fatalf("%q is no JSON: %v", line, err)
+		}
+		seen := map[any]bool{}
+		for d.More() {
+			key, err := d.Token()
+			var value json.RawMessage
+			if err = errors.Join(err, d.Decode(&value)); err != nil {
+				t.Fatalf("%q is no JSON: %v", line, err)
+			}
+			if seen[key] {
+				t.Errorf("the key %v is there twice in %s", key, line)
+			}
+			seen[key] = true
+		}
+	}
 }

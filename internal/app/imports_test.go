@@ -68,7 +68,7 @@ var allowed = map[string][]string{
 
 	// The one package that knows all parts, and what runs the whole of it.
 	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/console", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
-		"internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/verify", "internal/wechat"},
+		"internal/spans", "internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/verify", "internal/wechat"},
 	"internal/app/apptest": {"internal/sandbox"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",

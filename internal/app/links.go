@@ -7,6 +7,7 @@ import (
 
 	"carrier/internal/config"
 	"carrier/internal/pathpush"
+	"carrier/internal/spans"
 	"carrier/internal/wechat"
 )
 
@@ -102,7 +103,7 @@ func (a *App) newCredentials(ctx context.Context, c *config.Account, link *accou
 	link.credentials = &credentials{settings: link.settings.tokenSettings, clients: link.clients}
 	link.credentials.tokens = wechat.NewAccessToken(wechat.AccessTokenOptions{
 		Clients: link.clients, AppID: c.AppID, Secret: c.Secret.Reveal, Mode: c.TokenMode,
-		Forced: kept.ForcedAt, OnForced: a.keepForced(c.DeliveryID),
+		Forced: kept.ForcedAt, OnForced: a.keepForced(c.DeliveryID), OnFetch: fetchSpans(a.tracing.Tracer(), spans.DeliveryID(c.DeliveryID)),
 		Logger: a.log.With("part", "access_token", "delivery_id", c.DeliveryID),
 	})
 	return nil

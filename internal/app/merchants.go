@@ -53,7 +53,7 @@ func (a *App) newMerchants() error {
 func (a *App) newClerks(c *config.Config) (made *clerks, err error) {
 	made = &clerks{}
 	o := merchant.Options{
-		Merchants: MerchantSettings(c.Merchants), UserAgent: a.userAgent(), Logger: a.log.With("part", "merchants"),
+		Merchants: MerchantSettings(c.Merchants), UserAgent: a.userAgent(), OnFetch: fetchSpans(a.tracing.Tracer()), Logger: a.log.With("part", "merchants"),
 	}
 	if p := &c.Platform; p.AppID != "" {
 		refresh := map[string]string{}

@@ -15,7 +15,8 @@ func (a *App) newBus(ctx context.Context) error {
 	}
 	o := NATSOptions(a.config(), a.version)
 	o.Events, o.Store, o.Instance = a.webhook.Desk, a.store, a.store.Instance()
-	o.Configured, o.Logger = a.configured, a.log.With("part", "nats")
+	o.Spans = a.tracing.Tracer()
+	o.Configured, o.Logger = a.configured, a.log
 	o.Observe = bus.Observer{
 		Connected: a.metrics.NATSConnected, Reconnected: a.metrics.NATSReconnected,
 		Messages:    func(outcome bus.Outcome, n int) { a.metrics.NATSMessages(string(outcome), n) },

@@ -126,7 +126,11 @@ func TestTraces(t *testing.T) {
 	pushOrder(t, r.s, "SF", orderMessage("add_waybill", "1", "ORDER", "token-ORDER"), 0)
 	asked := desk.questions()
 	r.eventually(func() bool { return len(r.s.Pushes(t, "status=delivered")) == 4 }, "all is pushed")
+	for _, waybill := range []string{"HTTP", "SUBMIT", "STREAM"} {
+		r.untilTold(waybill + "-1")
+	}
 	r.s.stop()
+	keysAreNamedOnce(t, r.s.log.String())
 
 	request := keeper.of(t, "POST /v1/events", "HTTP")
 	if request.SpanContext.TraceID().String() != sendersTrace || request.Parent.SpanID().String() != sendersParent {
@@ -151,6 +155,12 @@ func TestTraces(t *testing.T) {
 			}
 		}
 	}
+	told := keeper.of(t, "tell carrier.outcomes", "HTTP")
+	if len(told.Links) != 1 || told.Links[0].SpanContext.SpanID() != request.SpanContext.SpanID() || told.Parent.IsValid() ||
+		value(told, "messaging.destination.name") != "carrier.outcomes.SF.delivered" {
+		t.Errorf("the telling has parent %v, links %v and attributes %v", told.Parent, told.Links, told.Attributes)
+	}
+	wantFetchSpan(t, keeper)
 	if text := keeper.text(); strings.Contains(text, "QUIET") {
 		t.Errorf("what its sender does not sample is recorded: %s", text)
 	}
@@ -161,6 +171,24 @@ func TestTraces(t *testing.T) {
 	want := fmt.Sprintf("00-%s-%s-01", question[0].SpanContext.TraceID(), question[0].SpanContext.SpanID())
 	if len(asked) != 1 || asked[0].header.Get("traceparent") != want {
 		t.Errorf("the dispatch system was asked %+v, want the traceparent %s", asked, want)
+	}
+}
+
+// wantFetchSpan fails unless the first fetch of the account's access_token has a trace of its own.
+func wantFetchSpan(t *testing.T, keeper *spanKeeper) {
+	t.Helper()
+	fetches := keeper.named("fetch access_token")
+	if len(fetches) == 0 {
+		t.Fatalf("no fetch of an access_token has a span; there are %s", keeper.text())
+	}
+	fetch := fetches[0]
+	for key, want := range map[attribute.Key]string{"carrier.delivery_id": "SF", "wechat.scope": "ok", "wechat.appid": "wx", "server.address": "127.0.0.1"} {
+		if got := value(fetch, key); !strings.HasPrefix(got, want) {
+			t.Errorf("the fetch's %s is %q, want %q", key, got, want)
+		}
+	}
+	if fetch.Parent.IsValid() || len(fetch.Links) != 0 {
+		t.Errorf("the fetch has parent %v and links %v", fetch.Parent, fetch.Links)
 	}
 }
 

@@ -17,7 +17,7 @@ type harmError struct{ differences []Difference }
 func (e *harmError) Error() string {
 	lines := make([]string, len(e.differences))
 	for i, d := range e.differences {
-		lines[i] = fmt.Sprintf("%s (%s)", d, d.How)
+		lines[i] = fmt.Sprintf("%s (%s)", d, d.How.En)
 	}
 	return strings.Join(lines, "; ") + "; see carrier nats plan"
 }

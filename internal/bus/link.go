@@ -34,8 +34,9 @@ func dial(o *Options, extra ...nats.Option) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	log := o.Logger.With("part", "nats")
 	l := &link{
-		name: o.String(), secrets: o.secrets(), log: o.Logger, calm: newCalm(o.Logger), observe: &o.Observe,
+		name: o.String(), secrets: o.secrets(), log: log, calm: newCalm(log), observe: &o.Observe,
 		closed: make(chan struct{}), up: make(chan struct{}), since: time.Now(),
 	}
 	options = append(options, nats.RetryOnFailedConnect(true),

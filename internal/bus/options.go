@@ -8,6 +8,7 @@ import (
 
 	"carrier/internal/ingest"
 	"carrier/internal/problem"
+	"carrier/internal/spans"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -27,7 +28,8 @@ type Options struct {
 	Instance   string                       // The store's name, which no other store has; it is a part of each outcome's ce-source.
 	Configured func(deliveryID string) bool // Whether an account is, at the moment.
 	Version    string                       // Of carrier.
-	Logger     *slog.Logger
+	Spans      *spans.Tracer                // Makes a span of each telling of what became of an event that was traced. nil: there are none.
+	Logger     *slog.Logger                 // Its lines get the part of the NATS side that they are from.
 	Observe    Observer
 }
 

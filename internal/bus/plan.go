@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"carrier/internal/problem"
 )
 
 // Difference is one thing that is not as wanted.
@@ -17,8 +19,8 @@ type Difference struct {
 	Found  string
 	// Harm: what the object is for does not work so, or could lose messages. Other differences may be on purpose.
 	Harm    bool
-	Fixable bool   // Apply can change it.
-	How     string // What it means, and what to do.
+	Fixable bool         // Apply can change it.
+	How     problem.Text // What it means, and what to do.
 }
 
 // String is the difference in one line.
@@ -113,8 +115,8 @@ func (s *streamStep) obstacle(ctx context.Context) ([]Difference, error) {
 		default:
 			return []Difference{{
 				Object: s.object(), Field: "subjects", Want: subject, Found: "taken by stream " + owner, Harm: true,
-				How: fmt.Sprintf("only one stream may take a subject: take %s out of stream %s (nats stream edit %s), or delete that stream",
-					subject, owner, owner),
+				How: problem.Textf("only one stream may take a subject: take %[1]s out of stream %[2]s (nats stream edit %[2]s), or delete that stream",
+					"一个主题只能属于一个流：请将 %[1]s 从流 %[2]s 中移除（nats stream edit %[2]s），或删除该流", subject, owner),
 			}}, nil
 		}
 	}
@@ -126,7 +128,8 @@ const missing = "missing"
 
 func absent(object string) Difference {
 	return Difference{
-		Object: object, Want: "there", Found: missing, Harm: true, Fixable: true, How: "carrier makes it when it starts; carrier nats apply does so now",
+		Object: object, Want: "there", Found: missing, Harm: true, Fixable: true,
+		How: problem.Text{En: "carrier makes it when it starts; carrier nats apply does so now", Zh: "carrier 启动时会创建；carrier nats apply 可立即创建"},
 	}
 }
 
@@ -155,7 +158,7 @@ func (s *streamStep) create(ctx context.Context) error {
 		return nil
 	case isCode(err, codeOverlap):
 		if differences, lookErr := s.obstacle(ctx); lookErr == nil && differences[0].Field != "" {
-			return fmt.Errorf("make %s: %s is %s: %s", s.object(), differences[0].Want, differences[0].Found, differences[0].How)
+			return fmt.Errorf("make %s: %s is %s: %s", s.object(), differences[0].Want, differences[0].Found, differences[0].How.En)
 		}
 	}
 	return fmt.Errorf("make %s: %w", s.object(), explain(err))
@@ -201,7 +204,7 @@ func (s *consumerStep) differences(info *jetstream.ConsumerInfo) []Difference {
 	if info.Paused {
 		found = append(found, Difference{
 			Object: s.object(), Field: fieldPause, Want: "none", Found: pausedUntil(info), Harm: true, Fixable: true,
-			How: "it delivers nothing until then; carrier nats apply resumes it",
+			How: problem.Text{En: "it delivers nothing until then; carrier nats apply resumes it", Zh: "在此之前不投递任何消息；carrier nats apply 会恢复"},
 		})
 	}
 	return found

@@ -18,7 +18,7 @@ func plan(t *testing.T, js jetstream.JetStream) []Difference {
 		t.Fatal(err)
 	}
 	for _, d := range differences {
-		if d.Object == "" || d.Want == d.Found || d.How == "" {
+		if d.Object == "" || d.Want == d.Found || d.How.En == "" || d.How.Zh == "" || d.How.Zh == d.How.En {
 			t.Errorf("difference %+v says too little", d)
 		}
 	}
@@ -185,7 +185,7 @@ func TestPlanOverlap(t *testing.T) {
 		t.Fatal(err)
 	}
 	differences := plan(t, js)
-	if d := differences[0]; d.Found != "taken by stream ALL" || !d.Harm || d.Fixable || !strings.Contains(d.How, "nats stream edit ALL") {
+	if d := differences[0]; d.Found != "taken by stream ALL" || !d.Harm || d.Fixable || !strings.Contains(d.How.En, "nats stream edit ALL") || !strings.Contains(d.How.Zh, "nats stream edit ALL") {
 		t.Errorf("%+v", d)
 	}
 	left, err := Apply(t.Context(), js, Options{})

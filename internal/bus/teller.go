@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"carrier/internal/spans"
 	"carrier/internal/store"
 )
 
@@ -50,6 +51,7 @@ const (
 type teller struct {
 	js       jetstream.JetStream
 	store    store.Notices
+	spans    *spans.Tracer
 	instance string // The store's name.
 	wake     <-chan struct{}
 	log      *slog.Logger
@@ -69,7 +71,7 @@ func newTeller(js jetstream.JetStream, o *Options, wake <-chan struct{}) *teller
 	log := o.Logger.With("part", "outcomes")
 	calm := newCalm(log)
 	return &teller{
-		js: js, store: o.Store, instance: o.Instance, wake: wake, log: log, calm: calm, batch: 1,
+		js: js, store: o.Store, spans: o.Spans, instance: o.Instance, wake: wake, log: log, calm: calm, batch: 1,
 		trouble: trouble{calm: calm, part: "the telling of outcomes"},
 	}
 }
@@ -133,6 +135,7 @@ type telling struct {
 	msg    *nats.Msg              // nil if it can't be told.
 	ack    jetstream.PubAckFuture // Likewise.
 	err    error                  // It did not even leave.
+	span   *spans.Span            // nil if the event was not traced.
 }
 
 // publish sends notices in order, up to the first that does not leave.
@@ -150,9 +153,10 @@ func (t *teller) publish(notices []store.Notice) []telling {
 			msg.Header.Set(jetstream.ExpectedLastSeqHeader, strconv.FormatUint(expected, 10))
 			expected++
 		}
+		span := t.beginSpan(&notices[i], msg.Subject)
 		// The library's own second try would come after those that follow.
 		ack, err := t.js.PublishMsgAsync(msg, jetstream.WithRetryAttempts(0))
-		sent = append(sent, telling{notices[i].Number, msg, ack, err})
+		sent = append(sent, telling{notices[i].Number, msg, ack, err, span})
 		if err != nil {
 			break
 		}
@@ -164,14 +168,17 @@ func (t *teller) publish(notices []store.Notice) []telling {
 func (t *teller) settle(ctx context.Context, sent []telling) error {
 	ctx, cancel := context.WithTimeout(ctx, ackWithin)
 	defer cancel()
-	for _, s := range sent {
-		if err := t.confirm(ctx, &s); err != nil {
+	for i := range sent {
+		s := &sent[i]
+		if err := t.confirm(ctx, s); err != nil {
+			endUntold(sent[i:])
 			t.last, t.batch = 0, 1
 			if movedOn(err) {
 				return nil
 			}
 			return err
 		}
+		s.span.End()
 		t.after = s.number
 	}
 	t.batch = min(2*t.batch, maxTelling)

@@ -416,7 +416,7 @@ var keys = map[string]about{
 	},
 	"push.unknown_waybills": {
 		en:      "Scans of waybills that WeChat never ordered: wait for a Token, or discard at once. A Token that comes later brings discarded ones back.",
-		zh:      "非微信下单的运单扫描：wait 等待 Token，discard 立即丢弃；之后收到 Token 时，已丢弃的会恢复推送。",
+		zh:      "非微信下单的运单扫描：wait 等待 Token，discard 立即作废；之后收到 Token 时，已作废的会恢复推送。",
 		choices: []string{UnknownWait, UnknownDiscard},
 	},
 	"push.quota_reserve": {
@@ -426,7 +426,7 @@ var keys = map[string]about{
 	},
 	"push.errcodes": {
 		en: "Gives single errcodes of WeChat another scope, {40199: event}: " + strings.Join(errcodeScopes, ", ") + ".",
-		zh: "改变个别微信错误码的作用域，如 {40199: event}。可选：" + strings.Join(errcodeScopes, "、") + "。",
+		zh: "改变个别微信错误码的作用范围，如 {40199: event}。可选：" + strings.Join(errcodeScopes, "、") + "。",
 	},
 	"push.breaker.min_requests": {
 		en:    "Requests within interval before the breaker judges.",

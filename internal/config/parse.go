@@ -159,7 +159,11 @@ func syntaxOf(file string, err error) *Finding {
 }
 
 func syntax(file string, tk *token.Token, message string) *Finding {
-	f := &Finding{File: file, Message: oneLine(message)}
+	text := oneLine(message)
+	if strings.Contains(message, "\t") {
+		text = "a tab can't stand here: indent with spaces"
+	}
+	f := &Finding{File: file, Message: text}
 	if tk.Position != nil {
 		f.Line, f.Column = max(1, tk.Position.Line), max(1, tk.Position.Column)
 	}

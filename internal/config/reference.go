@@ -81,7 +81,7 @@ func typeName(l leaf, zh bool) string {
 	case l.typ.Kind() == reflect.Slice:
 		en, cn = "list of text", "文本列表"
 	case l.typ.Kind() == reflect.Map:
-		en, cn = "errcode: scope", "错误码：作用域"
+		en, cn = "errcode: scope", "错误码：作用范围"
 	case l.typ == reflect.TypeFor[Duration]():
 		en, cn = "duration", "时长"
 	case l.typ == reflect.TypeFor[Size]():

@@ -97,7 +97,7 @@ func TestLoadRefuses(t *testing.T) {
 		{name: "key of two lines", yaml: "\"a\\nb\": 1\n",
 			want: []string{"c.yaml:1:1: is no key: it holds a character that can't be printed"}},
 		{name: "tab", yaml: "log:\n\tlevel: info\n",
-			want: []string{"c.yaml:2:1: found character ' ' that cannot start any token"}},
+			want: []string{"c.yaml:2:1: a tab can't stand here: indent with spaces"}},
 		{name: "not UTF-8", yaml: "log:\n  # \xc8\xd5\xd6\xbe\n  level: info\n",
 			want: []string{"c.yaml:2: is not UTF-8; save the file in that encoding"}},
 		{name: "binary", yaml: "log:\x00", want: []string{"c.yaml: holds a NUL byte; it is no YAML text"}},

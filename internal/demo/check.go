@@ -17,6 +17,7 @@ import (
 // summary is what a run came to.
 type summary struct {
 	took       time.Duration
+	unlucky    int // pushes that were made to fail at first
 	sent       int
 	verdicts   map[string]int
 	pushes     map[store.Status]int64
@@ -45,6 +46,7 @@ const drainFor = 60 * time.Second
 // was delivered with what WeChat shows.
 func (d *demo) settleAndCheck(ctx context.Context) *summary {
 	_ = d.box.SetFaults(sandbox.Faults{}) // The end must not be a matter of luck.
+	_, _ = fmt.Fprint(d.o.Out, "\nLetting through what is on its way. 正在等待在途推送完成。\n")
 	deadline := time.Now().Add(drainFor)
 	for !d.settled(ctx) && time.Now().Before(deadline) && sleep(ctx, 100*time.Millisecond) {
 	}
@@ -52,7 +54,7 @@ func (d *demo) settleAndCheck(ctx context.Context) *summary {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &summary{
-		took: time.Since(t.start), sent: t.sent, verdicts: t.verdicts, errors: t.errors,
+		took: time.Since(t.start), unlucky: len(d.unlucky), sent: t.sent, verdicts: t.verdicts, errors: t.errors,
 		pushes: d.app.Store().Stats().Pushes[DeliveryID], upstream: d.box.Stats(), waybills: len(t.acked),
 		orders: len(t.ordered), tokensLate: t.tokensLate, cancelled: len(t.cancelled), tooLate: t.tooLate,
 	}
@@ -115,14 +117,26 @@ func (d *demo) checkOrder(ctx context.Context, orderID, waybill string, cancelle
 // delivered is told.
 func (d *demo) settled(ctx context.Context) bool {
 	untaken, err := d.dispatch.untaken(ctx)
-	return err == nil && untaken == 0 && d.open() == 0 &&
+	return err == nil && untaken == 0 && !d.open(ctx) &&
 		d.dispatch.heard(store.Delivered.String()) >= int(d.app.Store().Stats().Pushes[DeliveryID][store.Delivered])
 }
 
-// open counts what is not decided yet: pushes pending and events held.
-func (d *demo) open() int64 {
-	stats := d.app.Store().Stats()
-	return stats.Pushes[DeliveryID][store.Pending] + stats.Held
+// open tells whether anything of the demo's own is not decided yet: an event held, or a push pending. What else was sent, by
+// who tries the lines, may wait for a Token that never comes.
+func (d *demo) open(ctx context.Context) bool {
+	if stats := d.app.Store().Stats(); stats.Pushes[DeliveryID][store.Pending]+stats.Held == 0 {
+		return false
+	}
+	page, err := d.app.Store().Pushes(ctx, store.Query{Status: store.Pending, Limit: store.MaxLimit})
+	if err != nil || page.Next != 0 || d.app.Store().Stats().Held > 0 {
+		return true
+	}
+	t := d.traffic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(page.Items, func(p store.Push) bool {
+		return t.acked[p.Event.WaybillID] != nil || slices.Contains(d.unlucky, p.Event.WaybillID)
+	})
 }
 
 func (d *demo) checkWaybill(ctx context.Context, s *summary, waybill string, acked map[string]bool) {
@@ -173,7 +187,7 @@ func (s *summary) print(w io.Writer) {
 	for _, status := range store.Statuses() {
 		text := ""
 		if status == store.Failed && s.pushes[status] > 0 {
-			text = "   (made to fail, for the lines above that replay them)"
+			text = fmt.Sprintf("   (%d were made to fail at first, for the lines above that replay them)", s.unlucky)
 		}
 		p("  pushes %-13s %6d%s", status, s.pushes[status], text)
 	}

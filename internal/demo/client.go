@@ -20,13 +20,14 @@ const clientTimeout = 10 * time.Second
 type client struct {
 	events, admin string // base URLs
 	key, token    string
+	signing       string // The secret of the other source, for who tries how to sign.
 	http          *http.Client
 }
 
 func newClient(a *app.App, c *config.Config) client {
 	return client{
 		events: "http://" + a.Addr(), admin: "http://" + a.AdminAddr(),
-		key: c.Sources[0].APIKey.Reveal(), token: c.Admin.Tokens[0].Token.Reveal(),
+		key: c.Sources[0].APIKey.Reveal(), token: c.Admin.Tokens[0].Token.Reveal(), signing: c.Sources[1].SigningSecret.Reveal(),
 		http: &http.Client{Timeout: clientTimeout},
 	}
 }

@@ -275,13 +275,23 @@ func (d *demo) config(dir string) *config.Config {
 		Share: 1, Rate: 100, PerDay: 1_000_000, After: config.Duration(5 * time.Second),
 		Delay: config.Duration(time.Millisecond), // The simulator shows at once what it takes.
 	}
-	c.Sources = []config.Source{{Name: "demo", APIKey: config.Secret(secret())}}
+	c.Sources = []config.Source{
+		{Name: "demo", APIKey: config.Secret(secret())},
+		{Name: "signed", SigningSecret: config.Secret(signingSecret())}, // Of no traffic's: for who tries how to sign.
+	}
 	c.Admin.Tokens = []config.AdminToken{{Name: "demo", Token: config.Secret(secret()), Role: config.RoleOperator}}
 	return c
 }
 
 // secret is 128 bits that nobody can guess, twice: demo has no default credentials.
 func secret() string { return rand.Text() + rand.Text() }
+
+// signingSecret is one as Standard Webhooks wants it: whsec_ and base64 of 24 to 64 bytes.
+func signingSecret() string {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // It never fails.
+	return "whsec_" + base64.StdEncoding.EncodeToString(key)
+}
 
 // encodingAESKey is a key as WeChat's console makes it: 43 characters of base64.
 func encodingAESKey() string {

@@ -7,6 +7,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -34,7 +36,7 @@ func TestDemo(t *testing.T) {
 		if err := Run(t.Context(), o); err != nil {
 			t.Errorf("faults %t: %v\n%s", faults, err, &out)
 		}
-		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback", "outcomes told"} {
+		for _, want := range []string{"carrier demo is up", "CARRIER_API_KEY=", "CARRIER_SIGNING_SECRET=whsec_", "CARRIER_ADMIN_URL=", "\n  carrier pushes replay --status failed --dry-run\n", "summary", "traces verified", "orders at WeChat", "Tokens by callback", "outcomes told"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("faults %t: %q is missing in\n%s", faults, want, &out)
 			}
@@ -61,6 +63,46 @@ func TestDemoEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// TestDemoEndsBesideWhatWaits: who has tried a scan of a waybill that nobody ordered waits no longer for the summary.
+func TestDemoEndsBesideWhatWaits(t *testing.T) {
+	var out bytes.Buffer
+	o := options(&out)
+	o.For = 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Out = &watched{Writer: &out, text: "Sample traffic is running", seen: func() {
+		key := regexp.MustCompile(`CARRIER_API_KEY=(\w+)`).FindSubmatch(out.Bytes())
+		events := regexp.MustCompile(`events +(http://\S+)`).FindSubmatch(out.Bytes())
+		go func() {
+			defer cancel()
+			body := `{"id":"1","delivery_id":"SF","waybill_id":"NOBODYS","action_type":100001,"action_time":1533052800,"action_msg":"x"}`
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, string(events[1])+"/v1/events", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Authorization", "Bearer "+string(key[1]))
+			req.Header.Set("Content-Type", "application/json")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer func() { _ = resp.Body.Close() }()
+			if resp.StatusCode != http.StatusAccepted {
+				t.Errorf("it is answered %s", resp.Status)
+			}
+		}()
+	}}
+	began := time.Now()
+	if err := Run(ctx, o); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	if !strings.Contains(out.String(), "pushes pending            1\n") || time.Since(began) > drainFor {
+		t.Errorf("after %v the summary is\n%s", time.Since(began), &out)
+	}
+}
+
 // watched tells when a text was written, in one piece.
 type watched struct {
 	io.Writer
@@ -69,10 +111,11 @@ type watched struct {
 }
 
 func (w *watched) Write(b []byte) (int, error) {
+	n, err := w.Writer.Write(b)
 	if bytes.Contains(b, []byte(w.text)) {
 		w.seen()
 	}
-	return w.Writer.Write(b)
+	return n, err
 }
 
 // TestTakenPortsAreReplaced: somebody else may sit on the usual ports.

@@ -19,6 +19,7 @@ func (d *demo) printLines() {
   upstream %[3]s   (simulator of WeChat; open it in a browser)
 
   export CARRIER_API_KEY=%[4]s
+  export CARRIER_SIGNING_SECRET=%[15]s
   export CARRIER_ADMIN_TOKEN=%[5]s
   export CARRIER_ADMIN_URL=%[2]s
 
@@ -48,7 +49,7 @@ Lines to try 可以试试:
   %[11]s waybill upstream %[7]s
   %[11]s differences
 
-  # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送，先试算，再重放
+  # %[12]d pushes have failed: WeChat did not know their waybills yet. See why, try, and send them again  查看失败的推送，先预演，再重放
   %[11]s pushes list --status failed
   %[11]s pushes replay --status failed --dry-run
   %[11]s pushes replay --status failed --because 'WeChat knows them now'
@@ -66,5 +67,5 @@ Lines to try 可以试试:
 
 Sample traffic is running; Ctrl-C ends it with a summary. 示例流量运行中，按 Ctrl-C 结束并输出汇总。
 `, c.events, c.admin, d.boxURL, c.key, c.token, DeliveryID, d.playground, now-60, now-30, now,
-		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder, d.app.NATSURL())
+		cmp.Or(d.o.Command, "carrier"), len(d.unlucky), d.playOrder, d.app.NATSURL(), c.signing)
 }

@@ -132,14 +132,14 @@ func (d *doctor) streams(ctx context.Context, at string, js jetstream.JetStream)
 
 // difference makes a finding of one. What is missing is made when the service starts, so that it is no failure yet.
 func (d *doctor) difference(x bus.Difference) {
-	f := Finding{Check: d.check, Level: Warn, About: x.Object, Text: text("is missing", "不存在"), Advice: text(x.How, x.How)}
+	f := Finding{Check: d.check, Level: Warn, About: x.Object, Text: text("is missing", "不存在"), Advice: x.How}
 	if x.Field != "" {
 		f.Text = problem.Textf("%[1]s is %[3]s, wanted is %[2]s", "%[1]s 为 %[3]s，应为 %[2]s", x.Field, x.Want, x.Found)
 		if x.Harm {
 			f.Level = Fail
 		}
 		if x.Fixable {
-			f.Advice = problem.Textf("carrier nats apply changes that (%s)", "用 carrier nats apply 修正（%s）", x.How)
+			f.Advice = text("carrier nats apply changes that ("+x.How.En+")", "用 carrier nats apply 修正（"+x.How.Zh+"）")
 		}
 	}
 	d.found(f)

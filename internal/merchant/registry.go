@@ -52,7 +52,8 @@ type Options struct {
 	Platform  *Platform     // nil: there is none, and no merchant may be an authorizer.
 	Timeout   time.Duration // Of one request; default 10s.
 	UserAgent string
-	Logger    *slog.Logger // nil: nothing is logged.
+	OnFetch   wechat.FetchObserver // Is told of each fetch of an access_token; nil: nobody is.
+	Logger    *slog.Logger         // nil: nothing is logged.
 }
 
 // Registry is all merchants. It is safe for concurrent use. Nothing runs in it: an access_token is fetched when a call
@@ -73,7 +74,7 @@ func New(o Options) (*Registry, error) {
 	if p := o.Platform; p != nil {
 		client := r.client(&o, wechat.ClientOptions{BaseURL: p.BaseURL})
 		r.platform = wechat.NewPlatform(wechat.PlatformOptions{
-			Clients: []*wechat.Client{client}, AppID: p.AppID, Secret: p.Secret, Store: p.Store, Logger: o.Logger,
+			Clients: []*wechat.Client{client}, AppID: p.AppID, Secret: p.Secret, Store: p.Store, OnFetch: o.OnFetch, Logger: o.Logger,
 		})
 		r.closers, r.retries = append(r.closers, r.platform.Close), append(r.retries, r.platform.Retry)
 	}
@@ -95,7 +96,7 @@ func (r *Registry) add(o *Options, s *Settings) error {
 	switch {
 	case !s.Authorizer:
 		tokens = wechat.NewAccessToken(wechat.AccessTokenOptions{
-			Clients: []*wechat.Client{client}, AppID: s.AppID, Secret: s.Secret, Mode: s.TokenMode, Logger: o.Logger,
+			Clients: []*wechat.Client{client}, AppID: s.AppID, Secret: s.Secret, Mode: s.TokenMode, OnFetch: o.OnFetch, Logger: o.Logger,
 		})
 	case r.platform == nil:
 		return fmt.Errorf("merchant %s: there is no third-party platform that it could have authorised", s.Name)

@@ -20,7 +20,7 @@ func consoleRig(t *testing.T) http.Handler {
 		t.Fatal(err)
 	}
 	a := newAuth(&r.o)
-	e := newEcho(&r.o, adminRoutes(&r.o), a)
+	e := newEcho(&r.o, adminRoutes(&r.o), a, notOnAdmin)
 	addPages(e, con, a)
 	return e
 }
@@ -130,7 +130,7 @@ func TestOtherTokens(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Server{auth: newAuth(&r.o), console: con}
-	h := newEcho(&r.o, adminRoutes(&r.o), s.auth)
+	h := newEcho(&r.o, adminRoutes(&r.o), s.auth, notOnAdmin)
 	addPages(h, con, s.auth)
 	cookies := map[string][]*http.Cookie{}
 	for name, token := range map[string]string{"ops": opsToken, "desk": deskToken} {

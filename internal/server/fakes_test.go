@@ -481,7 +481,7 @@ func (r *rig) do(method, target, body string, header ...string) *httptest.Respon
 		req.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	newEcho(&r.o, adminRoutes(&r.o), newAuth(&r.o)).ServeHTTP(patient{w}, req)
+	newEcho(&r.o, adminRoutes(&r.o), newAuth(&r.o), notOnAdmin).ServeHTTP(patient{w}, req)
 	return w
 }
 
@@ -493,7 +493,7 @@ func (patient) SetWriteDeadline(time.Time) error { return nil }
 // doEvents asks the other one.
 func (r *rig) doEvents(req *http.Request) *httptest.ResponseRecorder {
 	w := httptest.NewRecorder()
-	newEcho(&r.o, eventRoutes(&r.o), newAuth(&r.o)).ServeHTTP(w, req)
+	newEcho(&r.o, eventRoutes(&r.o), newAuth(&r.o), notOnEvents).ServeHTTP(w, req)
 	return w
 }
 

@@ -88,9 +88,17 @@ func TestListenersAreApart(t *testing.T) {
 		}
 		req := httptest.NewRequest(route.Method, route.Path, nil)
 		req.Header.Set("Authorization", "Bearer "+opsToken)
-		wantProblem(t, r.doEvents(req), http.StatusNotFound, "not_found")
+		w := r.doEvents(req)
+		wantProblem(t, w, http.StatusNotFound, "not_found")
+		if !strings.Contains(w.Body.String(), "server.admin_listen") {
+			t.Errorf("%s %s does not say where it is: %s", route.Method, route.Path, w.Body)
+		}
 	}
-	wantProblem(t, r.do("POST", "/v1/events", "{}"), http.StatusNotFound, "not_found")
+	w := r.do("POST", "/v1/events", "{}")
+	wantProblem(t, w, http.StatusNotFound, "not_found")
+	if !strings.Contains(w.Body.String(), "the other listener, server.listen") {
+		t.Errorf("it does not say where events are taken: %s", w.Body)
+	}
 }
 
 func TestRouterErrors(t *testing.T) {

@@ -70,12 +70,12 @@ func Listen(ctx context.Context, o Options) (*Server, error) {
 			fmt.Errorf("server.admin_listen: %w; is another process using it? choose another address", err), events.Close())
 	}
 	auth := newAuth(&o)
-	adminSide := newEcho(&o, adminRoutes(&o), auth)
+	adminSide := newEcho(&o, adminRoutes(&o), auth, notOnAdmin)
 	if o.Console != nil {
 		addPages(adminSide, o.Console, auth)
 	}
 	return &Server{
-		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth), o.Log),
+		events:     newHTTPServer(newEcho(&o, eventRoutes(&o), auth, notOnEvents), o.Log),
 		admin:      newHTTPServer(adminSide, o.Log),
 		eventsAddr: events, adminAddr: adm, auth: auth, console: o.Console, log: o.Log,
 	}, nil
@@ -143,12 +143,25 @@ func newHTTPServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
+// What a listener says of paths that it does not have: often they are the other one's.
+var (
+	notOnEvents = problem.Text{
+		En: "There is nothing at this address. Events are posted to /v1/events and /v1/events/batch here; " +
+			"console, admin API, /docs, /metrics and /readyz are on the other listener, server.admin_listen.",
+		Zh: "该地址没有内容。此端口的 /v1/events 与 /v1/events/batch 接收事件；控制台、管理接口、/docs、/metrics 与 /readyz 在另一端口 server.admin_listen。",
+	}
+	notOnAdmin = problem.Text{
+		En: "There is nothing at this address; /docs lists what there is. Events are posted to the other listener, server.listen.",
+		Zh: "该地址没有内容，可用接口见 /docs。事件请发往另一端口 server.listen。",
+	}
+)
+
 // newEcho routes. Echo's own server and binder are not used.
-func newEcho(o *Options, routes []route, auth *auth) *echo.Echo {
+func newEcho(o *Options, routes []route, auth *auth, notHere problem.Text) *echo.Echo {
 	e := echo.New()
 	e.HideBanner, e.HidePort = true, true
 	e.IPExtractor = ipExtractor(o.TrustedProxies)
-	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(o.Log, err, c) }
+	e.HTTPErrorHandler = func(err error, c echo.Context) { answerError(o.Log, err, notHere, c) }
 	e.Use(observe(o), recovered)
 	for _, r := range routes {
 		handle := auth.guard(r.access, r.handle)
@@ -211,12 +224,16 @@ func recovered(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // answerError is the one place that makes an answer of an error: problems speak for themselves, the router's errors
-// get the problem of their status, everything else is logged and answered as an internal error.
-func answerError(log *slog.Logger, err error, c echo.Context) {
+// get the problem of their status (notHere says what there is instead of a path), everything else is logged and answered as
+// an internal error.
+func answerError(log *slog.Logger, err error, notHere problem.Text, c echo.Context) {
 	if c.Response().Committed {
 		return
 	}
 	p := problemOf(err)
+	if errors.Is(err, echo.ErrNotFound) {
+		p.Detail = notHere
+	}
 	if p.Status() == http.StatusInternalServerError {
 		logFailure(log, p, c) // The others have a cause that its own part tells of, once and not with each request.
 	}

@@ -23,7 +23,7 @@ type visitor struct {
 func newVisitor(t *testing.T) *visitor {
 	r := newRig(t)
 	r.o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-	return &visitor{newEcho(&r.o, adminRoutes(&r.o), newAuth(&r.o)), r}
+	return &visitor{newEcho(&r.o, adminRoutes(&r.o), newAuth(&r.o), notOnAdmin), r}
 }
 
 // ask asks for the accounts from an address with credentials.

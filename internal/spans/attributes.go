@@ -26,6 +26,9 @@ const (
 	keyResult     = attribute.Key("carrier.result")
 	keyQuestion   = attribute.Key("carrier.question_id")
 	keyMerchant   = attribute.Key("carrier.merchant")
+	keyAppID      = attribute.Key("wechat.appid")
+	keyForced     = attribute.Key("wechat.force_refresh")
+	keySubject    = attribute.Key("messaging.destination.name")
 	keyHost       = attribute.Key("server.address")
 	keyStatusCode = attribute.Key("http.response.status_code")
 )
@@ -92,6 +95,15 @@ func Question(id string) attribute.KeyValue { return keyQuestion.String(id) }
 
 // Merchant is a merchant of the configuration.
 func Merchant(name string) attribute.KeyValue { return keyMerchant.String(name) }
+
+// AppID is whose access_token is fetched: a mini program's, or a platform's.
+func AppID(id string) attribute.KeyValue { return keyAppID.String(id) }
+
+// Forced says that WeChat was asked for a new access_token in place of one that is still good by its clock.
+func Forced() attribute.KeyValue { return keyForced.Bool(true) }
+
+// Subject is where a message goes on NATS.
+func Subject(name string) attribute.KeyValue { return keySubject.String(name) }
 
 // Host is the host that was asked.
 func Host(name string) attribute.KeyValue { return keyHost.String(name) }

@@ -5,13 +5,15 @@
 //	POST /v1/events            server    child of the sender's span (traceparent), if it sent one
 //	└ store.apply              internal  until the event is durable
 //	updatePath                 client    a trace of its own for every attempt, linked to the event's span
+//	tell carrier.outcomes      producer  likewise for each telling of what became of the event
 //
 // What links them is the traceparent that is stored with the event (state.Event, Trace). Messages over NATS begin with
 // "take carrier.events" or "take carrier.submit" instead. WeChat's own pushes and the questions about them:
 //
 //	callback add_waybill       server    a trace of its own: nobody may choose one from outside
 //	└ ask dispatch             client    its traceparent goes along with the question
-//	verify                     internal  a waybill that is checked at WeChat
+//	verify                     client    a waybill that is checked at WeChat
+//	fetch access_token         client    a trace of its own: all pushes that wait share one fetch
 //
 // Nothing is ever sent to WeChat, neither a traceparent nor baggage. Attributes are the ones that this package makes: no
 // secret, no Token, no text of an event. Phone numbers that hide in ids are masked where spans leave the process (package

@@ -105,6 +105,8 @@ func replacer(render func(any) (string, bool)) func([]string, slog.Attr) slog.At
 		switch a.Value.Kind() {
 		case slog.KindString:
 			a.Value = slog.StringValue(safe(a.Value.String()))
+		case slog.KindDuration: // With its unit: JSON would have a number of nanoseconds.
+			a.Value = slog.StringValue(a.Value.Duration().String())
 		case slog.KindAny:
 			a.Value = safeAny(a.Value, render)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 )
 
@@ -249,6 +250,17 @@ func TestAutoIsJSONOffATerminal(t *testing.T) {
 		}
 		if err := json.Unmarshal(text, &line); err != nil || line.Msg != "here" || line.Seq != 1 {
 			t.Errorf("%s has %q, %v", name, text, err)
+		}
+	}
+}
+
+// TestDurationsHaveTheirUnit: a number of nanoseconds says nothing to who reads a line, or alarms on one.
+func TestDurationsHaveTheirUnit(t *testing.T) {
+	for format, want := range map[string]string{FormatText: " after=1.068s retry.in=250ms\n", FormatJSON: `"after":"1.068s","retry":{"in":"250ms"}}`} {
+		var out bytes.Buffer
+		NewLogger(&out, "info", format).Info("x", "after", 1068*time.Millisecond, slog.Group("retry", "in", 250*time.Millisecond))
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("as %s it is %s, want %s", format, out.String(), want)
 		}
 	}
 }

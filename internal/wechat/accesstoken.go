@@ -48,10 +48,15 @@ type AccessTokenOptions struct {
 	// OnForced is called before each forced refresh with the times to keep, the new one included. It may take its
 	// time, but a fetch waits for it.
 	OnForced func([]time.Time)
-	Logger   *slog.Logger // nil: none.
+	OnFetch  FetchObserver // nil: nobody is told.
+	Logger   *slog.Logger  // nil: none.
 	// Timeout bounds the answer of one host; default 5s. Nobody who waits can shorten it for the others.
 	Timeout time.Duration
 }
+
+// FetchObserver is told that a host is asked for the access_token of an appid, by force or not. What it returns is told how
+// that ended: with nil, or why there is none. It is called by one goroutine at a time for each appid, and must be quick.
+type FetchObserver func(appID, host string, force bool) (ended func(*TokenError))
 
 // AccessToken keeps an account's access_token. However many ask for it at once, or complain about it at once or over
 // time, it is fetched once.
@@ -123,7 +128,7 @@ func newAccessToken(o AccessTokenOptions, f fetch) *AccessToken {
 	return &AccessToken{
 		o:       o,
 		fetch:   f,
-		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)).With("component", "access_token", "appid", o.AppID),
+		log:     cmp.Or(o.Logger, slog.New(slog.DiscardHandler)).With("appid", o.AppID),
 		jitter:  rand.N[time.Duration],
 		life:    life,
 		end:     end,

@@ -41,7 +41,9 @@ type PlatformOptions struct {
 	// Secret reveals the component_appsecret; it is asked for with each fetch and shown nowhere.
 	Secret func() string
 	Store  PlatformStore
-	Logger *slog.Logger // nil: none.
+	// OnFetch is told of fetches of the platform's own access_token, and of those of merchants by way of it; nil: nobody is.
+	OnFetch FetchObserver
+	Logger  *slog.Logger // nil: none.
 	// Timeout bounds the answer of one host; default 5s.
 	Timeout time.Duration
 }
@@ -69,7 +71,7 @@ func NewPlatform(o PlatformOptions) *Platform {
 }
 
 func (p *Platform) tokenOptions(appID, mode string) AccessTokenOptions {
-	return AccessTokenOptions{Clients: p.o.Clients, AppID: appID, Mode: mode, Logger: p.o.Logger, Timeout: p.o.Timeout}
+	return AccessTokenOptions{Clients: p.o.Clients, AppID: appID, Mode: mode, OnFetch: p.o.OnFetch, Logger: p.o.Logger, Timeout: p.o.Timeout}
 }
 
 // Authorizer makes a keeper of a merchant's access_tokens (authorizer_access_token). Like any other it fetches nothing

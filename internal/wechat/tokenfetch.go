@@ -138,6 +138,16 @@ func (a *AccessToken) ask(force bool) (g grant, err *TokenError) {
 }
 
 func (a *AccessToken) askOne(c *Client, force bool) (grant, *TokenError) {
+	if a.o.OnFetch == nil {
+		return a.askHost(c, force)
+	}
+	ended := a.o.OnFetch(a.o.AppID, c.Host(), force)
+	g, err := a.askHost(c, force)
+	ended(err)
+	return g, err
+}
+
+func (a *AccessToken) askHost(c *Client, force bool) (grant, *TokenError) {
 	g, err := a.fetch(a.life, c, a.o.Timeout, force)
 	missing, isMissing := errors.AsType[*TokenError](err)
 	switch {

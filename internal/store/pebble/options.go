@@ -66,7 +66,6 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	o.Logger = o.Logger.With("component", "store")
 	if o.FS == nil {
 		o.FS = vfs.Default
 	}

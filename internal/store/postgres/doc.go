@@ -45,7 +45,8 @@
 // # What is forgotten
 //
 // Retention deletes waybills as a whole, with all that was kept of them, once nothing will come of them any more, and
-// drops a partition of events once nothing is left in it and no transaction can add to it.
+// drops a partition of events once nothing is left in it and no transaction can add to it. How old something is, is
+// reckoned by the earlier of the node's clock and the database's.
 //
 // Expunge takes the texts out of the rows. PostgreSQL keeps old versions of rows until it vacuums the tables, and its
 // log as long as it is told to; backups keep what they have.

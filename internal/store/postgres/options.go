@@ -46,6 +46,9 @@ type Options struct {
 	// Now is another clock than time.Now, for tests.
 	Now func() time.Time
 
+	// realTime: Now tells the real time, and what it says can be held against the database's clock.
+	realTime bool
+
 	// These stand for the constants in the engine's own tests.
 	partitionRows, maxLetters, maxLetterBytes int64
 }
@@ -62,12 +65,11 @@ func (o Options) withDefaults() Options {
 		o.Logger = slog.Default()
 	}
 	if o.Now == nil {
-		o.Now = time.Now
+		o.Now, o.realTime = time.Now, true
 	}
 	if o.Node == "" {
 		o.Node = nodeName()
 	}
-	o.Logger = o.Logger.With("component", "store")
 	return o
 }
 

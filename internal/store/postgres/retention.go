@@ -32,8 +32,30 @@ func (s *Store) prune(ctx context.Context) error {
 	}
 	s.pruning.mu.Lock()
 	defer s.pruning.mu.Unlock()
-	horizon := s.opts.Now().Add(-s.opts.Retention).UnixMilli()
+	now, err := s.agreedTime(ctx)
+	if err != nil {
+		return err
+	}
+	horizon := now.Add(-s.opts.Retention).UnixMilli()
 	return errors.Join(s.pruneLetters(ctx, horizon), s.pruneAll(ctx, horizon))
+}
+
+// agreedTime is the earlier of this node's time and the database's. What is deleted is deleted for all nodes, so one whose
+// clock is ahead must not do so early. Who is late in deleting does no harm.
+func (s *Store) agreedTime(ctx context.Context) (time.Time, error) {
+	now := s.opts.Now()
+	if !s.opts.realTime {
+		return now, nil
+	}
+	var theirs time.Time
+	err := s.view(ctx, func(t pgx.Tx) error { return t.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&theirs) })
+	if err != nil {
+		return now, s.readError(err)
+	}
+	if theirs.Before(now) {
+		return theirs, nil
+	}
+	return now, nil
 }
 
 // pruneAll deletes waybills of which everything is older than the horizon (Unix ms) and settled: no push is open or failed,

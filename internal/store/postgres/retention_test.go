@@ -1,13 +1,16 @@
 package postgres
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"carrier/internal/state"
+	"carrier/internal/store"
 )
 
 // TestPartitionsAreDropped sees partitions go in which nothing is left, and no others.
@@ -142,5 +145,48 @@ func TestRetentionAmongScans(t *testing.T) {
 	t.Logf("by how many events are there: %v", whole)
 	if whole[1]+whole[2] != parcels {
 		t.Errorf("waybills by how many events are there: %v", whole)
+	}
+}
+
+// TestRetentionGoesByTheEarlierClock: a node whose clock is ahead of the database's deletes nothing early for all.
+func TestRetentionGoesByTheEarlierClock(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name  string
+		ahead time.Duration
+	}{
+		{"the node's is ahead", 1000 * time.Hour},
+		{"the node's is behind", -1000 * time.Hour},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			o := testOptions(t)
+			var ahead atomic.Int64
+			o.Retention, o.Notify = time.Hour, nil
+			o.Now, o.realTime = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }, true
+			s := openStore(t, o) // The event comes by the right time,
+			e := scanOf("1", 1, state.PickupDone)
+			r, err := s.Apply(t.Context(), []state.Event{e})
+			if err != nil {
+				t.Fatal(err)
+			}
+			deliver(t, []*Store{s}, e.Waybill(), r[0].Seq)
+			ahead.Store(int64(test.ahead)) // and this node's is another one.
+			if err := s.prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Waybill(t.Context(), e.Waybill()); err != nil {
+				t.Errorf("what is a moment old is gone: %v", err)
+			}
+			s.pruning.mu.Lock()
+			s.opts.realTime = false // Then it does as its own clock says.
+			s.pruning.mu.Unlock()
+			if err := s.prune(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Waybill(t.Context(), e.Waybill()); errors.Is(err, store.ErrNotFound) != (test.ahead > 0) {
+				t.Errorf("by its own clock: %v", err)
+			}
+		})
 	}
 }
