@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 		"internal/verify", "internal/wechat"},
 	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
+	"internal/wiretest":     {}, // Networks that fail, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/callback", "internal/config", "internal/problem", "internal/store/pebble", "internal/store/postgres",
 		"internal/wechat"},
@@ -67,7 +68,7 @@ var allowed = map[string][]string{
 	// The one package that knows all parts, and what runs the whole of it.
 	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/console", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
 		"internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/verify", "internal/wechat"},
-	"internal/app/apptest": {"internal/sandbox"},
+	"internal/app/apptest": {"internal/sandbox", "internal/wiretest"},
 	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
 	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
 		"internal/store", "internal/store/pebble", "internal/store/postgres/pglocal", "internal/telemetry"},
