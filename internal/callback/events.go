@@ -33,20 +33,6 @@ type Contact struct {
 	Country, Province, City, Area, Address string // Country is 中国 where none is given.
 }
 
-// Missing are the fields without which nobody can be visited, by the rule of addOrder: a name, one of Tel and Mobile,
-// and the address in its parts.
-func (c Contact) Missing() []string {
-	var missing []string
-	for _, f := range []struct{ name, text string }{
-		{"Name", c.Name}, {"Mobile", c.Tel + c.Mobile}, {"Province", c.Province}, {"City", c.City}, {"Area", c.Area}, {"Address", c.Address},
-	} {
-		if strings.TrimSpace(f.text) == "" {
-			missing = append(missing, f.name)
-		}
-	}
-	return missing
-}
-
 // String says nothing about anybody.
 func (c Contact) String() string { return masked }
 
@@ -275,15 +261,9 @@ func (f fields) cargo() Cargo {
 	return c
 }
 
-// Fingerprint is a short name for an order, for logs: it depends on BizID and OrderID alone, so it is the same for
+// fingerprint is a short name for an order, for logs: it depends on BizID and OrderID alone, so it is the same for
 // every repeat and for the order's cancellation, and nothing of it is secret or personal.
-func Fingerprint(bizID, orderID string) string {
+func fingerprint(bizID, orderID string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(bizID), bizID, orderID))
 	return hex.EncodeToString(sum[:8])
 }
-
-// Fingerprint names the order in logs.
-func (e AddWaybill) Fingerprint() string { return Fingerprint(e.BizID, e.OrderID) }
-
-// Fingerprint names the order in logs, as its AddWaybill's does.
-func (e CancelWaybill) Fingerprint() string { return Fingerprint(e.BizID, e.OrderID) }

@@ -137,8 +137,8 @@ func TestForce(t *testing.T) {
 		start := time.Now()
 		a.Refused(first)
 		second := mustGet(t, a)
-		if second == first || a.Generation() != 2 {
-			t.Errorf("got %q again, generation %d", second, a.Generation())
+		if second == first || generationOf(a) != 2 {
+			t.Errorf("got %q again, generation %d", second, generationOf(a))
 		}
 		if len(kept) != 1 || !slices.Equal(kept[0], []time.Time{start}) {
 			t.Errorf("kept %v, want %v", kept, start)
@@ -455,7 +455,7 @@ func TestRunStable(t *testing.T) {
 				t.Errorf("fetch %d came %v after the one before", i, gap)
 			}
 		}
-		if got := a.Generation(); got < 6 || got > 8 {
+		if got := generationOf(a); got < 6 || got > 8 {
 			t.Errorf("%d generations in 12 hours", got)
 		}
 		if len(h.forced) != 0 {
@@ -477,8 +477,8 @@ func TestRunBasic(t *testing.T) {
 				t.Errorf("fetch %d came %v after the one before, want 1h45m", i, gap)
 			}
 		}
-		if n := len(times); n != 14 || a.Generation() != 14 {
-			t.Errorf("%d fetches and %d generations in a day, want 14", n, a.Generation())
+		if n := len(times); n != 14 || generationOf(a) != 14 {
+			t.Errorf("%d fetches and %d generations in a day, want 14", n, generationOf(a))
 		}
 	})
 }
@@ -526,8 +526,8 @@ func TestStaleHost(t *testing.T) {
 		stop := run(t, a)
 		h.instead(say(`{"access_token":"` + first + `","expires_in":7200}`))
 		time.Sleep(time.Hour)
-		if got := mustGet(t, a); got != second || a.Generation() != 2 {
-			t.Errorf("Get = %q, want %q; generation %d", got, second, a.Generation())
+		if got := mustGet(t, a); got != second || generationOf(a) != 2 {
+			t.Errorf("Get = %q, want %q; generation %d", got, second, generationOf(a))
 		}
 		h.instead(nil)
 		time.Sleep(backoffMax)
@@ -554,7 +554,7 @@ func TestRunAfterRefusal(t *testing.T) {
 			t.Errorf("what was refused expires at %v", got)
 		}
 		synctest.Wait()
-		if got := a.Generation(); got != 2 || h.count() != 2 {
+		if got := generationOf(a); got != 2 || h.count() != 2 {
 			t.Errorf("generation %d after %d fetches, want 2 and 2", got, h.count())
 		}
 		stop()
@@ -609,7 +609,7 @@ func TestModeNone(t *testing.T) {
 		if token, err := a.Get(t.Context()); token != "" || err != nil {
 			t.Errorf("Get = %q, %v", token, err)
 		}
-		if a.Refused("") || a.Refused("x") || a.Generation() != 0 || !expiresAt(a).IsZero() {
+		if a.Refused("") || a.Refused("x") || generationOf(a) != 0 || !expiresAt(a).IsZero() {
 			t.Error("mode none has an access_token")
 		}
 		stop()
