@@ -21,7 +21,7 @@ import (
 	"carrier/internal/sandbox"
 )
 
-// What the contract names (section 5).
+// Names that others rely on (README, Over NATS).
 const (
 	eventsStream   = "CARRIER_EVENTS"
 	outcomesStream = "CARRIER_OUTCOMES"

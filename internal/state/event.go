@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of an event's fields that more than one way in has to hold (contract, section 3).
+// Limits of an event's fields that more than one way in has to hold (README, The event).
 const (
 	MaxWaybillChars = 64  // Of a waybill_id, in characters.
 	MaxTokenBytes   = 256 // Of a waybill's Token.
@@ -34,6 +34,7 @@ type Waybill struct {
 	WaybillID  string
 }
 
+// String names it as logs do: the delivery company, a slash, and the number.
 func (w Waybill) String() string { return w.DeliveryID + "/" + w.WaybillID }
 
 // IsWaybillID tells whether id can be a waybill_id, wherever it comes from.
