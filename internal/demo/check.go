@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/sandbox"
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -46,7 +47,7 @@ const drainFor = 60 * time.Second
 func (d *demo) settleAndCheck(ctx context.Context) *summary {
 	_ = d.box.SetFaults(sandbox.Faults{}) // The end must not be a matter of luck.
 	deadline := time.Now().Add(drainFor)
-	for !d.settled(ctx) && time.Now().Before(deadline) && sleep(ctx, 100*time.Millisecond) {
+	for !d.settled(ctx) && time.Now().Before(deadline) && durations.Wait(ctx, 100*time.Millisecond) == nil {
 	}
 	t := d.traffic
 	t.mu.Lock()

@@ -116,17 +116,6 @@ func TestMessagesNameTheLimits(t *testing.T) {
 	}
 }
 
-func TestDurationWord(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Second: "1m30s", 30 * time.Second: "30s", 720 * time.Hour: "720h",
-		100 * time.Minute: "1h40m", time.Hour + time.Second: "1h0m1s",
-	} {
-		if got := durationWord(d); got != want {
-			t.Errorf("durationWord(%v) = %s, want %s", d, got, want)
-		}
-	}
-}
-
 // TestTimeLimits looks at the seconds around each limit, with a clock that stands still.
 func TestTimeLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
