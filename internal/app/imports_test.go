@@ -52,6 +52,7 @@ var allowed = map[string][]string{
 		"internal/verify", "internal/wechat"},
 	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
+	"internal/logtest":      {}, // Logs that tests read.
 	"internal/wiretest":     {}, // Networks that fail, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/callback", "internal/config", "internal/problem", "internal/store/pebble", "internal/store/postgres",

@@ -132,7 +132,7 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 		Store:       b.store,
 		Sources:     []Source{{Name: "courier-app", APIKey: testKey}},
 		DeliveryIDs: []string{"SF"},
-		Logger:      slog.New(slog.NewJSONHandler(&lockedWriter{w: b.log}, nil)),
+		Logger:      slog.New(slog.NewJSONHandler(b.log, nil)),
 		Observe: func(source, verdict string, n int) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -160,17 +160,6 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	b.echo.POST("/v1/events", hook.Event)
 	b.echo.POST("/v1/events/batch", hook.Batch)
 	return b
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	w  *bytes.Buffer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 // twoAccounts configures a second account.
