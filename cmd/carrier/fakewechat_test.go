@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -15,15 +14,6 @@ import (
 
 	"carrier/internal/app/apptest"
 )
-
-// carrierRun runs a command line in this process; env is NAME=VALUE.
-func carrierRun(t *testing.T, env []string, stdin string, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	w := &world{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, env: env}
-	status = run(t.Context(), w, args)
-	return status, out.String(), errs.String()
-}
 
 // weChat is an upstream that keeps what it was asked.
 type weChat struct {
@@ -70,22 +60,8 @@ const (
 // config is a configuration with the account SF and the merchant shop at the upstream.
 func (u *weChat) config(t *testing.T, more string) string {
 	t.Helper()
-	return writeConfig(t, fmt.Sprintf("accounts: [{delivery_id: SF, appid: wxsf, secret: %s, base_url: %q}]\n"+
+	return fileOf(t, "carrier.yaml", fmt.Sprintf("accounts: [{delivery_id: SF, appid: wxsf, secret: %s, base_url: %q}]\n"+
 		"merchants: [{name: shop, appid: wxshop, secret: %s, base_url: %q}%s]\n", secretOfSF, u.URL, secretOfShop, u.URL, more))
-}
-
-func writeConfig(t *testing.T, text string) string {
-	t.Helper()
-	return writeText(t, "carrier.yaml", text)
-}
-
-func writeText(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
 }
 
 // document is an example of a document: "getPath", "request" or "answer", "https" or "cloud".

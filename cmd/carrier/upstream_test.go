@@ -110,7 +110,7 @@ func TestThroughTheService(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			asked, answer, status = nil, tt.answer, max(tt.http, 200)
-			got, out, errs := carrierRun(t, env, "", append([]string{"wechat", tt.args[0], "--service"}, tt.args[1:]...)...)
+			got, out, errs := inProcess(t.Context(), env, "", append([]string{"wechat", tt.args[0], "--service"}, tt.args[1:]...)...)
 			if got != tt.status || !slices.Equal(asked, []string{tt.asked}) {
 				t.Errorf("status %d, asked %q; want %d, %q", got, asked, tt.status, tt.asked)
 			}
@@ -150,7 +150,7 @@ func TestManyThroughTheService(t *testing.T) {
 		{orders: 150, status: 1, came: 0, errs: "carrier: orders 1 to 100 of 150: batchGetOrder: errcode 45009: quota"},
 	} {
 		body := `{"order_list":[` + strings.TrimSuffix(strings.Repeat(`{"order_id":"1","delivery_id":"SF"},`, test.orders), ",") + `]}`
-		status, out, errs := carrierRun(t, env, body, "wechat", "batch-get-order", "--service", "-f", "-")
+		status, out, errs := inProcess(t.Context(), env, body, "wechat", "batch-get-order", "--service", "-f", "-")
 		if status != test.status || strings.Count(out, `"errcode": 0`) != test.came || !strings.HasPrefix(errs, test.errs) {
 			t.Errorf("status %d, %d orders, %s", status, strings.Count(out, `"errcode": 0`), errs)
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -40,7 +39,7 @@ func TestDocumentsByHand(t *testing.T) {
 				if call == "updatePath" {
 					args = append(args, "--yes")
 				}
-				status, out, errs := carrierRun(t, nil, document(t, call, "request", form), args...)
+				status, out, errs := inProcess(t.Context(), nil, document(t, call, "request", form), args...)
 				if status != 0 || errs != "" && call != "updatePath" {
 					t.Fatalf("status %d: %s", status, errs)
 				}
@@ -73,8 +72,8 @@ func TestTwoHundredAndFifty(t *testing.T) {
 	}
 	body := strings.TrimSuffix(request.String(), ",") + "]}"
 	up.heard()
-	file := writeText(t, "orders.json", body)
-	status, out, errs := carrierRun(t, nil, "", "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", file)
+	file := fileOf(t, "orders.json", body)
+	status, out, errs := inProcess(t.Context(), nil, "", "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", file)
 	if status != 1 || errs != "carrier: 2 of 250 orders have an errcode of their own, which is beside them\n" {
 		t.Errorf("status %d: %s", status, errs)
 	}
@@ -115,7 +114,7 @@ func TestByHandAgainstTheSandbox(t *testing.T) {
 	config := up.config(t, "")
 	hand := func(want int, stdin string, args ...string) (out, errs string) {
 		t.Helper()
-		status, out, errs := carrierRun(t, nil, stdin, append([]string{"wechat"}, append(args, "-c", config)...)...)
+		status, out, errs := inProcess(t.Context(), nil, stdin, append([]string{"wechat"}, append(args, "-c", config)...)...)
 		if status != want {
 			t.Fatalf("carrier wechat %q: status %d, want %d: %s%s", args, status, want, out, errs)
 		}
@@ -127,7 +126,7 @@ func TestByHandAgainstTheSandbox(t *testing.T) {
 		return out, errs
 	}
 
-	tokenFile := writeText(t, "token", known.Token+"\n")
+	tokenFile := fileOf(t, "token", known.Token+"\n")
 	out, errs := hand(0, "", "update-path", "--yes", "--waybill-token-file", tokenFile, "--waybill-id", "SF1", "--action-type", "100001",
 		"--action-msg", "<已揽件> & 18666666666", "--action-time", "1533052800")
 	sameMeaning(t, "update-path", out, `{"errcode":0,"errmsg":"ok"}`)
@@ -200,7 +199,7 @@ func TestByHandAgainstTheSandbox(t *testing.T) {
 // TestByHandMistakes: each is found before anything is asked, ends with status 2 and says what to change.
 func TestByHandMistakes(t *testing.T) {
 	up := newWeChat(t, http.NotFoundHandler())
-	token := writeText(t, "token", tokenOfW)
+	token := fileOf(t, "token", tokenOfW)
 	update := func(args ...string) []string {
 		return append([]string{"update-path", "--yes", "--waybill-token-file", token, "--waybill-id", "1", "--action-type", "200001", "--action-msg", "x"}, args...)
 	}
@@ -211,7 +210,7 @@ func TestByHandMistakes(t *testing.T) {
 	if err := os.WriteFile(platform, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	one, none := up.config(t, ""), writeConfig(t, "log: {level: info}\n")
+	one, none := up.config(t, ""), fileOf(t, "carrier.yaml", "log: {level: info}\n")
 	tests := []struct {
 		name   string
 		args   []string
@@ -269,7 +268,7 @@ func TestByHandMistakes(t *testing.T) {
 			if config == "" {
 				config = one
 			}
-			status, out, errs := carrierRun(t, nil, tt.stdin, append([]string{"wechat"}, append(tt.args, "-c", config)...)...)
+			status, out, errs := inProcess(t.Context(), nil, tt.stdin, append([]string{"wechat"}, append(tt.args, "-c", config)...)...)
 			if status != 2 || out != "" {
 				t.Errorf("status %d, standard output %q; want 2 and nothing", status, out)
 			}
@@ -322,7 +321,7 @@ func TestByHandTrouble(t *testing.T) {
 				_, _ = io.WriteString(w, strings.ReplaceAll(text, "HEARD", strings.Trim(string(heard), `"`)))
 			}))
 			for lang, want := range map[string]string{"en_US.UTF-8": tt.en, "zh_CN.UTF-8": tt.zh} {
-				status, out, errs := carrierRun(t, []string{"LANG=" + lang}, "", append([]string{"wechat", "get-path", "-c", up.config(t, ""),
+				status, out, errs := inProcess(t.Context(), []string{"LANG=" + lang}, "", append([]string{"wechat", "get-path", "-c", up.config(t, ""),
 					"--delivery-id", "SF", "--waybill-id", "1"}, tt.args...)...)
 				if status != 1 || !strings.Contains(out, tt.out) || tt.out == "" && out != "" {
 					t.Errorf("status %d, standard output %q; want 1 and %q", status, out, tt.out)
@@ -359,13 +358,13 @@ func TestByHandInterrupted(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, `{"access_token":"A","expires_in":7200}`)
 			}))
-			var out, errs bytes.Buffer
-			w := &world{stdin: strings.NewReader(document(t, "updatePath", "request", "https")), stdout: &out, stderr: &errs}
-			if status := run(ctx, w, append([]string{"wechat", tt.args[0], "-c", up.config(t, "")}, tt.args[1:]...)); status != 1 || out.Len() > 0 {
-				t.Errorf("status %d: %s", status, &out)
+			args := append([]string{"wechat", tt.args[0], "-c", up.config(t, "")}, tt.args[1:]...)
+			status, stdout, stderr := inProcess(ctx, nil, document(t, "updatePath", "request", "https"), args...)
+			if status != 1 || stdout != "" {
+				t.Errorf("status %d: %s", status, stdout)
 			}
-			if !strings.Contains(errs.String(), tt.want) {
-				t.Errorf("%s\nwant %q in it", &errs, tt.want)
+			if !strings.Contains(stderr, tt.want) {
+				t.Errorf("%s\nwant %q in it", stderr, tt.want)
 			}
 		})
 	}
@@ -386,7 +385,7 @@ func TestPartsThatCame(t *testing.T) {
 		_, _ = io.Copy(w, io.MultiReader(strings.NewReader(`{"order_list":[`), strings.NewReader(strings.TrimSuffix(strings.Repeat(`{"errcode":0},`, 100), ",")), strings.NewReader(`]}`)))
 	}))
 	body := `{"order_list":[` + strings.TrimSuffix(strings.Repeat(`{"order_id":"1","delivery_id":"SF"},`, 150), ",") + `]}`
-	status, out, errs := carrierRun(t, nil, body, "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", "-")
+	status, out, errs := inProcess(t.Context(), nil, body, "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", "-")
 	if status != 1 || strings.Count(out, `"errcode": 0`) != 100 || !strings.HasPrefix(errs, "carrier: orders 101 to 150 of 150: batchGetOrder: errcode 45009: quota") {
 		t.Errorf("status %d: %s\n%.300s", status, errs, out)
 	}
