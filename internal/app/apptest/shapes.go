@@ -2,7 +2,7 @@ package apptest
 
 import "time"
 
-// Push is a push as the admin API shows it; Attempts only where one is asked for.
+// Push is a push as the admin API shows it, but for its attempts.
 type Push struct {
 	Seq           uint64     `json:"seq"`
 	EventID       string     `json:"event_id"`
