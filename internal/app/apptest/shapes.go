@@ -2,16 +2,21 @@ package apptest
 
 import "time"
 
+// Kept is an event that the service keeps, as lists show it.
+type Kept struct {
+	Seq        uint64 `json:"seq"`
+	EventID    string `json:"event_id"`
+	Source     string `json:"source"`
+	DeliveryID string `json:"delivery_id"`
+	WaybillID  string `json:"waybill_id"`
+	ActionType int    `json:"action_type"`
+	ActionTime int64  `json:"action_time"`
+	ActionMsg  string `json:"action_msg"`
+}
+
 // Push is a push as the admin API shows it, but for its attempts.
 type Push struct {
-	Seq           uint64     `json:"seq"`
-	EventID       string     `json:"event_id"`
-	Source        string     `json:"source"`
-	DeliveryID    string     `json:"delivery_id"`
-	WaybillID     string     `json:"waybill_id"`
-	ActionType    int        `json:"action_type"`
-	ActionTime    int64      `json:"action_time"`
-	ActionMsg     string     `json:"action_msg"`
+	Kept
 	Status        string     `json:"status"`
 	WaitingFor    string     `json:"waiting_for"`
 	Errcode       *int       `json:"errcode"`
@@ -82,20 +87,13 @@ type DryRun struct {
 
 // StoredEvent is an event of any verdict.
 type StoredEvent struct {
-	Seq        uint64     `json:"seq"`
-	EventID    string     `json:"event_id"`
-	Source     string     `json:"source"`
-	DeliveryID string     `json:"delivery_id"`
-	WaybillID  string     `json:"waybill_id"`
-	ActionType int        `json:"action_type"`
-	ActionTime int64      `json:"action_time"`
-	ActionMsg  string     `json:"action_msg"`
-	Verdict    string     `json:"verdict"`
-	Reason     string     `json:"reason"`
-	Late       bool       `json:"late"`
-	Gap        bool       `json:"gap"`
-	HeldUntil  *time.Time `json:"held_until"`
-	Status     string     `json:"status"`
+	Kept
+	Verdict   string     `json:"verdict"`
+	Reason    string     `json:"reason"`
+	Late      bool       `json:"late"`
+	Gap       bool       `json:"gap"`
+	HeldUntil *time.Time `json:"held_until"`
+	Status    string     `json:"status"`
 }
 
 // Waybill is a waybill's story.
