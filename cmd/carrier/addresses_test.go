@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -36,10 +34,7 @@ func TestConfigCheckRefusesStrangeAddresses(t *testing.T) {
 	for i, address := range strangeAddresses {
 		fmt.Fprintf(&b, "  - {delivery_id: A%d, appid: wx%d, secret: s%d, base_url: %q}\n", i, i, i, address)
 	}
-	file := filepath.Join(t.TempDir(), "carrier.yaml")
-	if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := fileOf(t, "carrier.yaml", b.String())
 	status, _, errs := command(t, nil, "", "config", "check", "-c", file)
 	if status != 2 {
 		t.Fatalf("config check ends with status %d: %s", status, errs)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,10 +15,7 @@ func TestAdminCommandsAndServe(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
 	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL})
 	_, c := serveCarrier(t, settings, settings.File(t))
-	token := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(token, []byte(settings.Operator+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	token := fileOf(t, "token", settings.Operator+"\n")
 	event := apptest.Event{ID: "s1", DeliveryID: "SF", WaybillID: "顺/1", ActionType: 100001, ActionTime: 1_700_000_000, ActionMsg: "已揽件\u202e [2J"}
 	c.Accept(t, event)
 	signed := event

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -13,10 +12,7 @@ import (
 func runBench(t *testing.T, line string) (status int, stdout, stderr string) {
 	t.Helper()
 	t.Setenv(runEnv, "1") // For the processes that it starts.
-	var out, errs bytes.Buffer
-	w := &world{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
-	status = run(t.Context(), w, strings.Fields("bench "+line))
-	return status, out.String(), errs.String()
+	return inProcess(t.Context(), nil, "", strings.Fields("bench "+line)...)
 }
 
 // TestBench measures far too shortly for a figure that means something, with the service in a process of its own.

@@ -116,10 +116,7 @@ func TestConfigurationMistakes(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			file := filepath.Join(t.TempDir(), "carrier.yaml")
-			if err := os.WriteFile(file, []byte(c.file), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			file := fileOf(t, "carrier.yaml", c.file)
 			for _, args := range [][]string{{"config", "check", "-c", file}, {"serve", "-c", file}} {
 				status, out, errs := command(t, nil, "", args...)
 				lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")
@@ -139,10 +136,7 @@ func TestConfigurationMistakes(t *testing.T) {
 
 // TestPostgresIsAway: one line says which database, and not under which password.
 func TestPostgresIsAway(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "carrier.yaml")
-	if err := os.WriteFile(file, []byte("store: {url: \"postgres://u:S3CRET-PASSWORD@127.0.0.1:1/carrier\"}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := fileOf(t, "carrier.yaml", "store: {url: \"postgres://u:S3CRET-PASSWORD@127.0.0.1:1/carrier\"}\n")
 	for _, args := range [][]string{{"serve", "-c", file}, {"store", "check", "-c", file}} {
 		status, _, errs := command(t, nil, "", args...)
 		lines := strings.Split(strings.TrimSuffix(errs, "\n"), "\n")

@@ -12,7 +12,7 @@ func TestDoctor(t *testing.T) {
 	s, file := withNATS(t)
 	t.Run("findings", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		status, out, errs := inProcess(t, nil, "doctor", "-c", file)
+		status, out, errs := inProcess(t.Context(), nil, "", "doctor", "-c", file)
 		if status != exitDone || errs != "" {
 			t.Errorf("status %d, %q", status, errs)
 		}
@@ -32,7 +32,7 @@ func TestDoctor(t *testing.T) {
 	})
 	t.Run("JSON in Chinese", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		status, out, errs := inProcess(t, []string{"LANG=zh_CN.UTF-8"}, "doctor", "-c", file, "--json", "--nats-monitor", "http://127.0.0.1:1")
+		status, out, errs := inProcess(t.Context(), []string{"LANG=zh_CN.UTF-8"}, "", "doctor", "-c", file, "--json", "--nats-monitor", "http://127.0.0.1:1")
 		var document struct {
 			Findings []finding
 			Counts   map[doctor.Level]int
@@ -59,21 +59,21 @@ func TestDoctor(t *testing.T) {
 func TestDoctorFails(t *testing.T) {
 	t.Run("a check", func(t *testing.T) {
 		t.Chdir(t.TempDir())
-		file := sendFile(t, "carrier.yaml", "nats: {url: \"nats://u:canary@127.0.0.1:1\"}\nserver: {admin_listen: \"127.0.0.1:1\"}\n")
-		status, out, errs := inProcess(t, nil, "doctor", "-c", file)
+		file := fileOf(t, "carrier.yaml", "nats: {url: \"nats://u:canary@127.0.0.1:1\"}\nserver: {admin_listen: \"127.0.0.1:1\"}\n")
+		status, out, errs := inProcess(t.Context(), nil, "", "doctor", "-c", file)
 		if status != exitFailed || errs != "carrier: findings marked fail: 1; do what their lines say and run this again\n" ||
 			!strings.Contains(out, "fail  nats          nats://***@127.0.0.1:1: ") || strings.Contains(out, "canary") {
 			t.Errorf("status %d, %q\n%s", status, errs, out)
 		}
 	})
 	t.Run("the configuration", func(t *testing.T) {
-		file := sendFile(t, "carrier.yaml", "log: {level: loud}\nserver: {listen: here}\n")
-		status, out, errs := inProcess(t, nil, "doctor", "-c", file)
+		file := fileOf(t, "carrier.yaml", "log: {level: loud}\nserver: {listen: here}\n")
+		status, out, errs := inProcess(t.Context(), nil, "", "doctor", "-c", file)
 		if status != exitFailed || strings.Count(out, "fail  config        "+file+":") != 2 || strings.Count(out, "\n") != 2 {
 			t.Errorf("status %d\n%s", status, out)
 		}
 		oneLine(t, errs)
-		if status, out, _ := inProcess(t, nil, "doctor", "-c", "missing.yaml", "--json"); status != exitFailed || !strings.Contains(out, `"level": "fail"`) {
+		if status, out, _ := inProcess(t.Context(), nil, "", "doctor", "-c", "missing.yaml", "--json"); status != exitFailed || !strings.Contains(out, `"level": "fail"`) {
 			t.Errorf("status %d\n%s", status, out)
 		}
 	})

@@ -44,7 +44,7 @@ admin: {tokens: [{name: ops, token_file: ops.token, role: operator}]}
 	if change != nil {
 		change(t)
 	}
-	status, out, errs := inProcess(t, nil, append([]string{"doctor", "-c", "carrier.yaml"}, s.flags...)...)
+	status, out, errs := inProcess(t.Context(), nil, "", append([]string{"doctor", "-c", "carrier.yaml"}, s.flags...)...)
 	if (status == exitDone) != (errs == "") {
 		t.Errorf("status %d, %q", status, errs)
 	}

@@ -85,14 +85,14 @@ func TestExamples(t *testing.T) {
 
 			// Nothing is taken at first; then all of it is.
 			rough.refuse(http.StatusServiceUnavailable, http.StatusTooManyRequests)
-			status, said := client.run(t, true, "send", rough.url, inFile(t, strings.ReplaceAll(exampleEvents, "WAYBILL", waybill)))
+			status, said := client.run(t, true, "send", rough.url, fileOf(t, "events.ndjson", strings.ReplaceAll(exampleEvents, "WAYBILL", waybill)))
 			if want := strings.ReplaceAll(exampleVerdicts, "WAYBILL", waybill); said != want || status != 1 {
 				t.Errorf("it ended with status %d, want 1, and said\n%s, want\n%s", status, said, want)
 			}
 			// The answer is lost: the same event again is a duplicate. This one comes with the source's key.
 			rough.loseAnswers(1)
 			one := `{"id":"` + waybill + `-9","delivery_id":"SF","waybill_id":"` + waybill + `","action_type":300002,"action_time":1790000030,"action_msg":"正在派件"}`
-			if status, said = client.run(t, false, "send", rough.url+"/", inFile(t, one)); said != waybill+"-9 duplicate\n" || status != 0 {
+			if status, said = client.run(t, false, "send", rough.url+"/", fileOf(t, "events.ndjson", one)); said != waybill+"-9 duplicate\n" || status != 0 {
 				t.Errorf("it ended with status %d, want 0, and said %q", status, said)
 			}
 			rough.check(t)
@@ -103,7 +103,7 @@ func TestExamples(t *testing.T) {
 			}
 			// What no attempt can mend ends at once.
 			wrong := exampleClient{command: client.command, settings: apptest.NewSettings(t)}
-			if status, said = wrong.run(t, false, "send", service.Events, inFile(t, one)); status != 1 || said != "" {
+			if status, said = wrong.run(t, false, "send", service.Events, fileOf(t, "events.ndjson", one)); status != 1 || said != "" {
 				t.Errorf("with a wrong key it ended with status %d and said %q", status, said)
 			}
 		})
@@ -130,15 +130,6 @@ func present(t *testing.T, needs, version []string, atLeast int) {
 	if err != nil || major < atLeast {
 		give("%s says %q (%v); it takes version %d", version[0], out, err, atLeast)
 	}
-}
-
-func inFile(t *testing.T, text string) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "events.ndjson")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
 }
 
 // exampleClient runs one example.

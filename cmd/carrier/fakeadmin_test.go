@@ -95,17 +95,15 @@ func (f *fakeAdmin) run(t *testing.T, lang string, args ...string) (status int, 
 
 func (f *fakeAdmin) runWith(ctx context.Context, t *testing.T, stdin string, env []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	var out, errs strings.Builder
 	env = append([]string{"CARRIER_ADMIN_URL=" + f.url, "CARRIER_ADMIN_TOKEN=" + fakeToken, "TZ=Asia/Shanghai"}, env...)
-	w := &world{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, env: env}
-	status = run(ctx, w, args)
-	if strings.Contains(out.String()+errs.String(), fakeToken) {
+	status, stdout, stderr = inProcess(ctx, env, stdin, args...)
+	if strings.Contains(stdout+stderr, fakeToken) {
 		t.Errorf("carrier %v prints the token", args)
 	}
-	if text := out.String() + errs.String(); strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), hidden) {
+	if text := stdout + stderr; strings.ContainsFunc(strings.ReplaceAll(text, "\n", ""), hidden) {
 		t.Errorf("carrier %v prints what drives a terminal: %q", args, text)
 	}
-	return status, out.String(), errs.String()
+	return status, stdout, stderr
 }
 
 // Recorded answers, as a service gives them.

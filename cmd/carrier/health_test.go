@@ -37,18 +37,17 @@ func TestHealth(t *testing.T) {
 				_, _ = io.WriteString(w, c.body)
 			}))
 			t.Cleanup(srv.Close)
-			var stdout, stderr strings.Builder
-			got := run(t.Context(), &world{stdout: &stdout, stderr: &stderr, env: []string{"CARRIER_ADMIN_URL=" + srv.URL}}, append([]string{"health"}, c.args...))
+			got, stdout, stderr := inProcess(t.Context(), []string{"CARRIER_ADMIN_URL=" + srv.URL}, "", append([]string{"health"}, c.args...)...)
 			if got != c.want {
-				t.Errorf("status %d, want %d; %s%s", got, c.want, stdout.String(), stderr.String())
+				t.Errorf("status %d, want %d; %s%s", got, c.want, stdout, stderr)
 			}
-			if c.want == exitDone && stdout.String() != c.says {
-				t.Errorf("it says %q, want %q", stdout.String(), c.says)
+			if c.want == exitDone && stdout != c.says {
+				t.Errorf("it says %q, want %q", stdout, c.says)
 			}
 			if c.want != exitDone {
-				oneLine(t, stderr.String())
-				if !strings.Contains(stderr.String(), c.says) || strings.Contains(stderr.String(), "\x1b") {
-					t.Errorf("it says %q, want %q in it and no control characters", stderr.String(), c.says)
+				oneLine(t, stderr)
+				if !strings.Contains(stderr, c.says) || strings.Contains(stderr, "\x1b") {
+					t.Errorf("it says %q, want %q in it and no control characters", stderr, c.says)
 				}
 			}
 		})
@@ -74,14 +73,13 @@ func TestHealthWithoutAnAnswer(t *testing.T) {
 		{"a configuration that is not there", []string{"-c", "missing.yaml"}, exitUsage, "missing.yaml"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var stdout, stderr strings.Builder
-			got := run(t.Context(), &world{stdout: &stdout, stderr: &stderr}, append([]string{"health"}, c.args...))
-			if got != c.want || stdout.Len() > 0 {
-				t.Errorf("status %d, want %d; it printed %q", got, c.want, stdout.String())
+			got, stdout, stderr := inProcess(t.Context(), nil, "", append([]string{"health"}, c.args...)...)
+			if got != c.want || stdout != "" {
+				t.Errorf("status %d, want %d; it printed %q", got, c.want, stdout)
 			}
-			oneLine(t, stderr.String())
-			if !strings.Contains(stderr.String(), c.says) {
-				t.Errorf("it says %q, want %q in it", stderr.String(), c.says)
+			oneLine(t, stderr)
+			if !strings.Contains(stderr, c.says) {
+				t.Errorf("it says %q, want %q in it", stderr, c.says)
 			}
 		})
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// Exit statuses (contract, section 1).
+// Exit statuses (README, Exit status).
 const (
 	exitDone   = 0
 	exitFailed = 1

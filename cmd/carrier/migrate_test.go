@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -39,10 +38,7 @@ func TestStoreMigrate(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Seed: seed | 1})
 	up.Faulty(t, restless)
 	settings := apptest.NewSettings(t, apptest.Account{DeliveryID: "SF", BaseURL: up.URL}, apptest.Account{DeliveryID: "ZT", BaseURL: up.URL})
-	settings.KeyFile = filepath.Join(t.TempDir(), "keys")
-	if err := os.WriteFile(settings.KeyFile, []byte(strings.Repeat("5a", 32)), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	settings.KeyFile = fileOf(t, "keys", strings.Repeat("5a", 32))
 	m := &moving{T: t, settings: settings, file: settings.File(t)}
 	var c *apptest.Client
 	m.process, c = serveCarrier(t, settings, m.file)

@@ -10,19 +10,11 @@ import (
 	"carrier/internal/bus/natstest"
 )
 
-// inProcess runs a command line in this process, with a terminal of a language.
-func inProcess(t *testing.T, env []string, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	var out, errs strings.Builder
-	status = run(t.Context(), &world{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, env: env}, args)
-	return status, out.String(), errs.String()
-}
-
 // withNATS is a server and the name of a configuration that uses it.
 func withNATS(t *testing.T) (s *natstest.Server, file string) {
 	t.Helper()
 	s = natstest.Start(t, nil)
-	return s, sendFile(t, "carrier.yaml", "nats: {url: \""+s.URL()+"\"}\nserver: {admin_listen: \"127.0.0.1:1\"}\n")
+	return s, fileOf(t, "carrier.yaml", "nats: {url: \""+s.URL()+"\"}\nserver: {admin_listen: \"127.0.0.1:1\"}\n")
 }
 
 // TestNATSPlanAndApply goes from an empty server to one that is as wanted, and through a drift of two kinds.
@@ -30,7 +22,7 @@ func TestNATSPlanAndApply(t *testing.T) {
 	s, file := withNATS(t)
 	step := func(wantStatus int, says []string, args ...string) string {
 		t.Helper()
-		status, out, errs := inProcess(t, nil, append([]string{"nats"}, append(args, "-c", file)...)...)
+		status, out, errs := inProcess(t.Context(), nil, "", append([]string{"nats"}, append(args, "-c", file)...)...)
 		if status != wantStatus {
 			t.Fatalf("carrier nats %v: status %d, want %d: %s", args, status, wantStatus, errs)
 		}
@@ -93,7 +85,7 @@ func TestNATSWithoutServer(t *testing.T) {
 		{"embedded", "nats: {url: embedded, embedded: {listen: \"127.0.0.1:1\"}}\n", "the embedded server runs with the service, so start that first"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			status, out, errs := inProcess(t, nil, "nats", "plan", "-c", sendFile(t, "carrier.yaml", c.yaml))
+			status, out, errs := inProcess(t.Context(), nil, "", "nats", "plan", "-c", fileOf(t, "carrier.yaml", c.yaml))
 			if status != exitFailed || out != "" || !strings.Contains(errs, c.says) || strings.Contains(errs, "canary") {
 				t.Errorf("status %d, %q, %q", status, out, errs)
 			}
@@ -109,7 +101,7 @@ func TestNATSInChinese(t *testing.T) {
 	for _, c := range []struct {
 		command, says string
 	}{{"plan", "可自动修正"}, {"plan", "不存在"}, {"plan", "carrier nats apply 可立即创建"}, {"apply", "stream CARRIER_EVENTS：已创建"}, {"plan", "没有差异"}} {
-		if status, out, errs := inProcess(t, zh, "nats", c.command, "-c", file); status != exitDone || !strings.Contains(out, c.says) {
+		if status, out, errs := inProcess(t.Context(), zh, "", "nats", c.command, "-c", file); status != exitDone || !strings.Contains(out, c.says) {
 			t.Errorf("carrier nats %s: status %d, %s%s", c.command, status, out, errs)
 		}
 	}

@@ -171,10 +171,7 @@ func TestUnitVerifies(t *testing.T) {
 	}
 	text := strings.NewReplacer("/usr/local/bin/carrier", os.Args[0], "User=carrier", "User=root", "Group=carrier", "Group=root").
 		Replace(read(t, configs+"carrier.service"))
-	file := filepath.Join(t.TempDir(), "carrier.service")
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := fileOf(t, "carrier.service", text)
 	out, err := exec.Command(verify, "verify", "--man=no", file).CombinedOutput()
 	for line := range strings.Lines(string(out)) {
 		if strings.Contains(line, "carrier.service") { // Others are about units of this machine.

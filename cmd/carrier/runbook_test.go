@@ -181,10 +181,7 @@ var (
 
 // TestCommandsOfTheRunbook: each command that it names is one.
 func TestCommandsOfTheRunbook(t *testing.T) {
-	token := t.TempDir() + "/token"
-	if err := os.WriteFile(token, []byte("t"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	token := fileOf(t, "token", "t")
 	fill := strings.NewReplacer("DELIVERY_ID", "SF", "WAYBILL_ID", "W1", "SEQ", "1", "FILE", token, " ID", " 1")
 	for _, r := range runbooks {
 		found := spelled.FindAllStringSubmatch(read(t, r.file), -1)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,11 +10,8 @@ import (
 
 func TestSandboxCarriers(t *testing.T) {
 	key, previous := strings.Repeat("k", 43), strings.Repeat("p", 43)
-	file := filepath.Join(t.TempDir(), "carriers.json")
 	text := `[{"delivery_id":"YD","appid":"wxyd","url":"http://yd.test/","token":"tokenOfYD","format":"json"}]`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	file := fileOf(t, "carriers.json", text)
 	w := &world{env: []string{
 		"CARRIER_SANDBOX_SF_2_TOKEN=tokenOfSF", "CARRIER_SANDBOX_SF_2_ENCODING_AES_KEY=" + key, "CARRIER_SANDBOX_SF_2_APPID=wxsf",
 		"CARRIER_SANDBOX_SF_2_PREVIOUS_ENCODING_AES_KEY=" + previous, "CARRIER_SANDBOX_SF_2_FORMAT=json", "CARRIER_SANDBOX_SF_2_MODE=compat",

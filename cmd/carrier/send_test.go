@@ -49,20 +49,7 @@ func sendWebhook(t *testing.T) (url string, last *http.Header) {
 // runSend runs carrier send and returns what it prints.
 func runSend(t *testing.T, stdin string, env []string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
-	var out, errs strings.Builder
-	w := &world{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, env: env}
-	status = run(t.Context(), w, append([]string{"send"}, args...))
-	return status, out.String(), errs.String()
-}
-
-// sendFile makes a file.
-func sendFile(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
+	return inProcess(t.Context(), env, stdin, append([]string{"send"}, args...)...)
 }
 
 const oneEvent = `{"id":"scan-1","waybill_id":"W","action_type":100001,"action_time":1533052800,"action_msg":"已揽收"}` + "\n"
@@ -107,9 +94,9 @@ func TestSendTakesCredentials(t *testing.T) {
 	}{
 		{"key in the environment", []string{"CARRIER_API_KEY=env-key"}, nil, "Bearer env-key"},
 		{"key in a file", []string{"CARRIER_API_KEY=env-key", "CARRIER_SIGNING_SECRET=" + secret},
-			[]string{"--key-file", sendFile(t, "key", "file-key\r\n")}, "Bearer file-key"},
+			[]string{"--key-file", fileOf(t, "key", "file-key\r\n")}, "Bearer file-key"},
 		{"secret in the environment", []string{"CARRIER_API_KEY=env-key", "CARRIER_SIGNING_SECRET=" + secret}, nil, ""},
-		{"secret in a file", []string{"CARRIER_API_KEY=env-key"}, []string{"--signing-secret-file", sendFile(t, "secret", secret+"\n")}, ""},
+		{"secret in a file", []string{"CARRIER_API_KEY=env-key"}, []string{"--signing-secret-file", fileOf(t, "secret", secret+"\n")}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			url, last := sendWebhook(t)
@@ -136,7 +123,7 @@ func TestSendTakesCredentials(t *testing.T) {
 }
 
 func TestSendSaysWhatIsWrong(t *testing.T) {
-	events := sendFile(t, "events.ndjson", oneEvent)
+	events := fileOf(t, "events.ndjson", oneEvent)
 	key := []string{"CARRIER_API_KEY=secret-key"}
 	for _, test := range []struct {
 		name   string
@@ -152,7 +139,7 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		{"a broken key", []string{"CARRIER_API_KEY=secret key"}, []string{events}, exitUsage, "the API key must be visible ASCII"},
 		{"a broken secret", []string{"CARRIER_SIGNING_SECRET=secret-key"}, []string{events}, exitUsage, "CARRIER_SIGNING_SECRET: a signing secret is whsec_"},
 		{"no key file", nil, []string{"--key-file", "nowhere", events}, exitUsage, "--key-file: open nowhere: "},
-		{"an empty key file", nil, []string{"--key-file", sendFile(t, "empty", "\n"), events}, exitUsage, "is empty; write the secret into it"},
+		{"an empty key file", nil, []string{"--key-file", fileOf(t, "empty", "\n"), events}, exitUsage, "is empty; write the secret into it"},
 		{"both", nil, []string{"--key-file", events, "--signing-secret-file", events, events}, exitUsage, "not both"},
 		{"URL", key, []string{"--url", "localhost:8080", events}, exitUsage, "the URL must be the service's address"},
 		{"format", key, []string{"--format", "xml", events}, exitUsage, "--format must be one of"},
@@ -164,8 +151,8 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 		{"refused-to the file itself", key, []string{"--refused-to", events, events}, exitUsage, "--refused-to is the file that is sent"},
 		{"refused-to nowhere", key, []string{"--refused-to", "no/where", events}, exitUsage, "--refused-to: open no/where"},
 		{"nobody there", key, []string{"--url", "http://127.0.0.1:1", "--retry-for", "0s", events}, exitFailed, "is the service running there?"},
-		{"a mistake in the header", key, []string{sendFile(t, "x.csv", "waybil_id,id\n")}, exitFailed, "did you mean waybill_id?"},
-		{"dry run of a mistake", nil, []string{"--dry-run", sendFile(t, "x.ndjson", "no\n")}, exitFailed, "1 of 1 events can't be sent as they are"},
+		{"a mistake in the header", key, []string{fileOf(t, "x.csv", "waybil_id,id\n")}, exitFailed, "did you mean waybill_id?"},
+		{"dry run of a mistake", nil, []string{"--dry-run", fileOf(t, "x.ndjson", "no\n")}, exitFailed, "1 of 1 events can't be sent as they are"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			status, stdout, stderr := runSend(t, "", test.env, test.args...)
@@ -184,7 +171,7 @@ func TestSendSaysWhatIsWrong(t *testing.T) {
 
 func TestSendSaysWhereToGoOn(t *testing.T) {
 	url, _ := sendWebhook(t)
-	path := sendFile(t, "x.csv", "id,waybill_id,action_type,action_time,action_msg\na,W,100001,1,x\nb,W,200001,2,\"x\n")
+	path := fileOf(t, "x.csv", "id,waybill_id,action_type,action_time,action_msg\na,W,100001,1,x\nb,W,200001,2,\"x\n")
 	status, stdout, stderr := runSend(t, "", []string{"CARRIER_API_KEY=k"}, "--url", url, path)
 	if status != exitFailed || !strings.HasSuffix(stderr, "; all before line 3 is settled, so go on with --from-line 3\n") || !strings.Contains(stdout, "accepted   1\n") {
 		t.Errorf("status %d, %q\n%s", status, stderr, stdout)

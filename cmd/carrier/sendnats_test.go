@@ -47,8 +47,8 @@ func TestSendOverNATS(t *testing.T) {
 	s := natstest.Start(t, func(o *server.Options) { o.Users = []*server.User{{Username: "u", Password: "canary"}} })
 	submit(t, s.Connect(nats.UserInfo("u", "canary")))
 	withUser := strings.Replace(s.URL(), "//", "//u:canary@", 1)
-	file := sendFile(t, "carrier.yaml", "nats: {url: \""+s.URL()+"\", user: u, password: canary}\n")
-	elsewhere := sendFile(t, "elsewhere.yaml", "nats: {url: \"nats://127.0.0.1:1\", user: u, password: canary}\n")
+	file := fileOf(t, "carrier.yaml", "nats: {url: \""+s.URL()+"\", user: u, password: canary}\n")
+	elsewhere := fileOf(t, "elsewhere.yaml", "nats: {url: \"nats://127.0.0.1:1\", user: u, password: canary}\n")
 	for _, test := range []struct {
 		name string
 		env  []string
@@ -77,9 +77,9 @@ func TestSendOverNATS(t *testing.T) {
 }
 
 func TestSendOverNATSSaysWhatIsWrong(t *testing.T) {
-	events := sendFile(t, "events.ndjson", oneEvent)
-	creds := sendFile(t, "creds", "canary")
-	off := sendFile(t, "carrier.yaml", "log: {level: info}\n")
+	events := fileOf(t, "events.ndjson", oneEvent)
+	creds := fileOf(t, "creds", "canary")
+	off := fileOf(t, "carrier.yaml", "log: {level: info}\n")
 	address := []string{"--nats", "nats://127.0.0.1:1"}
 	for _, test := range []struct {
 		name   string

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -10,109 +9,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"carrier/internal/app/apptest"
 	"carrier/internal/sandbox"
 )
-
-// carrierRun runs a command line in this process; env is NAME=VALUE.
-func carrierRun(t *testing.T, env []string, stdin string, args ...string) (status int, stdout, stderr string) {
-	t.Helper()
-	var out, errs bytes.Buffer
-	w := &world{stdin: strings.NewReader(stdin), stdout: &out, stderr: &errs, env: env}
-	status = run(t.Context(), w, args)
-	return status, out.String(), errs.String()
-}
-
-// weChat is an upstream that keeps what it was asked.
-type weChat struct {
-	URL string
-
-	mu     sync.Mutex
-	calls  []string // Paths, but those for access_tokens.
-	bodies []string
-}
-
-func newWeChat(t *testing.T, answer http.Handler) *weChat {
-	t.Helper()
-	u := &weChat{}
-	u.URL = apptest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		r.Body = io.NopCloser(bytes.NewReader(body))
-		if !strings.HasSuffix(r.URL.Path, "token") {
-			u.mu.Lock()
-			u.calls, u.bodies = append(u.calls, r.URL.Path), append(u.bodies, string(body))
-			u.mu.Unlock()
-		}
-		answer.ServeHTTP(w, r)
-	}))
-	return u
-}
-
-// heard gives what was asked since the last time.
-func (u *weChat) heard() (calls, bodies []string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	calls, bodies, u.calls, u.bodies = u.calls, u.bodies, nil, nil
-	return calls, bodies
-}
-
-const (
-	secretOfShop = "canary-shop-secret-0123456789"
-	secretOfSF   = "canary-sf-secret-0123456789"
-	tokenOfW     = "canary-waybill-Token-0123456789"
-)
-
-// config is a configuration with the account SF and the merchant shop at the upstream.
-func (u *weChat) config(t *testing.T, more string) string {
-	t.Helper()
-	return writeConfig(t, fmt.Sprintf("accounts: [{delivery_id: SF, appid: wxsf, secret: %s, base_url: %q}]\n"+
-		"merchants: [{name: shop, appid: wxshop, secret: %s, base_url: %q}%s]\n", secretOfSF, u.URL, secretOfShop, u.URL, more))
-}
-
-func writeConfig(t *testing.T, text string) string {
-	t.Helper()
-	return writeText(t, "carrier.yaml", text)
-}
-
-func writeText(t *testing.T, name, text string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-// document is an example of a document: "getPath", "request" or "answer", "https" or "cloud".
-func document(t *testing.T, call, part, form string) string {
-	t.Helper()
-	return read(t, filepath.Join("../../internal/wechat/testdata/documents", call+"."+part+"."+form+".json"))
-}
-
-func sameMeaning(t *testing.T, what, got, want string) {
-	t.Helper()
-	var g, w any
-	if err := json.Unmarshal([]byte(got), &g); err != nil {
-		t.Errorf("%s is no JSON (%v): %s", what, err, got)
-		return
-	}
-	if err := json.Unmarshal([]byte(want), &w); err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(g, w) {
-		t.Errorf("%s is %s\nwant %s", what, got, want)
-	}
-}
 
 // TestDocumentsByHand: the documents' requests, in both forms, go out as their HTTPS form, and their answers come back
 // in the form that was asked for.
@@ -135,7 +39,7 @@ func TestDocumentsByHand(t *testing.T) {
 				if call == "updatePath" {
 					args = append(args, "--yes")
 				}
-				status, out, errs := carrierRun(t, nil, document(t, call, "request", form), args...)
+				status, out, errs := inProcess(t.Context(), nil, document(t, call, "request", form), args...)
 				if status != 0 || errs != "" && call != "updatePath" {
 					t.Fatalf("status %d: %s", status, errs)
 				}
@@ -168,8 +72,8 @@ func TestTwoHundredAndFifty(t *testing.T) {
 	}
 	body := strings.TrimSuffix(request.String(), ",") + "]}"
 	up.heard()
-	file := writeText(t, "orders.json", body)
-	status, out, errs := carrierRun(t, nil, "", "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", file)
+	file := fileOf(t, "orders.json", body)
+	status, out, errs := inProcess(t.Context(), nil, "", "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", file)
 	if status != 1 || errs != "carrier: 2 of 250 orders have an errcode of their own, which is beside them\n" {
 		t.Errorf("status %d: %s", status, errs)
 	}
@@ -210,7 +114,7 @@ func TestByHandAgainstTheSandbox(t *testing.T) {
 	config := up.config(t, "")
 	hand := func(want int, stdin string, args ...string) (out, errs string) {
 		t.Helper()
-		status, out, errs := carrierRun(t, nil, stdin, append([]string{"wechat"}, append(args, "-c", config)...)...)
+		status, out, errs := inProcess(t.Context(), nil, stdin, append([]string{"wechat"}, append(args, "-c", config)...)...)
 		if status != want {
 			t.Fatalf("carrier wechat %q: status %d, want %d: %s%s", args, status, want, out, errs)
 		}
@@ -222,7 +126,7 @@ func TestByHandAgainstTheSandbox(t *testing.T) {
 		return out, errs
 	}
 
-	tokenFile := writeText(t, "token", known.Token+"\n")
+	tokenFile := fileOf(t, "token", known.Token+"\n")
 	out, errs := hand(0, "", "update-path", "--yes", "--waybill-token-file", tokenFile, "--waybill-id", "SF1", "--action-type", "100001",
 		"--action-msg", "<已揽件> & 18666666666", "--action-time", "1533052800")
 	sameMeaning(t, "update-path", out, `{"errcode":0,"errmsg":"ok"}`)
@@ -295,7 +199,7 @@ func TestByHandAgainstTheSandbox(t *testing.T) {
 // TestByHandMistakes: each is found before anything is asked, ends with status 2 and says what to change.
 func TestByHandMistakes(t *testing.T) {
 	up := newWeChat(t, http.NotFoundHandler())
-	token := writeText(t, "token", tokenOfW)
+	token := fileOf(t, "token", tokenOfW)
 	update := func(args ...string) []string {
 		return append([]string{"update-path", "--yes", "--waybill-token-file", token, "--waybill-id", "1", "--action-type", "200001", "--action-msg", "x"}, args...)
 	}
@@ -306,7 +210,7 @@ func TestByHandMistakes(t *testing.T) {
 	if err := os.WriteFile(platform, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	one, none := up.config(t, ""), writeConfig(t, "log: {level: info}\n")
+	one, none := up.config(t, ""), fileOf(t, "carrier.yaml", "log: {level: info}\n")
 	tests := []struct {
 		name   string
 		args   []string
@@ -364,7 +268,7 @@ func TestByHandMistakes(t *testing.T) {
 			if config == "" {
 				config = one
 			}
-			status, out, errs := carrierRun(t, nil, tt.stdin, append([]string{"wechat"}, append(tt.args, "-c", config)...)...)
+			status, out, errs := inProcess(t.Context(), nil, tt.stdin, append([]string{"wechat"}, append(tt.args, "-c", config)...)...)
 			if status != 2 || out != "" {
 				t.Errorf("status %d, standard output %q; want 2 and nothing", status, out)
 			}
@@ -417,7 +321,7 @@ func TestByHandTrouble(t *testing.T) {
 				_, _ = io.WriteString(w, strings.ReplaceAll(text, "HEARD", strings.Trim(string(heard), `"`)))
 			}))
 			for lang, want := range map[string]string{"en_US.UTF-8": tt.en, "zh_CN.UTF-8": tt.zh} {
-				status, out, errs := carrierRun(t, []string{"LANG=" + lang}, "", append([]string{"wechat", "get-path", "-c", up.config(t, ""),
+				status, out, errs := inProcess(t.Context(), []string{"LANG=" + lang}, "", append([]string{"wechat", "get-path", "-c", up.config(t, ""),
 					"--delivery-id", "SF", "--waybill-id", "1"}, tt.args...)...)
 				if status != 1 || !strings.Contains(out, tt.out) || tt.out == "" && out != "" {
 					t.Errorf("status %d, standard output %q; want 1 and %q", status, out, tt.out)
@@ -454,13 +358,13 @@ func TestByHandInterrupted(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, `{"access_token":"A","expires_in":7200}`)
 			}))
-			var out, errs bytes.Buffer
-			w := &world{stdin: strings.NewReader(document(t, "updatePath", "request", "https")), stdout: &out, stderr: &errs}
-			if status := run(ctx, w, append([]string{"wechat", tt.args[0], "-c", up.config(t, "")}, tt.args[1:]...)); status != 1 || out.Len() > 0 {
-				t.Errorf("status %d: %s", status, &out)
+			args := append([]string{"wechat", tt.args[0], "-c", up.config(t, "")}, tt.args[1:]...)
+			status, stdout, stderr := inProcess(ctx, nil, document(t, "updatePath", "request", "https"), args...)
+			if status != 1 || stdout != "" {
+				t.Errorf("status %d: %s", status, stdout)
 			}
-			if !strings.Contains(errs.String(), tt.want) {
-				t.Errorf("%s\nwant %q in it", &errs, tt.want)
+			if !strings.Contains(stderr, tt.want) {
+				t.Errorf("%s\nwant %q in it", stderr, tt.want)
 			}
 		})
 	}
@@ -481,102 +385,8 @@ func TestPartsThatCame(t *testing.T) {
 		_, _ = io.Copy(w, io.MultiReader(strings.NewReader(`{"order_list":[`), strings.NewReader(strings.TrimSuffix(strings.Repeat(`{"errcode":0},`, 100), ",")), strings.NewReader(`]}`)))
 	}))
 	body := `{"order_list":[` + strings.TrimSuffix(strings.Repeat(`{"order_id":"1","delivery_id":"SF"},`, 150), ",") + `]}`
-	status, out, errs := carrierRun(t, nil, body, "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", "-")
+	status, out, errs := inProcess(t.Context(), nil, body, "wechat", "batch-get-order", "-c", up.config(t, ""), "-f", "-")
 	if status != 1 || strings.Count(out, `"errcode": 0`) != 100 || !strings.HasPrefix(errs, "carrier: orders 101 to 150 of 150: batchGetOrder: errcode 45009: quota") {
 		t.Errorf("status %d: %s\n%.300s", status, errs, out)
-	}
-}
-
-// TestThroughTheService: with --service the admin API is asked, and its answers are WeChat's.
-func TestThroughTheService(t *testing.T) {
-	const admin = "canary-admin-token-0123456789abcdef"
-	var asked []string
-	answer := ""
-	status := 200
-	api := apptest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		if r.Header.Get("Authorization") != "Bearer "+admin {
-			t.Errorf("the token is %q", r.Header.Get("Authorization"))
-		}
-		asked = append(asked, r.Method+" "+r.URL.String()+" "+strings.TrimSpace(string(body)))
-		if status != 200 {
-			w.Header().Set("Content-Type", "application/problem+json")
-		}
-		w.WriteHeader(status)
-		_, _ = io.WriteString(w, answer)
-	}))
-	env := []string{"CARRIER_ADMIN_URL=" + api, "CARRIER_ADMIN_TOKEN=" + admin}
-	tests := []struct {
-		name   string
-		args   []string
-		answer string
-		http   int
-		status int
-		asked  string
-		out    string
-		errs   string
-	}{
-		{name: "path", args: []string{"get-path", "--merchant", "via", "--delivery-id", "SF", "--waybill-id", "1"}, answer: `{"waybill_id":"1","path_item_list":[]}`,
-			asked: `POST /admin/v1/wechat/path {"merchant":"via","delivery_id":"SF","waybill_id":"1"}`,
-			out:   `{"openid":"","delivery_id":"","waybill_id":"1","path_item_num":0,"path_item_list":[]}`},
-		{name: "order in the cloud's form", args: []string{"get-order", "--cloud", "--order-id", "o", "--delivery-id", "SF"}, answer: `{"order_id":"o","order_status":1}`,
-			asked: `POST /admin/v1/wechat/order {"order_id":"o","delivery_id":"SF"}`,
-			out:   `{"printHtml":"","waybillData":[],"deliveryId":"","waybillId":"","orderId":"o","orderStatus":1,"errMsg":"openapi.logistics.getOrder:ok"}`},
-		{name: "orders", args: []string{"batch-get-order", "--order-id", "o", "--delivery-id", "SF"}, answer: `{"order_list":[{"errcode":930563,"errmsg":"no","order_id":"o","delivery_id":"SF"}]}`,
-			status: 1, asked: `POST /admin/v1/wechat/orders {"order_list":[{"order_id":"o","delivery_id":"SF"}]}`,
-			out: `{"order_list":[{"errcode":930563,"errmsg":"no","order_id":"o","delivery_id":"SF"}]}`, errs: "1 of 1 order has"},
-		{name: "WeChat refuses", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, answer: `{"errcode":40199,"errmsg":"no"}`, status: 1,
-			asked: `POST /admin/v1/wechat/path {"delivery_id":"SF","waybill_id":"1"}`, out: `{"errcode":40199,"errmsg":"no"}`, errs: "WeChat does not know the waybill"},
-		{name: "the service refuses", args: []string{"get-path", "--delivery-id", "SF", "--waybill-id", "1"}, http: 502,
-			answer: `{"type":"urn:carrier:problem:upstream_failed","title":"T","status":502,"detail":"WeChat gives no access_token.","code":"upstream_failed"}`, status: 1,
-			asked: `POST /admin/v1/wechat/path {"delivery_id":"SF","waybill_id":"1"}`, errs: "WeChat gives no access_token"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			asked, answer, status = nil, tt.answer, max(tt.http, 200)
-			got, out, errs := carrierRun(t, env, "", append([]string{"wechat", tt.args[0], "--service"}, tt.args[1:]...)...)
-			if got != tt.status || !slices.Equal(asked, []string{tt.asked}) {
-				t.Errorf("status %d, asked %q; want %d, %q", got, asked, tt.status, tt.asked)
-			}
-			if tt.out == "" && out != "" || tt.errs == "" && errs != "" || !strings.Contains(errs, tt.errs) || strings.Contains(errs, "canary") {
-				t.Errorf("standard output %s, errors %s; want %s, %q", out, errs, tt.out, tt.errs)
-			}
-			if tt.out != "" {
-				sameMeaning(t, "the answer", out, tt.out)
-			}
-		})
-	}
-}
-
-// TestManyThroughTheService: the service takes 500 orders at most, the command any number; what came before a failure is
-// printed.
-func TestManyThroughTheService(t *testing.T) {
-	requests := 0
-	api := apptest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var q struct {
-			OrderList []json.RawMessage `json:"order_list"`
-		}
-		if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
-			t.Error(err)
-		}
-		if requests++; requests > 6 {
-			_, _ = io.WriteString(w, `{"errcode":45009,"errmsg":"quota"}`)
-			return
-		}
-		_, _ = io.WriteString(w, `{"order_list":[`+strings.TrimSuffix(strings.Repeat(`{"errcode":0},`, len(q.OrderList)), ",")+`]}`)
-	}))
-	env := []string{"CARRIER_ADMIN_URL=" + api, "CARRIER_ADMIN_TOKEN=canary-admin-token-0123456789abcdef"}
-	for _, test := range []struct {
-		orders, status, came int
-		errs                 string
-	}{
-		{orders: 501, came: 501},
-		{orders: 150, status: 1, came: 0, errs: "carrier: orders 1 to 100 of 150: batchGetOrder: errcode 45009: quota"},
-	} {
-		body := `{"order_list":[` + strings.TrimSuffix(strings.Repeat(`{"order_id":"1","delivery_id":"SF"},`, test.orders), ",") + `]}`
-		status, out, errs := carrierRun(t, env, body, "wechat", "batch-get-order", "--service", "-f", "-")
-		if status != test.status || strings.Count(out, `"errcode": 0`) != test.came || !strings.HasPrefix(errs, test.errs) {
-			t.Errorf("status %d, %d orders, %s", status, strings.Count(out, `"errcode": 0`), errs)
-		}
 	}
 }

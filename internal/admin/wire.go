@@ -54,6 +54,11 @@ func scanOf(seq uint64, e *state.Event, receivedAt time.Time, by Actor) Scan {
 // PushItem is a push in a list.
 type PushItem struct {
 	Scan
+	PushState
+}
+
+// PushState is where a push stands.
+type PushState struct {
 	Status        store.Status     `json:"status"`
 	WaitingFor    store.WaitingFor `json:"waiting_for"`
 	Attempts      int              `json:"attempts"` // Those that count.
@@ -75,20 +80,23 @@ type PushDetail struct {
 }
 
 func (v *view) push(p *store.Push, hold store.Hold) PushItem {
+	return PushItem{scanOf(p.Seq, &p.Event, p.ReceivedAt, v.by), v.pushState(p, hold)}
+}
+
+func (v *view) pushState(p *store.Push, hold store.Hold) PushState {
 	last := p.Last()
-	item := PushItem{
-		Scan:   scanOf(p.Seq, &p.Event, p.ReceivedAt, v.by),
+	now := PushState{
 		Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Tries,
 		Errcode: last.Errcode, Errmsg: shown(last.Errmsg, v.by), Reason: shown(p.Reason, v.by),
 		Waiting: v.waiting(p, hold), Replay: number(p.Replay),
 	}
 	if p.Status == store.Delivered {
-		item.DeliveredAt, item.VerifiedAt = instant(p.DoneAt), instant(p.VerifiedAt)
+		now.DeliveredAt, now.VerifiedAt = instant(p.DoneAt), instant(p.VerifiedAt)
 	}
 	if p.Status == store.Pending {
-		item.NextAttemptAt = instant(p.NextAt)
+		now.NextAttemptAt = instant(p.NextAt)
 	}
-	return item
+	return now
 }
 
 // pushDetail shows a push. Of the waybill it needs why it is frozen and since when it has its newest Token.
@@ -193,24 +201,13 @@ type StepItem struct {
 	Late       bool             `json:"late"`
 	Gap        bool             `json:"gap"`
 	HeldUntil  *time.Time       `json:"held_until"`
-	Push       *PushState       `json:"push"`
+	Push       *StepPush        `json:"push"`
 	Why
 }
 
-// PushState is where a push stands, beside its event.
-type PushState struct {
-	Status        store.Status     `json:"status"`
-	WaitingFor    store.WaitingFor `json:"waiting_for"`
-	Attempts      int              `json:"attempts"`
-	Errcode       *int             `json:"errcode"`
-	Errmsg        string           `json:"errmsg"`
-	Reason        string           `json:"reason"`
-	DeliveredAt   *time.Time       `json:"delivered_at"`
-	VerifiedAt    *time.Time       `json:"verified_at"`
-	NextAttemptAt *time.Time       `json:"next_attempt_at"`
-	Waiting       *WaitItem        `json:"waiting"`
-	Replay        string           `json:"replay"`
-
+// StepPush is the push of a step.
+type StepPush struct {
+	PushState
 	Log []AttemptItem `json:"log"` // Its attempts, oldest first.
 }
 
@@ -238,12 +235,7 @@ func (v *view) step(s *store.Step, w *store.Waybill) StepItem {
 		HeldUntil: instant(e.HeldUntil), Why: whyOf(e),
 	}
 	if s.Push.Status != store.NoPush {
-		p := v.push(&s.Push, w.Held)
-		item.Push = &PushState{
-			Status: p.Status, WaitingFor: p.WaitingFor, Attempts: p.Attempts, Errcode: p.Errcode, Errmsg: p.Errmsg,
-			Reason: p.Reason, DeliveredAt: p.DeliveredAt, VerifiedAt: p.VerifiedAt, NextAttemptAt: p.NextAttemptAt, Waiting: p.Waiting, Replay: p.Replay,
-			Log: v.attempts(&s.Push, w.TokenAt),
-		}
+		item.Push = &StepPush{v.pushState(&s.Push, w.Held), v.attempts(&s.Push, w.TokenAt)}
 	}
 	return item
 }

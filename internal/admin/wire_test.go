@@ -68,7 +68,7 @@ func object(t *testing.T, v any) map[string]any {
 	return members
 }
 
-// TestMembers holds the shapes against the contract, section 10; what is more than that is listed here too.
+// TestMembers holds the shapes against the members that programs rely on.
 func TestMembers(t *testing.T) {
 	p := samplePush()
 	event := store.Event{Event: p.Event}

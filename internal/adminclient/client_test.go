@@ -90,8 +90,6 @@ func TestRequests(t *testing.T) {
 			sent{"POST", "/admin/v1/pushes/7/replay", `{"force":true,"reason":"why"}`}},
 		{"discard a push", func() error { _, err := c.DiscardPush(ctx, 7, "<b>"); return err },
 			sent{"POST", "/admin/v1/pushes/7/discard", `{"reason":"<b>"}`}},
-		{"retry a push", func() error { _, err := c.RetryPush(ctx, 7, ""); return err },
-			sent{"POST", "/admin/v1/pushes/7/retry", `{"reason":""}`}},
 		{"accept an event", func() error { _, err := c.AcceptEvent(ctx, 8, "seen"); return err },
 			sent{"POST", "/admin/v1/events/8/accept", `{"reason":"seen"}`}},
 		{"waybill", func() error { _, err := c.Waybill(ctx, "顺丰", "A/B?C%D"); return err },

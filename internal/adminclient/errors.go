@@ -18,6 +18,7 @@ type Unreachable struct {
 	Unsure bool // It was to change something, and may have done so all the same.
 }
 
+// Error names the address and why.
 func (u *Unreachable) Error() string { return fmt.Sprintf("%s does not answer: %v", u.URL, u.Err) }
 
 // Unwrap is what the network said.
@@ -29,6 +30,7 @@ type Unreadable struct {
 	Err error
 }
 
+// Error names the address and why.
 func (u *Unreadable) Error() string {
 	return fmt.Sprintf("what %s answers is not the admin API's: %v", u.URL, u.Err)
 }

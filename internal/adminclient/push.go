@@ -120,8 +120,3 @@ func (c *Client) ReplayPush(ctx context.Context, seq uint64, force bool, reason 
 func (c *Client) DiscardPush(ctx context.Context, seq uint64, reason string) (Answer[Push], error) {
 	return post[Push](ctx, c, pushPath(seq)+"/discard", why{reason})
 }
-
-// RetryPush lets a push go at once that waits for its next attempt.
-func (c *Client) RetryPush(ctx context.Context, seq uint64, reason string) (Answer[Push], error) {
-	return post[Push](ctx, c, pushPath(seq)+"/retry", why{reason})
-}

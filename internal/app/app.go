@@ -1,5 +1,5 @@
 // Package app builds all parts of the service from its configuration, starts them in order and stops them in order.
-// It is the only package that knows all others.
+// While it runs it takes over a changed configuration ([App.Reload]). It is the only package that knows all parts.
 package app
 
 import (
@@ -78,7 +78,7 @@ type App struct {
 	close    sync.Once
 }
 
-// The stop must be through within 30 s (contract, section 8): requests get 3 s, pushes in flight the longest time-out
+// The stop must be through within 30 s (README, Back up, check, stop): requests get 3 s, pushes in flight the longest time-out
 // that the configuration allows (25 s).
 const intakeGrace = 3 * time.Second
 
@@ -205,9 +205,10 @@ func adminTokens(c *config.Config) []server.Token {
 	return tokens
 }
 
-// Addr is where events are taken, AdminAddr where admin, health and metrics are: known once New returned, also for
-// a configured port of 0.
-func (a *App) Addr() string      { return a.server.Addr() }
+// Addr is where events are taken: known once New returned, also for a configured port of 0.
+func (a *App) Addr() string { return a.server.Addr() }
+
+// AdminAddr is where admin, health and metrics are, known like Addr.
 func (a *App) AdminAddr() string { return a.server.AdminAddr() }
 
 // Store is the service's store, for the demo and the benchmark, which check it from inside.

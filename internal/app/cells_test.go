@@ -12,7 +12,7 @@ import (
 	"carrier/internal/sandbox"
 )
 
-// TestNinetyNineCells sends every event of the contract's table (section 7) to a running service, and looks at the
+// TestNinetyNineCells sends every event of the README's table (Stages) to a running service, and looks at the
 // answer, at what is kept, and at what upstream received.
 func TestNinetyNineCells(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
@@ -88,7 +88,7 @@ func compareAnswer(t *testing.T, c *apptest.Cell, a *apptest.Answer) {
 		want = answer{HTTP: http.StatusOK, Verdict: "ignored", Stage: c.Stage, Reason: "repeats_stage"}
 	case '-':
 		want = answer{HTTP: http.StatusConflict, Verdict: "rejected", Code: "rejected", From: c.Stage, Allowed: apptest.Allowed(c.Stage)}
-		got.Stage, got.Reason = "", "" // Told in more words than the contract asks for.
+		got.Stage, got.Reason = "", "" // Told in words that are tested elsewhere.
 		if ct := a.Head.Get("Content-Type"); ct != "application/problem+json" {
 			t.Errorf("Content-Type %q, want application/problem+json", ct)
 		}
@@ -104,7 +104,7 @@ func compareAnswer(t *testing.T, c *apptest.Cell, a *apptest.Answer) {
 	}
 }
 
-// TestOrderOfArrival covers what the table alone does not say (section 7): held events, late ones, repeats.
+// TestOrderOfArrival covers what the table alone does not say (README, Stages): held events, late ones, repeats.
 func TestOrderOfArrival(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
 	s := start(t, apptest.NewSettings(t, sf(up))) // The reorder window of 2m does not end here.
@@ -180,7 +180,7 @@ func TestOrderOfArrival(t *testing.T) {
 	}
 }
 
-// TestRepeats covers ids and contents that come again (section 3, verdicts).
+// TestRepeats covers ids and contents that come again (README, Verdicts).
 func TestRepeats(t *testing.T) {
 	up := apptest.NewUpstream(t, sandbox.Options{Open: true})
 	s := start(t, apptest.NewSettings(t, sf(up)))

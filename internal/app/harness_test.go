@@ -1,12 +1,10 @@
 package app_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"carrier/internal/app"
 	"carrier/internal/app/apptest"
 	"carrier/internal/config"
+	"carrier/internal/logtest"
 	"carrier/internal/sandbox"
 	"carrier/internal/telemetry"
 )
@@ -28,7 +27,7 @@ type service struct {
 	*apptest.Client
 	app  *app.App
 	file string // Its configuration.
-	log  *logBuffer
+	log  *logtest.Buffer
 	stop func() // Stops it as SIGTERM would; it may be called again.
 }
 
@@ -54,7 +53,7 @@ func startTraced(t *testing.T, s *apptest.Settings, tracing *telemetry.Tracing) 
 	if err != nil {
 		t.Fatalf("the configuration: %v", err)
 	}
-	log := &logBuffer{}
+	log := &logtest.Buffer{}
 	a, err := app.New(t.Context(), app.Options{
 		Config: cfg, Load: load, Log: telemetry.NewLogger(log, cfg.Log.Level, cfg.Log.Format), Version: "test", Tracing: tracing,
 	})
@@ -81,33 +80,10 @@ func startTraced(t *testing.T, s *apptest.Settings, tracing *telemetry.Tracing) 
 	t.Cleanup(func() {
 		stop()
 		if t.Failed() {
-			t.Logf("the service's log ends with:\n%s", log.tail(30))
+			t.Logf("the service's log ends with:\n%s", log.Tail(30))
 		}
 	})
 	return &service{Client: client, app: a, file: file, log: log, stop: stop}
-}
-
-// logBuffer keeps what is logged. It is safe for concurrent use.
-type logBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-func (l *logBuffer) tail(n int) string {
-	lines := strings.Split(strings.TrimSpace(l.String()), "\n")
-	return strings.Join(lines[max(0, len(lines)-n):], "\n")
 }
 
 // sf is one account on an upstream.

@@ -17,13 +17,14 @@ import (
 // them; so ingest and pathpush never meet, and neither knows an engine.
 var allowed = map[string][]string{
 	// What everything else is made of: no import of ours.
-	"internal/state":    {},
-	"internal/config":   {},
-	"internal/problem":  {},
-	"internal/spans":    {},
-	"internal/wechat":   {},
-	"internal/callback": {},
-	"internal/sandbox":  {}, // Knows nothing of wechat, so that a mistake can't be made on both sides.
+	"internal/state":     {},
+	"internal/durations": {},
+	"internal/config":    {"internal/durations"},
+	"internal/problem":   {},
+	"internal/spans":     {},
+	"internal/wechat":    {},
+	"internal/callback":  {"internal/state"},
+	"internal/sandbox":   {"internal/durations"}, // Knows nothing of wechat, so that a mistake can't be made on both sides.
 
 	"api":                  {}, // Descriptions of the interface, embedded.
 	"api/apicheck":         {"api"},
@@ -43,16 +44,18 @@ var allowed = map[string][]string{
 	"internal/store/storetest":        {"internal/state", "internal/store"},
 	"internal/telemetry":              {"internal/spans", "internal/store"},
 
-	"internal/ingest":   {"internal/problem", "internal/spans", "internal/state", "internal/store"},
+	"internal/ingest":   {"internal/durations", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/orders":   {"internal/callback", "internal/problem", "internal/spans", "internal/state", "internal/store"},
-	"internal/replay":   {"internal/state", "internal/store"},
+	"internal/replay":   {"internal/durations", "internal/state", "internal/store"},
 	"internal/merchant": {"internal/wechat"},
 	"internal/verify":   {"internal/spans", "internal/state", "internal/store", "internal/wechat"},
-	"internal/pathpush": {"internal/spans", "internal/state", "internal/store", "internal/wechat"},
+	"internal/pathpush": {"internal/durations", "internal/spans", "internal/state", "internal/store", "internal/wechat"},
 	"internal/admin": {"internal/merchant", "internal/pathpush", "internal/problem", "internal/replay", "internal/state", "internal/store", "internal/telemetry",
 		"internal/verify", "internal/wechat"},
 	"internal/bus":          {"api", "internal/ingest", "internal/orders", "internal/problem", "internal/spans", "internal/state", "internal/store"},
 	"internal/bus/natstest": {}, // Real NATS servers, for tests.
+	"internal/logtest":      {}, // Logs that tests read.
+	"internal/wiretest":     {}, // Networks that fail, for tests.
 
 	"internal/doctor": {"internal/bus", "internal/callback", "internal/config", "internal/problem", "internal/store/pebble", "internal/store/postgres",
 		"internal/wechat"},
@@ -69,9 +72,9 @@ var allowed = map[string][]string{
 	// The one package that knows all parts, and what runs the whole of it.
 	"internal/app": {"internal/admin", "internal/bus", "internal/callback", "internal/config", "internal/console", "internal/ingest", "internal/merchant", "internal/orders", "internal/pathpush", "internal/replay", "internal/server",
 		"internal/spans", "internal/state", "internal/store", "internal/store/pebble", "internal/store/postgres", "internal/telemetry", "internal/verify", "internal/wechat"},
-	"internal/app/apptest": {"internal/sandbox"},
-	"internal/demo":        {"internal/app", "internal/config", "internal/sandbox", "internal/state", "internal/store"},
-	"internal/bench": {"internal/app", "internal/config", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
+	"internal/app/apptest": {"internal/sandbox", "internal/wiretest"},
+	"internal/demo":        {"internal/app", "internal/config", "internal/durations", "internal/sandbox", "internal/state", "internal/store"},
+	"internal/bench": {"internal/app", "internal/config", "internal/durations", "internal/ingest", "internal/sandbox", "internal/server", "internal/state",
 		"internal/store", "internal/store/pebble", "internal/store/postgres/pglocal", "internal/telemetry"},
 
 	"cmd/carrier": {"internal/adminclient", "internal/app", "internal/bench", "internal/bus", "internal/config", "internal/demo", "internal/doctor",

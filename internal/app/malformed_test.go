@@ -66,7 +66,7 @@ func keptNothing(t *testing.T, s *service) {
 	}
 	s.Accept(t, scan("GOOD", 1, 100001))
 	if strings.Contains(s.log.String(), "panic") {
-		t.Errorf("something panicked; the log ends with\n%s", s.log.tail(5))
+		t.Errorf("something panicked; the log ends with\n%s", s.log.Tail(5))
 	}
 }
 

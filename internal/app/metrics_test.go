@@ -2,7 +2,6 @@ package app_test
 
 import (
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
 	"runtime"
@@ -81,16 +80,8 @@ func TestWordsOfLabels(t *testing.T) {
 
 func scrape(t *testing.T, h http.Handler) string {
 	t.Helper()
-	res, err := http.Get(apptest.Serve(t, h))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+	_, text := get(t, apptest.Serve(t, h))
+	return text
 }
 
 // conditional are metrics that a service shows only when there is something to tell.

@@ -21,7 +21,7 @@ import (
 	"carrier/internal/sandbox"
 )
 
-// What the contract names (section 5).
+// Names that others rely on (README, Over NATS).
 const (
 	eventsStream   = "CARRIER_EVENTS"
 	outcomesStream = "CARRIER_OUTCOMES"
@@ -276,13 +276,7 @@ type outcome struct {
 	Header  nats.Header
 	Raw     []byte
 
-	Seq        uint64    `json:"seq"`
-	EventID    string    `json:"event_id"`
-	Source     string    `json:"source"`
-	DeliveryID string    `json:"delivery_id"`
-	WaybillID  string    `json:"waybill_id"`
-	ActionType int       `json:"action_type"`
-	ActionTime int64     `json:"action_time"`
+	apptest.Kept
 	Status     string    `json:"status"`
 	Attempts   int       `json:"attempts"`
 	Errcode    int       `json:"errcode"`

@@ -2,111 +2,26 @@ package app_test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"carrier/internal/wiretest"
 )
-
-// wire is a TCP proxy in front of a server, that can go dead: nothing passes, and nothing is closed.
-type wire struct {
-	addr string
-
-	mu    sync.Mutex
-	alive chan struct{} // Closed while bytes pass.
-}
-
-// newWire starts one; it ends with the test.
-func newWire(t *testing.T, to string) *wire {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{addr: l.Addr().String(), alive: make(chan struct{})}
-	close(w.alive)
-	var accepting, passing sync.WaitGroup
-	var open []net.Conn // The accepting goroutine's, and the clean-up's after it.
-	accepting.Go(func() {
-		for {
-			near, err := l.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			open = append(open, near, far)
-			passing.Go(func() { w.pass(near, far) })
-			passing.Go(func() { w.pass(far, near) })
-		}
-	})
-	t.Cleanup(func() {
-		_ = l.Close()
-		accepting.Wait()
-		w.heal()
-		for _, c := range open {
-			_ = c.Close()
-		}
-		passing.Wait()
-	})
-	return w
-}
-
-func (w *wire) pass(from, to net.Conn) {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		w.mu.Lock()
-		alive := w.alive
-		w.mu.Unlock()
-		<-alive
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
-				break
-			}
-		}
-		if err != nil {
-			break
-		}
-	}
-	_ = from.Close()
-	_ = to.Close()
-}
-
-func (w *wire) die() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.alive = make(chan struct{})
-}
-
-func (w *wire) heal() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	select {
-	case <-w.alive:
-	default:
-		close(w.alive)
-	}
-}
 
 // TestNATSWireDead cuts the service off without closing anything, as a firewall does: it notices, goes on without, and
 // is back soon after the wire is.
 func TestNATSWireDead(t *testing.T) {
 	r := prepareNATS(t, withCallback, nil)
-	w := newWire(t, strings.TrimPrefix(r.srv.URL(), "nats://"))
-	r.settings.NATS = fmt.Sprintf("{url: %q}", "nats://"+w.addr)
+	w := wiretest.New(t, r.srv.URL())
+	r.settings.NATS = fmt.Sprintf("{url: %q}", w.URL)
 	r.start()
 	first := fleet("FIRST", 20, 100001, 200001)
 	r.publishEvents("sorter-7", first...)
 	r.drained()
 
-	w.die()
+	w.Stall()
 	began := time.Now()
 	during := fleet("DURING", 20, 100001, 200001)
 	sendAll(t, r.s, during)
@@ -120,7 +35,7 @@ func TestNATSWireDead(t *testing.T) {
 		t.Errorf("/readyz says %d %s", status, body)
 	}
 
-	w.heal()
+	w.Resume()
 	began = time.Now()
 	r.eventually(func() bool { return len(r.up.Nodes(missed[len(missed)-1].WaybillID).Nodes) == 2 }, "intake goes on")
 	if took := time.Since(began); took > 30*time.Second {

@@ -222,7 +222,7 @@ func TestReloadRefused(t *testing.T) {
 			if !errors.Is(err, app.ErrRefused) || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), settings.Key) {
 				t.Errorf("%v; want one about %q", err, tt.want)
 			}
-			if log := s.log.tail(1); !strings.Contains(log, "reloading the configuration failed") || !strings.Contains(log, "nothing has changed") {
+			if log := s.log.Tail(1); !strings.Contains(log, "reloading the configuration failed") || !strings.Contains(log, "nothing has changed") {
 				t.Errorf("the log ends with %s", log)
 			}
 		})

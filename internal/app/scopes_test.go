@@ -18,7 +18,7 @@ import (
 const scopePush = `{retry: {initial: 10ms, max: 50ms, multiplier: 2, max_age: 72h}, token_retries: 3, ` +
 	`breaker: {min_requests: 5, failure_ratio: 0.5, interval: 60s, open_for: 200ms, half_open: 1}}`
 
-// row is one answer of upstream and what it must mean (contract, section 8). Each has an account and an upstream of
+// row is one answer of upstream and what it must mean (README, Errcodes). Each has an account and an upstream of
 // its own in one running service, so that no row can touch another.
 type row struct {
 	name    string
@@ -85,7 +85,7 @@ func scopesOf(p *apptest.PushDetail) string {
 	return strings.Join(words, " ")
 }
 
-// TestScopeTable plays every row of section 8 against a running service.
+// TestScopeTable plays every row against a running service.
 func TestScopeTable(t *testing.T) {
 	rows := slices.Concat(upstreamRows(), credentialRows(), accountRows(), rateRows(), waybillRows(), eventRows())
 	settings := apptest.NewSettings(t)

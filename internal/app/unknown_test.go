@@ -39,7 +39,7 @@ func TestUnknownWaybillsAndTokensAtRest(t *testing.T) {
 	if strings.Contains(everything(t, settings.Store), token) {
 		t.Error("the Token stands in the store's files")
 	}
-	if strings.Contains(s.log.tail(1000), "5a5a5a") {
+	if strings.Contains(s.log.Tail(1000), "5a5a5a") {
 		t.Error("the key is in the log")
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"slices"
 	"time"
 
+	"carrier/internal/durations"
+
 	"golang.org/x/sync/errgroup"
 )
 
@@ -267,7 +269,7 @@ func (b *bench) during(ctx context.Context, m meter, label string, count func() 
 	}
 	g.Go(func() (err error) {
 		defer stop()
-		if moved(working, count, count()) && sleep(working, b.warmUp()) {
+		if moved(working, count, count()) && durations.Wait(working, b.warmUp()) == nil {
 			s, err = b.count(working, m, label, count)
 		}
 		return err
@@ -284,7 +286,7 @@ func (b *bench) during(ctx context.Context, m meter, label string, count func() 
 // moved waits until count is not from any more; false if that takes too long, or ctx ended.
 func moved(ctx context.Context, count func() uint64, from uint64) bool {
 	for begun := time.Now(); count() == from; {
-		if time.Since(begun) > firstPatience || !sleep(ctx, time.Millisecond) {
+		if time.Since(begun) > firstPatience || durations.Wait(ctx, time.Millisecond) != nil {
 			return false
 		}
 	}
@@ -294,7 +296,7 @@ func moved(ctx context.Context, count func() uint64, from uint64) bool {
 func (b *bench) count(ctx context.Context, m meter, label string, count func() uint64) (span, error) {
 	return b.metered(m, label, func() (uint64, error) {
 		from := count()
-		sleep(ctx, b.o.For)
+		_ = durations.Wait(ctx, b.o.For)
 		moved(ctx, count, from)
 		return count() - from, nil
 	})
@@ -331,7 +333,7 @@ func (b *bench) quiet(ctx context.Context, p *part) error {
 		idle = 0.05 // Of one CPU.
 	)
 	before, err := p.usage()
-	for waited := time.Duration(0); err == nil && waited < most && sleep(ctx, step); waited += step {
+	for waited := time.Duration(0); err == nil && waited < most && durations.Wait(ctx, step) == nil; waited += step {
 		var now usage
 		if now, err = p.usage(); now.CPUSeconds-before.CPUSeconds < idle*step.Seconds() {
 			return err

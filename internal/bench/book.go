@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"carrier/internal/durations"
 )
 
 // book notes of each waybill what the service accepted and what reached the upstream. It is safe for concurrent use.
@@ -80,7 +82,7 @@ func (b *book) drain(ctx context.Context) error {
 	const step = 10 * time.Millisecond
 	last, since := b.arrived.Load(), time.Now()
 	for b.waits() > 0 && time.Since(since) < drainPatience {
-		if !sleep(ctx, step) {
+		if durations.Wait(ctx, step) != nil {
 			return ctx.Err()
 		}
 		if now := b.arrived.Load(); now != last {

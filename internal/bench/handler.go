@@ -19,7 +19,7 @@ type handler struct {
 	server   *http.Server
 }
 
-// plainEvent is an event with the contract's rules as tags, as far as the stock ones go.
+// plainEvent is an event with its rules as tags, as far as the stock ones go.
 type plainEvent struct {
 	ID         string `json:"id" validate:"required,max=128,printascii"`
 	DeliveryID string `json:"delivery_id" validate:"required,max=64"`

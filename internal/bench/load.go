@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"carrier/internal/durations"
+
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 )
@@ -82,23 +84,11 @@ func (l *load) hold(ctx context.Context, n int) bool {
 		return false
 	}
 	for l.lead > 0 && l.book.waits() >= l.lead {
-		if !sleep(ctx, time.Millisecond) {
+		if durations.Wait(ctx, time.Millisecond) != nil {
 			return false
 		}
 	}
 	return ctx.Err() == nil
-}
-
-// sleep waits for d; false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // ended makes the end of ctx no error.

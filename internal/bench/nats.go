@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"carrier/internal/durations"
 	"carrier/internal/state"
 )
 
@@ -82,7 +83,7 @@ func (r *natsRig) ready(ctx context.Context) error {
 		if r.consumer, err = js.Consumer(ctx, "CARRIER_EVENTS", "carrier-ingest"); err == nil {
 			return nil
 		}
-		if time.Since(begun) > firstPatience || !sleep(ctx, 10*time.Millisecond) {
+		if time.Since(begun) > firstPatience || durations.Wait(ctx, 10*time.Millisecond) != nil {
 			return fmt.Errorf("waiting for the service to make its consumer: %w", err)
 		}
 	}
@@ -170,7 +171,7 @@ func (r *natsRig) publish(ctx context.Context, l *load, d time.Duration) error {
 		if time.Since(since) > drainPatience {
 			return fmt.Errorf("%d events are left in the stream, and the service took none within %v", left, drainPatience)
 		}
-		if !sleep(ctx, 10*time.Millisecond) {
+		if durations.Wait(ctx, 10*time.Millisecond) != nil {
 			return ctx.Err()
 		}
 	}

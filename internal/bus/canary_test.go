@@ -1,16 +1,15 @@
 package bus
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 
 	"carrier/internal/bus/natstest"
+	"carrier/internal/logtest"
 	"carrier/internal/orders"
 	"carrier/internal/store"
 )
@@ -29,7 +28,7 @@ func TestNoSecretsLeave(t *testing.T) {
 	if err := spy.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	var log lockedBuffer
+	var log logtest.Buffer
 	n := fullNotice()
 	n.Number = 1
 	unfit := fullNotice()
@@ -83,22 +82,4 @@ func TestNoSecretsLeave(t *testing.T) {
 // isAddressed tells subjects that may hold a Token or a text: senders send them, or the dispatch system is asked.
 func isAddressed(subject string) bool {
 	return strings.HasPrefix(subject, submitPrefix) || strings.HasPrefix(subject, tokenPrefix) || strings.HasPrefix(subject, ordersPrefix)
-}
-
-// lockedBuffer is a buffer that several goroutines write to.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -5,18 +5,12 @@ import (
 	"encoding/hex"
 	"fmt"
 	"log/slog"
-	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"carrier/internal/state"
 )
 
-// Limits of what WeChat may send. A waybill's Token has room for 256 (运力使用, 散单: 请预留 256 字节); an order's id has
-// at most 512 bytes (addOrder), which is taken for the merchant's too; the rest is this service's.
-const (
-	maxTokenBytes   = 256
-	maxIDBytes      = 512
-	maxWaybillChars = 64
-)
+// maxIDBytes is the most that an order's id has (addOrder), which is taken for the merchant's too.
+const maxIDBytes = 512
 
 // Event is what a message says: one of *AddWaybill, *CancelWaybill, *CheckBiz, *GetQuota, *AddExpressPath and *Unknown.
 // The fields have the documents' names and are as WeChat sent them, which is as merchants typed them. Each prints and
@@ -31,20 +25,6 @@ type Event interface {
 type Contact struct {
 	Name, Tel, Mobile, Company, PostCode   string
 	Country, Province, City, Area, Address string // Country is 中国 where none is given.
-}
-
-// Missing are the fields without which nobody can be visited, by the rule of addOrder: a name, one of Tel and Mobile,
-// and the address in its parts.
-func (c Contact) Missing() []string {
-	var missing []string
-	for _, f := range []struct{ name, text string }{
-		{"Name", c.Name}, {"Mobile", c.Tel + c.Mobile}, {"Province", c.Province}, {"City", c.City}, {"Area", c.Area}, {"Address", c.Address},
-	} {
-		if strings.TrimSpace(f.text) == "" {
-			missing = append(missing, f.name)
-		}
-	}
-	return missing
 }
 
 // String says nothing about anybody.
@@ -197,8 +177,8 @@ func (u *Unknown) event() string      { return u.Name }
 func readAddWaybill(f fields) *AddWaybill {
 	e := &AddWaybill{OrderID: f.id("OrderID"), BizID: f.id("BizID"), WayBillID: f.waybill(BadWaybillID)}
 	token := f.need("Token")
-	if len(token) > maxTokenBytes {
-		f.bad("Token", fmt.Sprintf("has more than %d bytes", maxTokenBytes))
+	if len(token) > state.MaxTokenBytes {
+		f.bad("Token", fmt.Sprintf("has more than %d bytes", state.MaxTokenBytes))
 	}
 	e.Token, e.BizPwd = NewSecret(token), NewSecret(f.text("BizPwd"))
 	e.ShopAppID, e.Remark = f.text("ShopAppID"), f.text("Remark")
@@ -248,17 +228,10 @@ func (f fields) id(name string) string {
 func (f fields) waybill(code ResultCode) string {
 	f.code = code
 	id := f.need("WayBillID", "WayBillId", "WaybillId")
-	if id != "" && !ValidWaybillID(id) {
-		f.bad("WayBillID", fmt.Sprintf("must be 1 to %d characters without spaces and control characters", maxWaybillChars))
+	if id != "" && !state.IsWaybillID(id) {
+		f.bad("WayBillID", fmt.Sprintf("must be 1 to %d characters without spaces and control characters", state.MaxWaybillChars))
 	}
 	return id
-}
-
-// ValidWaybillID says whether an id can be a waybill's in this service: 1 to 64 characters without spaces and control
-// characters.
-func ValidWaybillID(id string) bool {
-	return id != "" && utf8.ValidString(id) && utf8.RuneCountInString(id) <= maxWaybillChars &&
-		!strings.ContainsFunc(id, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) })
 }
 
 func (f fields) contact() Contact {
@@ -275,15 +248,9 @@ func (f fields) cargo() Cargo {
 	return c
 }
 
-// Fingerprint is a short name for an order, for logs: it depends on BizID and OrderID alone, so it is the same for
+// fingerprint is a short name for an order, for logs: it depends on BizID and OrderID alone, so it is the same for
 // every repeat and for the order's cancellation, and nothing of it is secret or personal.
-func Fingerprint(bizID, orderID string) string {
+func fingerprint(bizID, orderID string) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d:%s%s", len(bizID), bizID, orderID))
 	return hex.EncodeToString(sum[:8])
 }
-
-// Fingerprint names the order in logs.
-func (e AddWaybill) Fingerprint() string { return Fingerprint(e.BizID, e.OrderID) }
-
-// Fingerprint names the order in logs, as its AddWaybill's does.
-func (e CancelWaybill) Fingerprint() string { return Fingerprint(e.BizID, e.OrderID) }

@@ -9,13 +9,13 @@ import (
 
 // LogValue is what logs may hold of it.
 func (e AddWaybill) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("event", addWaybill), slog.String("order", e.Fingerprint()), slog.String("biz_id", e.BizID),
+	return slog.GroupValue(slog.String("event", addWaybill), slog.String("order", fingerprint(e.BizID, e.OrderID)), slog.String("biz_id", e.BizID),
 		slog.String("order_id", e.OrderID), slog.String("waybill_id", e.WayBillID))
 }
 
 // LogValue is what logs may hold of it.
 func (e CancelWaybill) LogValue() slog.Value {
-	return slog.GroupValue(slog.String("event", cancelWaybill), slog.String("order", e.Fingerprint()), slog.String("biz_id", e.BizID),
+	return slog.GroupValue(slog.String("event", cancelWaybill), slog.String("order", fingerprint(e.BizID, e.OrderID)), slog.String("biz_id", e.BizID),
 		slog.String("order_id", e.OrderID), slog.String("waybill_id", e.WayBillID))
 }
 

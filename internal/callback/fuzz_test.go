@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"carrier/internal/state"
 )
 
 // FuzzSignature: any texts have a signature, which doesn't depend on their order, and nothing else passes for it.
@@ -190,7 +192,7 @@ func checkOpened(t *testing.T, m *Message, err error) {
 		t.Fatalf("a fault of another kind: %v", err)
 	}
 	if add, ok := e.(*AddWaybill); ok && err == nil && (add.OrderID == "" || add.BizID == "" || add.WayBillID == "" ||
-		add.Token.Reveal() == "" || len(add.Token.Reveal()) > maxTokenBytes) {
+		add.Token.Reveal() == "" || len(add.Token.Reveal()) > state.MaxTokenBytes) {
 		t.Fatalf("an order without what it needs: %v", add)
 	}
 	reply := replyTo(e)

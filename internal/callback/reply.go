@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"carrier/internal/state"
 )
 
 // Response is what goes back to WeChat, with status 200.
@@ -145,9 +147,9 @@ func (CheckBizReply) event() string      { return checkBiz }
 func (GetQuotaReply) event() string      { return getQuota }
 
 func (r AddWaybillReply) fields() ([]field, error) {
-	if r.ResultCode == OK && (r.WayBillID == "0" || !ValidWaybillID(r.WayBillID)) {
+	if r.ResultCode == OK && (r.WayBillID == "0" || !state.IsWaybillID(r.WayBillID)) {
 		return nil, fmt.Errorf("the waybill id %.64q can't be given to an order: it must be 1 to %d characters without spaces, and not 0",
-			r.WayBillID, maxWaybillChars)
+			r.WayBillID, state.MaxWaybillChars)
 	}
 	data, err := r.WaybillData.Text()
 	if err != nil {

@@ -47,6 +47,3 @@ func (c ResultCode) String() string {
 	}
 	return strconv.Itoa(int(c))
 }
-
-// Known says whether the documents have the code.
-func (c ResultCode) Known() bool { return resultWords[c] != "" }

@@ -1,4 +1,5 @@
-// Package config reads the service's configuration once, at the start, and hands it on as plain structs.
+// Package config reads the service's configuration and hands it on as plain structs: at the start, and again when
+// it is reloaded ([Config.Changes] tells what is different).
 //
 // A value comes from the first of these that gives it:
 //

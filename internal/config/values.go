@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"carrier/internal/durations"
 )
 
 // Duration is a time.Duration that is written as Go writes it, "90s" or "1h30m". A bare 0 is allowed.
@@ -14,17 +16,10 @@ type Duration time.Duration
 
 // String is the shortest form: "2m" and not "2m0s".
 func (d Duration) String() string {
-	s := time.Duration(d).String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	if s == "0s" {
+	if d == 0 {
 		return "0"
 	}
-	return s
+	return durations.Text(time.Duration(d))
 }
 
 // MarshalText writes what String does.

@@ -83,6 +83,7 @@ const (
 	Operator               // Who is logged in with an operator's token.
 )
 
+// String is the access in a word, for documentation.
 func (a Access) String() string { return [...]string{"anyone", "viewer", "operator"}[a] }
 
 // Call is what the server knows of a request.

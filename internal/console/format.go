@@ -35,7 +35,6 @@ func functions(lang problem.Language) template.FuncMap {
 		"ofStatus": ofStatus,
 		"path":     pathTo,
 		"asset":    assetPath,
-		"fact":     func(name string, value any) Fact { return Fact{name, fmt.Sprint(value)} },
 	}
 	maps.Copy(all, f.listFunctions())
 	return all

@@ -30,7 +30,6 @@ var pushTexts = texts{
 	"push.discarded": {En: "discarded", Zh: "已作废"},
 
 	"push.title":        {En: "Push %d", Zh: "推送 %d"},
-	"push.account":      {En: "Account", Zh: "账户"},
 	"push.scanned":      {En: "Scanned", Zh: "扫描时间"},
 	"push.received":     {En: "Received", Zh: "接收时间"},
 	"push.delivered_at": {En: "Delivered", Zh: "送达时间"},

@@ -122,7 +122,7 @@ func (v *Visit) replayID() (uint64, error) {
 	return id, nil
 }
 
-// PauseReplay, ResumeReplay and CancelReplay do that to one. What can't be taken back is asked for twice.
+// PauseReplay stops a running one until it is resumed.
 func (c *Console) PauseReplay(v *Visit) error {
 	return v.onReplay("replays.paused_now", c.admin.PauseReplay)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/sandbox"
 	"carrier/internal/state"
 	"carrier/internal/store"
@@ -48,7 +49,7 @@ func (d *demo) settleAndCheck(ctx context.Context) *summary {
 	_ = d.box.SetFaults(sandbox.Faults{}) // The end must not be a matter of luck.
 	_, _ = fmt.Fprint(d.o.Out, "\nLetting through what is on its way. 正在等待在途推送完成。\n")
 	deadline := time.Now().Add(drainFor)
-	for !d.settled(ctx) && time.Now().Before(deadline) && sleep(ctx, 100*time.Millisecond) {
+	for !d.settled(ctx) && time.Now().Before(deadline) && durations.Wait(ctx, 100*time.Millisecond) == nil {
 	}
 	t := d.traffic
 	t.mu.Lock()

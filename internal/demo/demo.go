@@ -26,6 +26,7 @@ import (
 
 	"carrier/internal/app"
 	"carrier/internal/config"
+	"carrier/internal/durations"
 	"carrier/internal/sandbox"
 )
 
@@ -197,7 +198,7 @@ var demoFaults = sandbox.Faults{
 // endTokens ends all access_tokens soon, and then now and again. More often would look like another program that
 // fetches them for the same appid, and the account would wait to let it.
 func (d *demo) endTokens(ctx context.Context) {
-	for wait := 2 * time.Second; sleep(ctx, wait); wait = 90 * time.Second {
+	for wait := 2 * time.Second; durations.Wait(ctx, wait) == nil; wait = 90 * time.Second {
 		f := d.box.Faults() // The user may have set others.
 		f.ExpireNow = true
 		_ = d.box.SetFaults(f)

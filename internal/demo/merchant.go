@@ -13,6 +13,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"carrier/internal/durations"
 )
 
 // merchant is a shop's backend: it orders at WeChat with an access_token of its own mini program (WeChat 物流助手, addOrder
@@ -103,7 +105,7 @@ func (m *merchant) call(ctx context.Context, path string, body any) (a weChatSay
 		if err == nil && !m.isPassing(a.Errcode) {
 			return a, tries, nil
 		}
-		if !sleep(ctx, min(time.Duration(tries)*50*time.Millisecond, time.Second)) {
+		if durations.Wait(ctx, min(time.Duration(tries)*50*time.Millisecond, time.Second)) != nil {
 			last := cmp.Or(err, fmt.Errorf("errcode %d (%s)", a.Errcode, a.Errmsg))
 			return a, tries, fmt.Errorf("%w; the last answer: %w", context.Cause(ctx), last)
 		}

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/sandbox"
 	"carrier/internal/state"
 )
@@ -208,7 +209,7 @@ func (t *traffic) oneByOne(ctx context.Context, events []event) {
 		if rand.IntN(20) == 0 {
 			t.one(ctx, &events[i]) // The scanner saw no answer and sends it again.
 		}
-		if !sleep(ctx, time.Duration(rand.IntN(300))*time.Millisecond) {
+		if durations.Wait(ctx, time.Duration(rand.IntN(300))*time.Millisecond) != nil {
 			return
 		}
 	}
@@ -235,7 +236,7 @@ func (t *traffic) shuffled(ctx context.Context, events []event) {
 // streamed is a sorting centre, whose scans go into the stream.
 func (t *traffic) streamed(ctx context.Context, events []event) {
 	for i := range events {
-		if !sleep(ctx, time.Duration(rand.IntN(300))*time.Millisecond) {
+		if durations.Wait(ctx, time.Duration(rand.IntN(300))*time.Millisecond) != nil {
 			return
 		}
 		if err := t.d.dispatch.publish(context.WithoutCancel(ctx), &events[i]); t.fine(err) {
@@ -290,16 +291,5 @@ func (t *traffic) note(err error) {
 	defer t.mu.Unlock()
 	if len(t.errors) < 10 {
 		t.errors = append(t.errors, err)
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }

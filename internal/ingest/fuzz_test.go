@@ -127,7 +127,7 @@ func FuzzEventBody(f *testing.F) {
 func checkReading(t *testing.T, got *reading) {
 	t.Helper()
 	if got.problem == nil {
-		checkContract(t, &got.event)
+		checkRules(t, &got.event)
 		return
 	}
 	if got.event != (state.Event{}) {

@@ -30,7 +30,7 @@ const (
 		`"action_time":1533052800,"action_msg":"丽影邓丽君【18666666666】正在派件","token":"` + secretToken + `"}`
 )
 
-// fakeStore answers as told, and fails the test if it is given an event that breaks the contract.
+// fakeStore answers as told, and fails the test if it is given an event that breaks the rules.
 type fakeStore struct {
 	t      testing.TB
 	decide func([]state.Event) ([]store.Result, error) // nil: all accepted.
@@ -50,7 +50,7 @@ func (f *fakeStore) Apply(ctx context.Context, events []state.Event) ([]store.Re
 		f.t.Errorf("Apply(%v, %d events)", ctx, len(events))
 	}
 	for i := range events {
-		checkContract(f.t, &events[i])
+		checkRules(f.t, &events[i])
 	}
 	f.applied = append(f.applied, events)
 	if f.decide != nil {
@@ -75,8 +75,8 @@ func (f *fakeStore) all() []state.Event {
 	return all
 }
 
-// checkContract holds an event against the words of the contract, apart from the package's own rules.
-func checkContract(t testing.TB, e *state.Event) {
+// checkRules holds an event against the rules in words (README, The event), apart from the package's own rules.
+func checkRules(t testing.TB, e *state.Event) {
 	t.Helper()
 	bad := func(what string) { t.Errorf("the store got an event with %s: %+v", what, *e) }
 	for _, s := range []string{e.ID, e.WaybillID, e.Msg, e.Token} {
@@ -132,7 +132,7 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 		Store:       b.store,
 		Sources:     []Source{{Name: "courier-app", APIKey: testKey}},
 		DeliveryIDs: []string{"SF"},
-		Logger:      slog.New(slog.NewJSONHandler(&lockedWriter{w: b.log}, nil)),
+		Logger:      slog.New(slog.NewJSONHandler(b.log, nil)),
 		Observe: func(source, verdict string, n int) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
@@ -160,17 +160,6 @@ func newBench(t testing.TB, change ...func(*Options)) *bench {
 	b.echo.POST("/v1/events", hook.Event)
 	b.echo.POST("/v1/events/batch", hook.Batch)
 	return b
-}
-
-type lockedWriter struct {
-	mu sync.Mutex
-	w  *bytes.Buffer
-}
-
-func (l *lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 // twoAccounts configures a second account.

@@ -119,19 +119,3 @@ func argsIn(l problem.Language, args []any) []any {
 	}
 	return in
 }
-
-// FieldCode is a code that errors[].code can have, and its message with %s for what varies.
-type FieldCode struct {
-	Code    string
-	Message problem.Text
-}
-
-// FieldCodes lists what can be said of a field, for documentation. A code may come several times, with the different
-// messages that it has.
-func FieldCodes() []FieldCode {
-	var all []FieldCode
-	for _, t := range ruleTexts[ruleNone+1:] {
-		all = append(all, FieldCode{t.code, problem.Text{En: t.en, Zh: t.zh}})
-	}
-	return all
-}

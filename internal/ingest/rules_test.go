@@ -51,28 +51,24 @@ func TestEveryTagHasWords(t *testing.T) {
 	}
 }
 
-func TestFieldCodesSpeakBothLanguages(t *testing.T) {
+func TestRulesSpeakBothLanguages(t *testing.T) {
 	goName := regexp.MustCompile(`ActionType|ActionTime|ActionMsg|WaybillID|DeliveryID|tagged|wire|struct|int64|Key:|Error:`)
 	code := regexp.MustCompile(`^[a-z0-9_]+$`)
-	codes := FieldCodes()
-	if len(codes) != int(numRules)-1 {
-		t.Errorf("%d codes for %d rules", len(codes), numRules-1)
-	}
-	for _, c := range codes {
-		if !code.MatchString(c.Code) {
-			t.Errorf("code %q", c.Code)
+	for _, c := range ruleTexts[ruleNone+1:] {
+		if !code.MatchString(c.code) {
+			t.Errorf("code %q", c.code)
 		}
-		if c.Message.En == "" || strings.ContainsFunc(c.Message.En, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
-			t.Errorf("%s: English %q", c.Code, c.Message.En)
+		if c.en == "" || strings.ContainsFunc(c.en, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+			t.Errorf("%s: English %q", c.code, c.en)
 		}
-		if !strings.ContainsFunc(c.Message.Zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
-			t.Errorf("%s: Chinese %q", c.Code, c.Message.Zh)
+		if !strings.ContainsFunc(c.zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) {
+			t.Errorf("%s: Chinese %q", c.code, c.zh)
 		}
-		if strings.Count(c.Message.En, "%s") != strings.Count(c.Message.Zh, "%s") {
-			t.Errorf("%s: %q and %q differ in what they tell", c.Code, c.Message.En, c.Message.Zh)
+		if strings.Count(c.en, "%s") != strings.Count(c.zh, "%s") {
+			t.Errorf("%s: %q and %q differ in what they tell", c.code, c.en, c.zh)
 		}
-		if name := goName.FindString(c.Message.En + c.Message.Zh); name != "" {
-			t.Errorf("%s tells the Go name %s", c.Code, name)
+		if name := goName.FindString(c.en + c.zh); name != "" {
+			t.Errorf("%s tells the Go name %s", c.code, name)
 		}
 	}
 }
@@ -116,17 +112,6 @@ func TestMessagesNameTheLimits(t *testing.T) {
 	} {
 		if a := b.post("/v1/events", tt.body); !strings.Contains(a.str("detail"), tt.want) {
 			t.Errorf("%q lacks %q", a.str("detail"), tt.want)
-		}
-	}
-}
-
-func TestDurationWord(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		10 * time.Minute: "10m", time.Hour: "1h", 90 * time.Second: "1m30s", 30 * time.Second: "30s", 720 * time.Hour: "720h",
-		100 * time.Minute: "1h40m", time.Hour + time.Second: "1h0m1s",
-	} {
-		if got := durationWord(d); got != want {
-			t.Errorf("durationWord(%v) = %s, want %s", d, got, want)
 		}
 	}
 }

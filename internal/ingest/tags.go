@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-playground/validator/v10"
 
+	"carrier/internal/durations"
 	"carrier/internal/problem"
 	"carrier/internal/state"
 )
@@ -140,9 +141,9 @@ func (r *rules) messageArgs(broken rule, f validator.FieldError, known []string)
 	case ruleKnownDeliveryID:
 		return []any{knownText(known)}
 	case ruleNotFuture:
-		return []any{durationWord(r.maxFuture)}
+		return []any{durations.Text(r.maxFuture)}
 	case ruleNotTooOld:
-		return []any{durationWord(r.maxAge)}
+		return []any{durations.Text(r.maxAge)}
 	}
 	return nil
 }
@@ -153,16 +154,4 @@ func knownText(known []string) problem.Text {
 		return problem.Text{En: "none, as no account is configured", Zh: "无（尚未配置账户）"}
 	}
 	return problem.Text{En: listed(known), Zh: listed(known)}
-}
-
-// durationWord is d as people write it: 10m, not 10m0s.
-func durationWord(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }

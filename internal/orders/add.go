@@ -8,6 +8,7 @@ import (
 	"unicode"
 
 	"carrier/internal/callback"
+	"carrier/internal/state"
 	"carrier/internal/store"
 )
 
@@ -101,7 +102,7 @@ func (d *desk) decide(ctx context.Context, a *account, o *order) (store.Order, *
 	}
 	data, err := label(answer.WaybillData, o.bizPwd)
 	switch {
-	case kept.WaybillID == unnumbered || !callback.ValidWaybillID(kept.WaybillID):
+	case kept.WaybillID == unnumbered || !state.IsWaybillID(kept.WaybillID):
 		err = errors.New("its waybill_id is empty, or longer than 64 characters, or holds spaces")
 	case answer.WaybillID != "" && answer.WaybillID != kept.WaybillID:
 		err = errors.New("its waybill_id is not the one that WeChat gave; leave it out, or refuse with 20001")

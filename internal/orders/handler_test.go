@@ -382,7 +382,7 @@ func FuzzMessage(f *testing.F) {
 			}
 		}
 		for key, o := range r.store.orders {
-			if key.BizID == "" || key.OrderID == "" || key.DeliveryID != "PLAIN" || !callback.ValidWaybillID(o.WaybillID) || o.WaybillID == "0" ||
+			if key.BizID == "" || key.OrderID == "" || key.DeliveryID != "PLAIN" || !state.IsWaybillID(o.WaybillID) || o.WaybillID == "0" ||
 				len(r.store.tokens[o.Waybill()]) != 1 || strings.ContainsAny(key.BizID+key.OrderID, "\x00\n") {
 				t.Errorf("kept is %+v", o)
 			}

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"carrier/internal/logtest"
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/pebble"
@@ -23,7 +24,7 @@ type kept struct {
 	dir      string
 	engine   *pebble.Store
 	dispatch *dispatch
-	log      *buffer
+	log      *logtest.Buffer
 	gates    sync.Map // Of a waybill: a channel that is closed when its cancellation is about to be decided.
 }
 
@@ -42,7 +43,7 @@ func (s *starter) CancelOrder(ctx context.Context, key store.OrderKey, e state.E
 
 func newKept(t *testing.T, d *dispatch) *kept {
 	t.Helper()
-	k := &kept{weixin: &weixin{t: t, account: "SF", token: pushToken, key: aesKey, appID: appID}, dir: filepath.Join(t.TempDir(), "store"), dispatch: d, log: &buffer{}}
+	k := &kept{weixin: &weixin{t: t, account: "SF", token: pushToken, key: aesKey, appID: appID}, dir: filepath.Join(t.TempDir(), "store"), dispatch: d, log: &logtest.Buffer{}}
 	k.open()
 	t.Cleanup(k.close)
 	return k

@@ -1,7 +1,6 @@
 package orders
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -9,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"carrier/internal/logtest"
 
 	"go.uber.org/goleak"
 )
@@ -29,7 +30,7 @@ type rig struct {
 	*weixin
 	store    *memory
 	dispatch *dispatch // Of SF; nil if it has none.
-	log      *buffer
+	log      *logtest.Buffer
 
 	mu   sync.Mutex
 	seen map[string]int // What was observed: "account event result".
@@ -38,7 +39,7 @@ type rig struct {
 // newRig is a Service with SF, encrypted, and YTO, which has the same settings and no dispatch system.
 func newRig(t testing.TB, d *dispatch) *rig {
 	t.Helper()
-	r := &rig{store: newMemory(t), dispatch: d, log: &buffer{}, seen: map[string]int{}}
+	r := &rig{store: newMemory(t), dispatch: d, log: &logtest.Buffer{}, seen: map[string]int{}}
 	o := Options{
 		Store: r.store,
 		Accounts: []Account{
@@ -106,22 +107,4 @@ func (d *dispatch) questions() []Question {
 // saying is a dispatch system that always says the same.
 func saying(a Answer, err error) *dispatch {
 	return &dispatch{answer: func(context.Context, Question) (Answer, error) { return a, err }}
-}
-
-// buffer collects a log. It is safe for concurrent use.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }

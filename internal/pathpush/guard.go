@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/store"
 	"carrier/internal/wechat"
 )
@@ -175,10 +176,10 @@ func (g *guard) reason(errcode int, now time.Time) (en, zh string) {
 	en = fmt.Sprintf("of the %d pushes that ended within %s upstream refused %d for good, so failing stopped "+
 		"(push.guard: share %g, min %d). Commonest: %s. Mend the cause, then resume the account; "+
 		"or resume it with let_fail_for to let them fail.",
-		g.tripped.ended, brief(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, meanings(codes, false, " (%s)", "; "))
+		g.tripped.ended, durations.Text(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, meanings(codes, false, " (%s)", "; "))
 	zh = fmt.Sprintf("%[2]s 内结束的 %[1]d 个推送中，上游永久拒绝了 %[3]d 个，因此不再判为失败"+
 		"（push.guard：share %[4]g，min %[5]d）。最常见：%[6]s。请消除原因后恢复该账户；或在恢复时以 let_fail_for 允许其失败。",
-		g.tripped.ended, brief(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, meanings(codes, true, "（%s）", "；"))
+		g.tripped.ended, durations.Text(g.o.Window), g.tripped.failed, g.o.Share, g.o.Min, meanings(codes, true, "（%s）", "；"))
 	return en, zh
 }
 
@@ -192,18 +193,6 @@ func meanings(codes []errcodes, zh bool, aside, between string) string {
 		}
 	}
 	return strings.Join(parts, between)
-}
-
-// brief writes a duration without the zeros that its String ends in.
-func brief(d time.Duration) string {
-	s := d.String()
-	if strings.HasSuffix(s, "m0s") {
-		s = strings.TrimSuffix(s, "0s")
-	}
-	if strings.HasSuffix(s, "h0m") {
-		s = strings.TrimSuffix(s, "0m")
-	}
-	return s
 }
 
 func (g *guard) snapshot(pause *store.Account, now time.Time) GuardSnapshot {

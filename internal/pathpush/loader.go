@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -70,7 +71,7 @@ func (a *account) load(ctx context.Context) error {
 		}
 		switch {
 		case err != nil:
-			if !pause(ctx, loadRetry) {
+			if durations.Wait(ctx, loadRetry) != nil {
 				return nil
 			}
 		case !busy && !a.awaitLoad(ctx):
@@ -222,16 +223,4 @@ func (a *account) retryAt(kept, now time.Time) time.Time {
 		return time.Time{}
 	}
 	return now.Add(wait)
-}
-
-// pause waits for d; false if ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -205,7 +205,7 @@ func (w *world) heal(t *testing.T) {
 	time.Sleep(15 * time.Minute)
 }
 
-// check holds the end against what is promised: all is sent, and attempts are charged as the contract's table says.
+// check holds the end against what is promised: all is sent, and attempts are charged as policy says.
 func (w *world) check() {
 	w.store.mu.Lock()
 	defer w.store.mu.Unlock()

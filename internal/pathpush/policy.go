@@ -19,7 +19,7 @@ type answer struct {
 	refusals int
 }
 
-// policy says what an answer means for its push. The rules are those of the product's contract, section 8:
+// policy says what an answer means for its push. What it says, by scope:
 //
 //	ok          delivered
 //	upstream    retried with backoff until Retry.MaxAge is used up, then failed

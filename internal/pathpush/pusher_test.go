@@ -35,7 +35,7 @@ func TestDeliversInOrderAndInParallel(t *testing.T) {
 	})
 }
 
-// TestScopes holds every scope's consequence against the contract's table.
+// TestScopes holds every scope's consequence against the table of policy's comment.
 func TestScopes(t *testing.T) {
 	type want struct {
 		status   store.Status

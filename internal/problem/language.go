@@ -11,7 +11,7 @@ type Language uint8
 
 const (
 	English Language = iota
-	Chinese
+	Chinese          // Simplified.
 )
 
 // Tag is the language as in Content-Language.

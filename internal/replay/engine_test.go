@@ -16,6 +16,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 
+	"carrier/internal/durations"
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/pebble"
@@ -255,7 +256,7 @@ func (e *engine) Load(account string) (l Load) {
 
 // push ends a push of each open waybill every 20 ms, until ctx ends; every seventh fails again.
 func (e *engine) push(ctx context.Context) {
-	for pause(ctx, 20*time.Millisecond) == nil {
+	for durations.Wait(ctx, 20*time.Millisecond) == nil {
 		e.mu.Lock()
 		open := slices.Collect(maps.Keys(e.open))
 		e.mu.Unlock()

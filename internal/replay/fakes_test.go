@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -395,7 +396,7 @@ func (s *fakeStore) setStill(still bool) {
 
 // push sends each account's n next pushes every 100 ms, in order within a waybill, until ctx ends.
 func (s *fakeStore) push(ctx context.Context, n int) {
-	for pause(ctx, 100*time.Millisecond) == nil {
+	for durations.Wait(ctx, 100*time.Millisecond) == nil {
 		s.mu.Lock()
 		room := map[string]int{}
 		for _, p := range s.open() {

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/state"
 	"carrier/internal/store"
 )
@@ -61,7 +62,7 @@ func (l *leg) run(ctx context.Context) {
 		failed := l.trouble.is(ctx, err)
 		l.failing.Store(failed)
 		if failed {
-			_ = pause(ctx, retryAfter)
+			_ = durations.Wait(ctx, retryAfter)
 		}
 	}
 }
@@ -146,7 +147,7 @@ func (l *leg) keepPace(ctx context.Context) error {
 	}
 	l.pacing.Store(true)
 	defer l.pacing.Store(false)
-	return pause(ctx, wait)
+	return durations.Wait(ctx, wait)
 }
 
 // refused is the error of a step. A replay that is not running any more takes none; otherwise it is not known whether

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"carrier/internal/durations"
 	"carrier/internal/store"
 )
 
@@ -23,7 +24,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	for ctx.Err() == nil {
 		err := r.refresh(ctx, &jobs)
 		if trouble.is(ctx, err) {
-			_ = pause(ctx, retryAfter)
+			_ = durations.Wait(ctx, retryAfter)
 			continue
 		}
 		var look <-chan time.Time

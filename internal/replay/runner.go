@@ -219,18 +219,3 @@ func (r *Runner) takeLeft(id uint64) int {
 	delete(r.left, id)
 	return n
 }
-
-// pause waits for d; it returns why ctx ended if that was first.
-func pause(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return context.Cause(ctx)
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-t.C:
-		return nil
-	}
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"carrier/internal/durations"
 	"carrier/internal/store"
 )
 
@@ -17,7 +18,7 @@ func (r *Runner) turn(ctx context.Context, deliveryID string) (done func(), err 
 		return nil, err
 	}
 	for !hasRoom(r.pusher.Load(deliveryID)) {
-		if err := pause(ctx, roomEvery); err != nil {
+		if err := durations.Wait(ctx, roomEvery); err != nil {
 			turn.release()
 			return nil, err
 		}

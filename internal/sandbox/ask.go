@@ -7,13 +7,15 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"carrier/internal/durations"
 )
 
 // ask pushes an event to its carrier until a usable answer comes, three times at most, through the faults of
 // callbacks. It ends early, with ctx's error, when whoever ordered has gone.
 func (s *Sandbox) ask(ctx context.Context, p *eventPush) (result, error) {
 	plan := s.faults.drawCallback()
-	if err := sleep(ctx, time.Duration(plan.delay)); err != nil {
+	if err := durations.Wait(ctx, time.Duration(plan.delay)); err != nil {
 		return result{}, err
 	}
 	s.forge(ctx, p, plan)

@@ -18,7 +18,7 @@
 //	.../business/order/get, batchget        its orders                 orderget.go
 //	.../business/test_update_order          nodes of its tests         testorder.go
 //	/cgi-bin/openapi/quota/get              what is used of a quota    usage.go
-//	/cgi-bin/clear_quota                    sets it back           usage.go
+//	/cgi-bin/clear_quota                    sets it back               usage.go
 //	/cgi-bin/openapi/rid/get                what a refusal was about   rid.go
 //	/_sandbox/faults                        what goes wrong            faults_api.go, faults.go, draw.go, spoil.go
 //	/_sandbox/nodes                         what arrived               nodes_api.go, nodes.go, stats.go, ledger.go

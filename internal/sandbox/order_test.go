@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"carrier/internal/durations"
 )
 
 // everyMode runs a test in each format and mode.
@@ -280,7 +282,7 @@ func TestNoAnswerInTime(t *testing.T) {
 					if n++; n > len(test.waits) {
 						return false
 					}
-					return sleep(r.Context(), test.waits[n-1]) != nil
+					return durations.Wait(r.Context(), test.waits[n-1]) != nil
 				}
 				s, merchant := f.box(Options{})
 				begun := time.Now()

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"carrier/internal/durations"
 )
 
 // Raw is a bare HTTP/1.1 loop that answers success to everything: an access_token to the token calls, a quota that
@@ -108,7 +110,7 @@ func (r *Raw) serve(ctx context.Context, conn net.Conn) error {
 		answer := req.aside
 		if answer == nil {
 			answer = rawOK
-			if err := sleep(ctx, r.latency); err != nil {
+			if err := durations.Wait(ctx, r.latency); err != nil {
 				return err
 			}
 			r.pushes.Add(1)
@@ -116,20 +118,6 @@ func (r *Raw) serve(ctx context.Context, conn net.Conn) error {
 		if _, err := conn.Write(answer); err != nil || req.last {
 			return err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	if d <= 0 {
-		return nil
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -5,7 +5,8 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"time"
+
+	"carrier/internal/durations"
 )
 
 const (
@@ -35,14 +36,7 @@ func (s *Sandbox) hold(r *http.Request, h hit) bool {
 		<-ctx.Done()
 		return false
 	}
-	timer := time.NewTimer(h.latency)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return durations.Wait(ctx, h.latency) == nil
 }
 
 // spoil puts f in the place of an answer.

@@ -28,11 +28,11 @@ func TestSampled(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "01", sampled + "1"} {
-		if Sampled(text) || TraceID(text) != "" {
+		if Sampled(text) || traceID(text) != "" {
 			t.Errorf("%q is sampled", text)
 		}
 	}
-	if got := TraceID(sampled); got != "4bf92f3577b34da6a3ce929d0e0e4736" {
+	if got := traceID(sampled); got != "4bf92f3577b34da6a3ce929d0e0e4736" {
 		t.Errorf("the trace is %s", got)
 	}
 	if got := Log([]any{"a", 1}, sampled); !slices.Equal(got, []any{"a", 1, "trace_id", "4bf92f3577b34da6a3ce929d0e0e4736"}) {

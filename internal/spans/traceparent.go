@@ -52,8 +52,8 @@ func Sampled(traceparent string) bool {
 	return false
 }
 
-// TraceID is the id of a traceparent's trace, for logs; "" if it is not sampled.
-func TraceID(traceparent string) string {
+// traceID is the id of a traceparent's trace, for logs; "" if it is not sampled.
+func traceID(traceparent string) string {
 	if !Sampled(traceparent) {
 		return ""
 	}
@@ -72,7 +72,7 @@ func format(sc trace.SpanContext) string {
 
 // Log appends trace_id to the attributes of a log line, if the traceparent is sampled.
 func Log(attrs []any, traceparent string) []any {
-	if id := TraceID(traceparent); id != "" {
+	if id := traceID(traceparent); id != "" {
 		attrs = append(attrs, "trace_id", id)
 	}
 	return attrs

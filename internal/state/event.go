@@ -6,10 +6,10 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of an event's fields that more than one way in has to hold (contract, section 3).
+// Limits of an event's fields that more than one way in has to hold (README, The event).
 const (
 	MaxWaybillChars = 64  // Of a waybill_id, in characters.
-	MaxTokenBytes   = 256 // Of a waybill's Token.
+	MaxTokenBytes   = 256 // Of a waybill's Token (WeChat 物流助手, 运力使用, 散单: 请预留 256 字节).
 )
 
 // Event is one scan of one waybill, in the one form that all ways in lead to.

@@ -19,13 +19,13 @@ var oracleRank = map[ActionType]int{
 	100003: 1, 100002: 2, 100001: 3, 200001: 4, 300002: 5, 300004: 6, 400002: 7, 300003: 8, 400001: 9,
 }
 
-// inTime orders entries as the contract says: by time, rank and arrival.
+// inTime orders entries by time, rank and arrival.
 func inTime(a, b Entry) int {
 	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(oracleRank[a.Type], oracleRank[b.Type]),
 		cmp.Compare(a.Seq, b.Seq))
 }
 
-// story folds entries in time order with the contract's table. illegal is the first entry that no cell allows.
+// story folds entries in time order with promisedTable. illegal is the first entry that no cell allows.
 func story(entries []Entry) (at string, illegal *Entry) {
 	at = "created"
 	for _, e := range slices.SortedFunc(slices.Values(entries), inTime) {

@@ -16,7 +16,8 @@ const (
 )
 
 // table is the transition table: a row a stage, a column an action type in the order of ActionTypes.
-// Source: the product's contract, section 7; upstream itself enforces no order (docs: updatePath, staff answer).
+// It is the product's own promise (README, Stages): upstream enforces no order (WeChat 物流助手, updatePath, an answer of
+// its staff).
 var table = [numStages]string{
 	//                 assigned   pickup     transit    signed     cancelled
 	//                     pickup failed  delivering  delivery failed  held

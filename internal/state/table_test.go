@@ -13,9 +13,9 @@ import (
 	"pgregory.net/rapid"
 )
 
-// contractTable is the transition table as the contract prints it. It is typed in here a second time on purpose:
+// promisedTable is the transition table as the README prints it. It is typed in here a second time on purpose:
 // whoever changes the one in the code has to change the promise as well.
-const contractTable = `| from \ event | 100003 | 100002 | 100001 | 200001 | 300002 | 300003 | 300004 | 400001 | 400002 |
+const promisedTable = `| from \ event | 100003 | 100002 | 100001 | 200001 | 300002 | 300003 | 300004 | 400001 | 400002 |
 |---|---|---|---|---|---|---|---|---|---|
 | created | Y | G | Y | G | G | G | G | Y | Y |
 | assigned | Y | Y | Y | G | G | G | G | Y | Y |
@@ -30,10 +30,10 @@ const contractTable = `| from \ event | 100003 | 100002 | 100001 | 200001 | 3000
 | cancelled | - | - | - | - | - | - | - | = | - |
 `
 
-// codes are the columns of contractTable.
+// codes are the columns of promisedTable.
 var codes = []ActionType{100003, 100002, 100001, 200001, 300002, 300003, 300004, 400001, 400002}
 
-// leadsTo is where the contract says an event leads; 400002 depends on the stage (see oracleStep).
+// leadsTo is where an event leads; 400002 depends on the stage (see oracleStep).
 var leadsTo = map[ActionType]string{
 	100003: "assigned", 100002: "pickup_failed", 100001: "picked_up", 200001: "in_transit",
 	300002: "out_for_delivery", 300003: "delivered", 300004: "delivery_failed", 400001: "cancelled",
@@ -61,7 +61,7 @@ var wayTo = map[string][]ActionType{
 	"cancelled":          {100003, 400001},
 }
 
-// cell is one cell of contractTable.
+// cell is one cell of promisedTable.
 type cell struct {
 	from  string
 	event ActionType
@@ -71,7 +71,7 @@ type cell struct {
 
 func (c cell) String() string { return fmt.Sprintf("%s+%d", c.from, c.event) }
 
-var cells = readCells(contractTable)
+var cells = readCells(promisedTable)
 
 // readCells takes a table in Markdown apart.
 func readCells(table string) []cell {
@@ -93,7 +93,7 @@ func readCells(table string) []cell {
 	return all
 }
 
-// lookup is the oracle of the other tests: the cell that the contract has for s and a. A code that is none of the
+// lookup is the oracle of the other tests: the cell of promisedTable for s and a. A code that is none of the
 // nine is illegal everywhere.
 func lookup(s string, a ActionType) cell {
 	for _, c := range cells {
@@ -104,7 +104,7 @@ func lookup(s string, a ActionType) cell {
 	return cell{from: s, event: a, out: Illegal, to: s}
 }
 
-// legalFrom lists the codes that the contract marks Y or G in row s.
+// legalFrom lists the codes that promisedTable marks Y or G in row s.
 func legalFrom(s string) []ActionType {
 	list := []ActionType{}
 	for _, a := range codes {
@@ -148,8 +148,8 @@ func TestNextIsTheContractsTable(t *testing.T) {
 }
 
 func TestMarkdownIsTheContractsTable(t *testing.T) {
-	if got := Markdown(); got != contractTable {
-		t.Errorf("got\n%s\nwant\n%s", got, contractTable)
+	if got := Markdown(); got != promisedTable {
+		t.Errorf("got\n%s\nwant\n%s", got, promisedTable)
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 // [SetLevel] changes the level while the service runs.
 func NewLogger(w io.Writer, level, format string) *slog.Logger {
 	v := new(slog.LevelVar)
-	parsed, err := ParseLevel(level)
+	parsed, err := parseLevel(level)
 	v.Set(parsed)
 	h := leveled{level: v}
 	opts := slog.HandlerOptions{Level: v}
@@ -56,8 +56,8 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// ParseLevel reads a level's name, in any case; "" is info. With an error it returns info too.
-func ParseLevel(name string) (slog.Level, error) {
+// parseLevel reads a level's name, in any case; "" is info. With an error it returns info too.
+func parseLevel(name string) (slog.Level, error) {
 	switch strings.ToLower(name) {
 	case "debug":
 		return slog.LevelDebug, nil
@@ -77,7 +77,7 @@ func SetLevel(l *slog.Logger, level string) error {
 	if !ok {
 		return errors.New("this logger's level is fixed: it was not made by telemetry.NewLogger")
 	}
-	parsed, err := ParseLevel(level)
+	parsed, err := parseLevel(level)
 	if err != nil {
 		return err
 	}

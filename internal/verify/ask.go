@@ -46,11 +46,13 @@ type Orders interface {
 type Upstream struct {
 	Merchants Merchants
 	Orders    Orders
-	Delay     time.Duration // How long upstream has to show what it answered with success; 0: Delay.
+	Delay     time.Duration // How long upstream has to show what it answered with success; 0: a minute.
 }
 
 // settled is until when a push must have been delivered to show in what is asked for at a time.
-func (u *Upstream) settled(askedAt time.Time) time.Time { return askedAt.Add(-cmp.Or(u.Delay, Delay)) }
+func (u *Upstream) settled(askedAt time.Time) time.Time {
+	return askedAt.Add(-cmp.Or(u.Delay, defaultDelay))
+}
 
 // Hint is what the caller knows of a waybill's order beyond what is kept. Empty members say nothing.
 type Hint struct {

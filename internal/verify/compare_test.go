@@ -85,9 +85,9 @@ func TestCompare(t *testing.T) {
 			"same 1, same 2, same 3, same 4", ByAcceptance},
 		{"one is missing", []store.Push{picked, hub, round}, []wechat.PathItem{atPicked, atRound}, "same 1, missing 2, same 3", ByAcceptance},
 		{"all are missing", []store.Push{picked, hub}, nil, "missing 1, missing 2", ByAcceptance},
-		{"one may show yet", []store.Push{picked, push(2, 20, state.Transit, "hub", ago(Delay-1))}, []wechat.PathItem{atPicked},
+		{"one may show yet", []store.Push{picked, push(2, 20, state.Transit, "hub", ago(defaultDelay-1))}, []wechat.PathItem{atPicked},
 			"same 1, pending 2", ByAcceptance},
-		{"one should show by now", []store.Push{picked, push(2, 20, state.Transit, "hub", ago(Delay))}, []wechat.PathItem{atPicked},
+		{"one should show by now", []store.Push{picked, push(2, 20, state.Transit, "hub", ago(defaultDelay))}, []wechat.PathItem{atPicked},
 			"same 1, missing 2", ByAcceptance},
 		{"nobody pushed it", []store.Push{picked, round}, []wechat.PathItem{atPicked, atHub, atRound},
 			"same 1, extra <20 hub>, same 3", ByAcceptance},
@@ -140,7 +140,7 @@ func TestCompare(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			pushes, upstream := slices.Clone(test.pushes), slices.Clone(test.upstream)
-			got := Compare(test.pushes, test.upstream, now.Add(-Delay))
+			got := Compare(test.pushes, test.upstream, now.Add(-defaultDelay))
 			if text := sketch(&got); text != test.want || got.Order != test.order {
 				t.Errorf("got  %s (by %s)\nwant %s (by %s)", text, got.Order, test.want, test.order)
 			}

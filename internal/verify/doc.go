@@ -1,6 +1,10 @@
 // Package verify tells whether the customer sees what was pushed: it lays the trace that upstream shows (WeChat
 // 物流助手, getPath) beside the pushes of the waybill.
 //
+//	[Upstream]  asks with a merchant's credentials what it shows of a waybill, and of its order
+//	[Compare]   lays that beside the pushes
+//	[Runner]    does both by itself for a sample of waybills, and for those that gave cause; differences are kept
+//
 // What WeChat's documents leave open is decided here so that nothing is raised as a difference that may be right:
 //
 //	identical nodes   upstream seems to show them once; several equal pushes may be one node, or several

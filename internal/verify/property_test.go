@@ -17,7 +17,7 @@ import (
 func TestPlantedDifferences(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := plant(t)
-		got := Compare(p.pushes, p.upstream, now.Add(-Delay))
+		got := Compare(p.pushes, p.upstream, now.Add(-defaultDelay))
 		for _, k := range []Kind{Missing, Pending, Changed, Moved} {
 			if seqs := got.Seqs(k); !slices.Equal(seqs, p.seqs[k]) {
 				t.Errorf("%s: found %v, planted %v", k, seqs, p.seqs[k])
@@ -93,7 +93,7 @@ func (p *planted) add(t *rapid.T, seq uint64) {
 	case "missing":
 		p.seqs[Missing] = append(p.seqs[Missing], seq)
 	case "pending":
-		one.DoneAt = now.Add(-Delay / 2)
+		one.DoneAt = now.Add(-defaultDelay / 2)
 		p.seqs[Pending] = append(p.seqs[Pending], seq)
 	case "changed":
 		at.ActionMsg += " (as upstream has it)"

@@ -7,9 +7,9 @@ import (
 	"carrier/internal/wechat"
 )
 
-// Delay is how long upstream has to show what it answered with success, before that is missing, where nothing else is
+// defaultDelay is how long upstream has to show what it answered with success, before that is missing, where nothing else is
 // configured.
-const Delay = time.Minute
+const defaultDelay = time.Minute
 
 // Kind says how a push and what upstream shows of it stand to each other.
 type Kind string

@@ -231,13 +231,6 @@ func (a *AccessToken) Failure() *TokenError {
 	return a.failure
 }
 
-// Generation counts the access_tokens there were, so that attempts can be told apart by it.
-func (a *AccessToken) Generation() uint64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.generation
-}
-
 // Run fetches the access_token and keeps it fresh ahead of its expiry, until ctx ends; it returns nil then. A fetch
 // that fails is no end: it is tried again, and logged when the failure changes.
 func (a *AccessToken) Run(ctx context.Context) error {

@@ -14,6 +14,7 @@
 //	accesstoken.go  [AccessToken]: keeps one, ahead of its expiry, however many ask for it or complain about it
 //	tokenfetch.go   how it is fetched: hosts, force and its limits, waits after failures; [TokenError]
 //	platform.go     [Platform]: access_tokens of merchants that have authorised a third-party platform
+//	authorize.go    how such a merchant is taken on: its authorization code for a refresh_token
 //	redact.go       keeps access_tokens, secrets and Tokens out of errors and logs
 //
 // Three things are called token upstream. Here an access_token is an account's and goes into the query of a call, a

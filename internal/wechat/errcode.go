@@ -22,8 +22,8 @@ type errcodeInfo struct {
 	en, zh string
 }
 
-// errcodes is the table of answers to a push, by code. Sources: the product's contract, section 8; WeChat 物流助手,
-// updatePath, 返回码; WeChat 全局返回码; of 9300507 the words of previewTemplate's page.
+// errcodes is the table of answers to a push, by code. Sources: WeChat 物流助手, updatePath, 返回码; WeChat 全局返回码; of
+// 9300507 the words of previewTemplate's page.
 var errcodes = []errcodeInfo{
 	{-1, ScopeUpstream,
 		"WeChat is busy or has an internal failure. It is tried again by itself; nothing to do.",

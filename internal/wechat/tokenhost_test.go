@@ -202,6 +202,13 @@ func expiresAt(a *AccessToken) time.Time {
 	return until
 }
 
+// generationOf counts the access_tokens there were.
+func generationOf(a *AccessToken) uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.generation
+}
+
 func mustGet(t *testing.T, a *AccessToken) string {
 	t.Helper()
 	token, err := a.Get(t.Context())

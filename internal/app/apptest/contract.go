@@ -2,10 +2,10 @@ package apptest
 
 import "strings"
 
-// ActionTypes are the nine codes in the order of the contract's table.
+// ActionTypes are the nine codes in the order of the table.
 var ActionTypes = []int{100003, 100002, 100001, 200001, 300002, 300003, 300004, 400001, 400002}
 
-// transitions is the contract's table of stages and transitions (section 7), as it is printed there: Y legal, G legal
+// transitions is the README's table of stages (Stages), as it is printed there: Y legal, G legal
 // with a scan missing, = a repeat, - illegal.
 const transitions = `
 | created | Y | G | Y | G | G | G | G | Y | Y |

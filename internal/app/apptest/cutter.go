@@ -3,10 +3,10 @@ package apptest
 import (
 	"bytes"
 	"io"
-	"net"
-	"net/url"
 	"sync"
 	"testing"
+
+	"carrier/internal/wiretest"
 )
 
 // Cut is where a connection ends, counted from its begin, and how.
@@ -25,20 +25,13 @@ const (
 	Stall               // Not at all: nothing more comes.
 )
 
-// Cutter stands between a service and upstream, and cuts connections on which pushes are sent: the first one at the
-// first of its cuts, and so on; when all are used, what comes gets through.
+// Cutter is a wire to upstream that cuts connections on which pushes are sent: the first one at the first of its cuts, and
+// so on; when all are used, what comes gets through.
 type Cutter struct {
-	URL string
+	URL string // Upstream's, by way of the cutter.
 
-	t        testing.TB
-	upstream string
-	listener net.Listener
-	work     sync.WaitGroup
-
-	mu     sync.Mutex
-	cuts   []Cut
-	closed bool
-	conns  map[net.Conn]bool
+	mu   sync.Mutex
+	cuts []Cut
 }
 
 // pushPath is in the first line of every push (WeChat 物流助手, updatePath).
@@ -47,17 +40,8 @@ var pushPath = []byte("/express/delivery/path/update")
 // NewCutter starts one that ends with the test.
 func NewCutter(t testing.TB, upstream string, cuts []Cut) *Cutter {
 	t.Helper()
-	u, err := url.Parse(upstream)
-	if err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("listening for a proxy: %v", err)
-	}
-	c := &Cutter{URL: "http://" + l.Addr().String(), t: t, upstream: u.Host, listener: l, cuts: cuts, conns: map[net.Conn]bool{}}
-	c.work.Go(c.accept)
-	t.Cleanup(c.close)
+	c := &Cutter{cuts: cuts}
+	c.URL = wiretest.NewFunc(t, upstream, c.carry).URL
 	return c
 }
 
@@ -68,26 +52,7 @@ func (c *Cutter) Left() int {
 	return len(c.cuts)
 }
 
-func (c *Cutter) accept() {
-	for {
-		client, err := c.listener.Accept()
-		if err != nil {
-			return
-		}
-		c.work.Go(func() { c.serve(client) })
-	}
-}
-
-func (c *Cutter) serve(client net.Conn) {
-	server, err := net.Dial("tcp", c.upstream)
-	if err != nil {
-		_ = client.Close()
-		return
-	}
-	defer c.drop(client, server)
-	if !c.keep(client, server) {
-		return
-	}
+func (c *Cutter) carry(client, server *wiretest.Conn) {
 	// A request begins with one write, of its first line at least.
 	begin := make([]byte, 32<<10)
 	n, err := client.Read(begin)
@@ -132,44 +97,13 @@ func (c *Cutter) take(begin []byte) (cut Cut, some bool) {
 }
 
 // end ends a connection in some way; one that is stalled ends when the client has had enough.
-func end(conn net.Conn, how Ending) {
+func end(conn *wiretest.Conn, how Ending) {
 	switch how {
 	case Reset:
-		_ = conn.(*net.TCPConn).SetLinger(0)
-		_ = conn.Close()
+		conn.Reset()
 	case Close:
 		_ = conn.Close()
 	case Stall:
 		_, _ = io.Copy(io.Discard, conn)
 	}
-}
-
-// keep notes connections, so that they can be closed; false if the proxy is.
-func (c *Cutter) keep(conns ...net.Conn) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range conns {
-		c.conns[conn] = true
-	}
-	return !c.closed
-}
-
-func (c *Cutter) drop(conns ...net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, conn := range conns {
-		_ = conn.Close()
-		delete(c.conns, conn)
-	}
-}
-
-func (c *Cutter) close() {
-	_ = c.listener.Close()
-	c.mu.Lock()
-	c.closed = true
-	for conn := range c.conns {
-		_ = conn.Close()
-	}
-	c.mu.Unlock()
-	c.work.Wait()
 }

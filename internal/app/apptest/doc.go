@@ -3,5 +3,6 @@
 // compares what was promised with what happened.
 //
 // It knows the product only from outside: its configuration, its HTTP answers and what reaches the upstream. What the
-// product promises is written down here a second time (contract.go), so that a mistake can't be made on both sides.
+// product promises (contract.go), and what its answers look like (shapes.go), is written down here a second time, so that a
+// mistake can't be made on both sides.
 package apptest

@@ -247,8 +247,8 @@ func (o *oracle) foldable(id string, seen map[node]bool) {
 }
 
 var (
-	// credentialCodes say that the access_token is not, or no longer, good; contentCodes that the event is not (the
-	// product's contract, section 8).
+	// credentialCodes say that the access_token is not, or no longer, good; contentCodes that the event is not
+	// (README, Errcodes).
 	credentialCodes = []int{40001, 40014, 42001, 41001}
 	contentCodes    = []int{40097, 47001, 44002, 9300526}
 )

@@ -25,20 +25,22 @@ func goodRun() *Run {
 	}
 	r := &Run{Sent: sent, Order: map[string][]string{"W": {"a", "b", "c"}}}
 	for _, s := range sent[:5] {
-		r.Stored = append(r.Stored, StoredEvent{
-			Seq: s.Seq, EventID: s.Event.ID, WaybillID: "W", ActionType: s.Event.ActionType, ActionTime: s.Event.ActionTime,
-			ActionMsg: s.Event.ActionMsg, Verdict: s.Verdict,
-		})
+		r.Stored = append(r.Stored, StoredEvent{Kept: kept(s.Seq, &s.Event), Verdict: s.Verdict})
 	}
 	for i, k := range []int{0, 2, 1} {
 		e := &sent[k].Event
-		r.Pushes = append(r.Pushes, ListedPush{Push: Push{Seq: sent[k].Seq, EventID: e.ID, WaybillID: "W", Status: "delivered"}})
+		r.Pushes = append(r.Pushes, ListedPush{Push: Push{Kept: kept(sent[k].Seq, e), Status: "delivered"}})
 		r.Arrivals = append(r.Arrivals, sandbox.Arrival{
 			N: uint64(i + 1), At: at.Add(time.Duration(i) * time.Second), WaybillID: "W",
 			ActionType: int64(e.ActionType), ActionTime: e.ActionTime, ActionMsg: e.ActionMsg,
 		})
 	}
 	return r
+}
+
+// kept is an event as the service shows it.
+func kept(seq uint64, e *Event) Kept {
+	return Kept{Seq: seq, EventID: e.ID, DeliveryID: e.DeliveryID, WaybillID: e.WaybillID, ActionType: e.ActionType, ActionTime: e.ActionTime, ActionMsg: e.ActionMsg}
 }
 
 // again lets arrival i arrive once more, directly after itself.
@@ -68,11 +70,9 @@ func TestOracleFindsPlantedViolations(t *testing.T) {
 		{"kept twice", func(r *Run) { r.Stored = append(r.Stored, r.Stored[0]) }, "L1"},
 		{"kept with another text", func(r *Run) { r.Stored[0].ActionMsg += "?" }, "L1"},
 		{"kept under another number", func(r *Run) { r.Stored[1].Seq = 77 }, "L1"},
-		{"kept without being sent", func(r *Run) { r.Stored = append(r.Stored, StoredEvent{Seq: 9, EventID: "ghost"}) }, "L3"},
+		{"kept without being sent", func(r *Run) { r.Stored = append(r.Stored, StoredEvent{Kept: Kept{Seq: 9, EventID: "ghost"}}) }, "L3"},
 		{"unanswered and kept all the same", func(r *Run) {
-			e := r.Sent[5].Event
-			r.Stored = append(r.Stored, StoredEvent{Seq: 6, EventID: e.ID, WaybillID: "W", ActionType: e.ActionType,
-				ActionTime: e.ActionTime, ActionMsg: e.ActionMsg})
+			r.Stored = append(r.Stored, StoredEvent{Kept: kept(6, &r.Sent[5].Event)})
 		}, ""},
 		{"accepted without a push", func(r *Run) { r.Pushes = r.Pushes[:2] }, "L2"},
 		{"never sent", func(r *Run) { r.Pushes[2].Status = "pending"; r.Arrivals = r.Arrivals[:2] }, "L2"},
@@ -80,7 +80,7 @@ func TestOracleFindsPlantedViolations(t *testing.T) {
 		{"given up without a reason", func(r *Run) { r.Pushes[2].Status = "failed" }, "L2"},
 		{"given up with a reason", func(r *Run) { r.Pushes[2].Status, r.Pushes[2].Reason = "failed", "refused" }, ""},
 		{"a push of what was rejected", func(r *Run) {
-			r.Pushes = append(r.Pushes, ListedPush{Push: Push{EventID: "x", Status: "pending"}})
+			r.Pushes = append(r.Pushes, ListedPush{Push: Push{Kept: Kept{EventID: "x"}, Status: "pending"}})
 		}, "L7"},
 		{"arrived with altered bytes", func(r *Run) {
 			again(r, 2)
@@ -194,7 +194,7 @@ func TestPlansAreWhatTheyClaim(t *testing.T) {
 	}
 }
 
-func TestCellsAreTheContracts(t *testing.T) {
+func TestCellsAreThePromised(t *testing.T) {
 	cells := Cells()
 	if len(cells) != 99 {
 		t.Fatalf("the table has %d cells, want 99", len(cells))

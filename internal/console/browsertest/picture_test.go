@@ -3,14 +3,12 @@
 package browsertest
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 
 	"carrier/internal/app/apptest"
 	"carrier/internal/demo"
+	"carrier/internal/logtest"
 )
 
 // maxPicture keeps the repository small.
@@ -48,7 +47,7 @@ func TestPictures(t *testing.T) {
 func startDemo(t *testing.T) (console, token string) {
 	t.Helper()
 	browser(t)
-	var out lines
+	var out logtest.Buffer
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan struct{})
 	go func() {
@@ -60,7 +59,7 @@ func startDemo(t *testing.T) (console, token string) {
 	}()
 	t.Cleanup(func() { cancel(); <-done })
 	apptest.Eventually(t, later, func() bool {
-		console, token = out.find("CARRIER_ADMIN_URL"), out.find("CARRIER_ADMIN_TOKEN")
+		console, token = exported(&out, "CARRIER_ADMIN_URL"), exported(&out, "CARRIER_ADMIN_TOKEN")
 		return console != "" && token != ""
 	}, apptest.Text("the demo's address and token"))
 	<-time.After(pictureAfter)
@@ -70,24 +69,10 @@ func startDemo(t *testing.T) (console, token string) {
 // pictureAfter is for how long the demo runs before it is pictured, so that its charts show something.
 const pictureAfter = 4 * time.Minute
 
-// lines is what the demo prints.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-// find is the value of a variable that the lines export; empty if it was not printed yet.
-func (l *lines) find(name string) string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if m := regexp.MustCompile(`export ` + name + `=(\S+)`).FindSubmatch(l.text.Bytes()); m != nil {
-		return string(m[1])
+// exported is the value of a variable that the demo's lines export; empty if it was not printed yet.
+func exported(out *logtest.Buffer, name string) string {
+	if m := regexp.MustCompile(`export ` + name + `=(\S+)`).FindStringSubmatch(out.String()); m != nil {
+		return m[1]
 	}
 	return ""
 }

@@ -13,6 +13,7 @@ import (
 
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/wiretest"
 )
 
 // testLease is long enough for a busy machine, and short enough for a test.
@@ -186,9 +187,9 @@ func TestHandOverWaitsForPushes(t *testing.T) {
 // A node that the database does not hear gives up before another takes over, and what it has under way is cut off.
 func TestTakeover(t *testing.T) {
 	db := schema.Start(t)
-	proxy := db.Proxy(t)
+	proxy := wiretest.New(t, db.URL())
 	a := openNode(t, db.URL(), "a")
-	b := openNode(t, proxy.URL(db), "b")
+	b := openNode(t, proxy.URL, "b")
 	eventually(t, soon, "two nodes share", func() bool { return shares(t, []*node{a, b}, 128, 128) })
 	w := b.ownedWaybill(t)
 	lease, end, ok := b.Begin(w)
@@ -315,8 +316,8 @@ func TestDutyFails(t *testing.T) {
 // An event that comes in on one node is heard of by the owner, whose lanes are read again.
 func TestNewsReachTheOwner(t *testing.T) {
 	db := schema.Start(t)
-	proxy := db.Proxy(t)
-	a := openNode(t, proxy.URL(db), "a")
+	proxy := wiretest.New(t, db.URL())
+	a := openNode(t, proxy.URL, "a")
 	b := openNode(t, db.URL(), "b")
 	eventually(t, soon, "two nodes share", func() bool { return shares(t, []*node{a, b}, 128, 128) })
 	w := a.ownedWaybill(t)

@@ -10,14 +10,15 @@ import (
 	"carrier/internal/state"
 	"carrier/internal/store"
 	"carrier/internal/store/postgres/pgtest"
+	"carrier/internal/wiretest"
 )
 
 // pair opens two nodes that share a database; the first by way of a proxy.
-func pair(t *testing.T) (a, b *node, proxy *pgtest.Proxy) {
+func pair(t *testing.T) (a, b *node, proxy *wiretest.Wire) {
 	t.Helper()
 	db := pgtest.Start(t)
-	proxy = db.Proxy(t)
-	a, b = openNode(t, proxy.URL(db), "a"), openNode(t, db.URL(), "b")
+	proxy = wiretest.New(t, db.URL())
+	a, b = openNode(t, proxy.URL, "a"), openNode(t, db.URL(), "b")
 	eventually(t, soon, "two nodes share", func() bool { return shares(t, []*node{a, b}, 128, 128) })
 	return a, b, proxy
 }

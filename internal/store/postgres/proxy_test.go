@@ -4,22 +4,17 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"net/url"
 	"sync"
 	"testing"
 	"time"
+
+	"carrier/internal/wiretest"
 )
 
 // proxy stands between the store and PostgreSQL and breaks connections where a test wants it.
 type proxy struct {
-	t        testing.TB
-	listener net.Listener
-	target   string
-	wg       sync.WaitGroup
-
 	mu     sync.Mutex
-	conns  map[net.Conn]bool
 	armed  bool
 	left   int           // Messages that still get through, while armed.
 	refuse time.Duration // After the break, nobody is let in for so long.
@@ -30,25 +25,14 @@ type proxy struct {
 // newProxy gives a proxy and the address that leads through it.
 func newProxy(t testing.TB, address string) (*proxy, string) {
 	t.Helper()
-	u, err := url.Parse(address)
+	p := &proxy{}
+	u, err := url.Parse(wiretest.NewFunc(t, address, p.carry).URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{t: t, listener: l, target: u.Host, conns: map[net.Conn]bool{}}
-	u.Host = l.Addr().String()
 	query := u.Query()
-	query.Set("sslmode", "disable")
+	query.Set("sslmode", "disable") // Its messages are read here.
 	u.RawQuery = query.Encode()
-	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.breakAll()
-		p.wg.Wait()
-	})
 	return p, u.String()
 }
 
@@ -83,40 +67,17 @@ func (p *proxy) pass() bool {
 	return false
 }
 
-func (p *proxy) breakAll() {
+func (p *proxy) refuses() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for c := range p.conns {
-		_ = c.Close()
-	}
+	return time.Now().Before(p.until)
 }
 
-func (p *proxy) accept() {
-	for {
-		client, err := p.listener.Accept()
-		if err != nil {
-			return
-		}
-		p.mu.Lock()
-		refused := time.Now().Before(p.until)
-		p.mu.Unlock()
-		server, err := net.Dial("tcp", p.target)
-		if err != nil || refused {
-			_ = client.Close()
-			if err == nil {
-				_ = server.Close()
-			}
-			continue
-		}
-		p.mu.Lock()
-		p.conns[client] = true
-		p.mu.Unlock()
-		p.wg.Go(func() { p.serve(client, server) })
+// carry hands on what both say until one goes, or the proxy breaks them.
+func (p *proxy) carry(client, server *wiretest.Conn) {
+	if p.refuses() {
+		return
 	}
-}
-
-// serve hands on what both say until one goes, or the proxy breaks them.
-func (p *proxy) serve(client, server net.Conn) {
 	var answers sync.WaitGroup
 	answers.Go(func() {
 		_, _ = io.Copy(client, server)
@@ -125,22 +86,18 @@ func (p *proxy) serve(client, server net.Conn) {
 	if err := p.forward(client, server); err == errBroken {
 		// The client hears no more. The server reads what got through to its end, and hears no goodbye.
 		_ = client.Close()
-		_ = server.(*net.TCPConn).CloseWrite()
+		server.CloseWrite()
 	} else {
 		_ = server.Close()
 	}
 	answers.Wait()
-	_ = server.Close()
-	p.mu.Lock()
-	delete(p.conns, client)
-	p.mu.Unlock()
 }
 
 var errBroken = errors.New("broken by the test")
 
 // forward hands on what the client says, message by message (PostgreSQL documentation, message formats: the first one
 // has no type).
-func (p *proxy) forward(client, server net.Conn) error {
+func (p *proxy) forward(client io.Reader, server io.Writer) error {
 	for first := true; ; first = false {
 		header := make([]byte, 5)
 		if first {
