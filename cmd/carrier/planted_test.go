@@ -30,7 +30,7 @@ var plants = map[string][]plant{
 		at:   "	if x.err == nil {\n		x.err = s.apply(x)",
 		put: `	if planted("ack before commit") {
 		for _, op := range x.ops {
-			op.finish(nil)
+			op.Finish(nil)
 		}
 		x.ops = nil
 		time.Sleep(20 * time.Millisecond)
