@@ -36,7 +36,7 @@
 // and what people do are taken on any node; the owner hears of it by NOTIFY (listen). A transaction reads what its node
 // owns by the word of the database and keeps that so until it ends (ownedBy): an outcome of a push whose waybill was
 // taken over is store.ErrNotOwner, and nothing is told to lanes or left untold by mistake. Where nothing comes through
-// to a node for a while, all that is open is read again.
+// to a node for a while, all that is open is read again; now and then it is looked for in any case (polls).
 //
 // A lease can't be checked by upstream. A node that stands still between its last look at the lease and the sending, for
 // longer than the lease lasts, and then goes on, may send one push a waybill after its successor has: it is cut off as

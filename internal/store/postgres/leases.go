@@ -245,9 +245,10 @@ func (l *leases) extend(number int32, asked time.Time) {
 	defer l.telling.Unlock()
 	l.mu.Lock()
 	now := time.Now()
+	lapsed := !l.valid(now)
 	var lost []int16
 	for slot, h := range l.held {
-		if h != nil && !h.ended && !l.valid(now) {
+		if h != nil && !h.ended && lapsed {
 			l.giveUp(h) // Nobody took it: what is under way may end, and be recorded.
 			lost = append(lost, int16(slot))
 		}

@@ -76,14 +76,15 @@ func TestTimeOfDayJumps(t *testing.T) {
 func TestRenewedTooLate(t *testing.T) {
 	var told []store.Change
 	l := aloneLeases(func(c []store.Change) { told = append(told, c...) })
+	l.o.Lease = time.Hour // It ends when the test says so.
 	w := state.Waybill{DeliveryID: "SF", WaybillID: "1"}
 	l.extend(1, time.Now())
 	l.hold(slotOf(w))
 	if !l.owns(w) {
 		t.Fatal("the node does not own what it holds")
 	}
-	lasts := testLease - l.margin()
-	l.renewed = time.Now().Add(-lasts) // expire comes when the lease would have ended.
+	lasts := l.o.Lease - l.margin()
+	l.renewed = time.Now().Add(-lasts) // The timer of expire goes by what was, as if it were late.
 	if _, _, ok := l.Begin(w); ok || l.owns(w) {
 		t.Fatal("a push begins after the lease has ended")
 	}

@@ -139,7 +139,7 @@ func (x *tx) ownChanges() (own []store.Change) {
 		switch {
 		case !x.mine[slotOf(c.Waybill)] || w.reloaded && !c.Reload:
 		case known:
-			own = append(own, w.outcome(c))
+			own = append(own, w.asLeft(c))
 		default:
 			own = append(own, store.Change{Waybill: c.Waybill, Reload: true})
 		}

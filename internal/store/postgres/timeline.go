@@ -162,9 +162,9 @@ func (x *tx) feedReload(w *waybill) {
 	}
 }
 
-// outcome is a change with what the lanes go by as the transaction leaves it: they pass over a waybill that is blocked,
-// and what blocked it when the change was noted may have ended with a Token that came later in the same transaction.
-func (w *waybill) outcome(c store.Change) store.Change {
+// asLeft is a change with what the lanes go by as the transaction leaves it: they pass over a waybill that is blocked, and
+// what blocked it when the change was noted may have ended with a Token that came later in the same transaction.
+func (w *waybill) asLeft(c store.Change) store.Change {
 	c.Blocked = w.blocked()
 	if c.Whole {
 		c.Token, c.TokenAt = w.usable()

@@ -65,10 +65,11 @@ func feedBlocked(f *fixture) {
 // feedUnblocked has a waybill blocked and let go within one transaction: whatever the lanes were told before, the last word
 // is that it can be sent.
 func feedUnblocked(f *fixture) {
-	for n := range 4 { // Scans without a Token before the one with it.
+	const scans = 4
+	for n := range scans { // Which of them brings the Token.
 		id := fmt.Sprint("unblocked ", n)
 		var events []state.Event
-		for i := range n + 1 {
+		for i := range scans {
 			events = append(events, f.scan(id, state.Transit, int64(100+i)))
 		}
 		events[0].Type = state.PickupDone
@@ -79,12 +80,12 @@ func feedUnblocked(f *fixture) {
 		}
 		changes := f.fed()
 		if last := changes[len(changes)-1]; last.Blocked || last.Waybill != waybill(id) {
-			f.Errorf("%d scans without a Token, and one with it: %+v, want the last to say that it can be sent", n, changes)
+			f.Errorf("a Token after %d scans: %+v, want the last to say that it can be sent", n, changes)
 		}
 		for _, c := range changes {
 			// What is said to be whole is sent as it is.
 			if c.Whole && !c.Blocked && (c.Token != "T" || !slices.Equal(seqs(c.Added), want)) {
-				f.Errorf("%d scans without a Token: whole are %v with the Token %q, want %v", n, seqs(c.Added), c.Token, want)
+				f.Errorf("a Token after %d scans: whole are %v with the Token %q, want %v", n, seqs(c.Added), c.Token, want)
 			}
 		}
 	}
