@@ -141,8 +141,18 @@ func (s *fakeStore) putToken(w state.Waybill, token string) {
 	s.tell(false, store.Change{Waybill: w, Reload: true})
 }
 
-// replay makes a push that ended pending again.
-func (s *fakeStore) replay(seq uint64) {
+// replay makes a push pending again that failed or was delivered, as a person does.
+func (s *fakeStore) replay(seq uint64) { s.replayIn(seq, 0) }
+
+// replayBulk is replay of several pushes, as a step of a bulk replay does it.
+func (s *fakeStore) replayBulk(seqs ...uint64) {
+	for _, seq := range seqs {
+		s.replayIn(seq, 1)
+	}
+}
+
+// replayIn is replay as part of a bulk replay, or of none (0).
+func (s *fakeStore) replayIn(seq, bulk uint64) {
 	s.mu.Lock()
 	p := s.pushes[seq-1]
 	if p.Status != store.Failed && p.Status != store.Delivered {
@@ -150,6 +160,9 @@ func (s *fakeStore) replay(seq uint64) {
 		return
 	}
 	s.reopen(p)
+	if bulk != 0 {
+		p.Bulk, p.Replay = true, bulk
+	}
 	s.parked[p.Event.Waybill()] = false
 	s.tell(false, store.Change{Waybill: p.Event.Waybill(), Reload: true})
 }
@@ -159,23 +172,6 @@ func (s *fakeStore) reopen(p *store.Push) {
 	p.Attempts = nil // So that Tries can be held against them.
 	p.OpenedAt, p.Bulk = time.Now(), false
 	s.reopened[p.Seq] = time.Now()
-}
-
-// replayBulk makes those of the pushes pending again that failed or were delivered, as a step of a bulk replay does.
-func (s *fakeStore) replayBulk(seqs ...uint64) {
-	for _, seq := range seqs {
-		s.mu.Lock()
-		p := s.pushes[seq-1]
-		w := p.Event.Waybill()
-		if p.Status != store.Failed && p.Status != store.Delivered {
-			s.mu.Unlock()
-			continue
-		}
-		s.reopen(p)
-		p.Bulk, p.Replay = true, 1
-		s.parked[w] = false
-		s.tell(false, store.Change{Waybill: w, Reload: true})
-	}
 }
 
 // discard ends a push by hand.
