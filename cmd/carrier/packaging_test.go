@@ -319,8 +319,8 @@ func startsWith(t *testing.T, name string, s *composed, image *dockerfile, folde
 	if err != nil {
 		t.Fatalf("%s does not start: %v", name, err)
 	}
-	// The network between the containers is theirs alone.
-	if w := c.Warnings(); len(w) != 1 || !strings.HasPrefix(w[0], "nats.url: the password travels unencrypted") {
+	// Whoever installs it writes his AppID; and the network between the containers is theirs alone.
+	if w := c.Warnings(); len(w) != 2 || !strings.HasPrefix(w[0], "accounts[0].appid: is the example's") || !strings.HasPrefix(w[1], "nats.url: the password travels unencrypted") {
 		t.Errorf("%s starts with warnings: %q", name, w)
 	}
 }

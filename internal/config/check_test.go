@@ -407,6 +407,8 @@ accounts:
 - {delivery_id: C, appid: wx1, secret: s, base_url: http://localhost:1}
 - {delivery_id: D, appid: wx1, secret: s, callback: {token: abc}}
 - {delivery_id: E, appid: wx1, secret: s, orders: {url: http://dispatch, secret: ` + signing + `}}
+- {delivery_id: F, appid: wx0000000000000000, secret: s}
+- {delivery_id: G, appid: wx0000000000000000, secret: s, base_url: http://127.0.0.1:8090}
 `, "secret": canary, "creds": ""})
 	for _, name := range []string{"c.yaml", "secret"} {
 		if err := os.Chmod(name, 0o644); err != nil {
@@ -430,6 +432,7 @@ accounts:
 		"accounts[1].token_mode: none works in WeChat's cloud, over http; set base_url: http://api.weixin.qq.com",
 		"accounts[3].callback: without encoding_aes_key what WeChat pushes is neither secret nor signed; choose the safe mode (安全模式) in its console, and set the key",
 		"accounts[4].orders: is not used, because callback.token is empty, and without it no order is taken from WeChat",
+		"accounts[5].appid: is the example's; write the AppID of the delivery company's mini program, or WeChat answers 40013",
 		"server.trusted_proxies: 0.0.0.0/0 believes everybody's X-Forwarded-For; name your proxies only",
 		"nats.creds_file: is not used, because nats.url is empty",
 	}

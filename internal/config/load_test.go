@@ -64,8 +64,8 @@ func TestLoadExample(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
-	if w := got.Warnings(); len(w) != 0 {
-		t.Errorf("warnings %q, want none", w)
+	if w := got.Warnings(); len(w) != 1 || !strings.HasPrefix(w[0], "accounts[0].appid: is the example's") {
+		t.Errorf("warnings %q, want one: that the AppID is to be written", w)
 	}
 }
 

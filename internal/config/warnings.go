@@ -65,8 +65,14 @@ func (n NATS) warnings() []string {
 	return w
 }
 
+// exampleAppID stands in the configurations that come with carrier.
+const exampleAppID = "wx0000000000000000"
+
 func (a Account) warnings(at string) []string {
 	var w []string
+	if a.AppID == exampleAppID && isWeChat(a.BaseURL) {
+		w = append(w, at+".appid: is the example's; write the AppID of the delivery company's mini program, or WeChat answers 40013")
+	}
 	if a.TokenMode == TokenBasic {
 		w = append(w, at+".token_mode: basic makes the tokens of every other user of this appid end; use stable")
 	}
