@@ -122,8 +122,8 @@ func TestPowerLossOfNotices(t *testing.T) {
 
 			s := mustOpen(t, "data", notifying(t, crashed))
 			mustCheck(t, s)
-			if s.outbox.told < upTo {
-				t.Errorf("up to %d all were told, and after the crash only up to %d", upTo, s.outbox.told)
+			if told := s.durableOutbox().told; told < upTo {
+				t.Errorf("up to %d all were told, and after the crash only up to %d", upTo, told)
 			}
 			ends := endsOf(t, s)
 			for _, n := range shown {
@@ -205,9 +205,10 @@ func endsOf(t *testing.T, s *Store) map[uint64]int {
 // oneForEachEnd sees that every end has exactly one notice: one that waits, or one of those that were told.
 func oneForEachEnd(t *testing.T, s *Store, told map[uint64]store.Notice, ends map[uint64]int) {
 	t.Helper()
+	box := s.durableOutbox()
 	waiting, err := s.Notices(t.Context(), 0, store.MaxLimit)
-	if err != nil || uint64(len(waiting)) != min(s.outbox.waiting(), store.MaxLimit) {
-		t.Fatalf("Notices: %d of %d, %v", len(waiting), s.outbox.waiting(), err)
+	if err != nil || uint64(len(waiting)) != min(box.waiting(), store.MaxLimit) {
+		t.Fatalf("Notices: %d of %d, %v", len(waiting), box.waiting(), err)
 	}
 	for after := uint64(0); len(waiting) > 0; {
 		for _, n := range waiting {
@@ -217,10 +218,11 @@ func oneForEachEnd(t *testing.T, s *Store, told map[uint64]store.Notice, ends ma
 			t.Fatal(err)
 		}
 	}
+	last := s.durableOutbox().last // The engine is at work.
 	got := map[uint64]int{}
 	for _, number := range slices.Sorted(maps.Keys(told)) {
 		n := told[number]
-		if number > s.outbox.last {
+		if number > last {
 			continue // Of after the crash.
 		}
 		if got[n.Seq]++; n.Nth != got[n.Seq] {

@@ -13,8 +13,9 @@ func encodeEntry(b []byte, e *state.Entry) []byte {
 }
 
 // decodeEntry reads a row of w.
-func decodeEntry(seq uint64, value []byte) (state.Entry, error) {
-	r, e := codec.Open(value, entryVersion), state.Entry{Seq: seq}
+func decodeEntry(seq uint64, value []byte) (e state.Entry, err error) {
+	r := codec.Open(value, entryVersion)
+	e.Seq = seq
 	r.Verdict(&e)
 	r.Place(&e)
 	return e, r.End()
