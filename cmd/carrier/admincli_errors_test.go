@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"carrier/internal/wiretest"
 )
 
 // TestAdminMistakes makes mistakes and meets refusals: one line each, that says what to do, with the right status.
@@ -29,8 +31,7 @@ func TestAdminMistakes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	gone := "http://" + wiretest.Nobody(t)
 	page := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<h1>no</h1>", http.StatusBadGateway) }))
 	t.Cleanup(page.Close)
 	away := httptest.NewServer(http.RedirectHandler("https://elsewhere.example/", http.StatusFound))
@@ -90,12 +91,12 @@ func TestAdminMistakes(t *testing.T) {
 		{"delivered already", nil, "pushes replay 7", 1, []string{"push 7", "delivered", "--force"}},
 		{"not allowed", nil, "pushes replay 8 9", 1, []string{"may not do that"}},
 		{"no JSON", nil, "stats", 1, []string{"is not the admin API's"}},
-		{"nobody there", nil, "stats --admin-url " + gone.URL, 1, []string{gone.URL, "refused", "is the service running", "--admin-url"}},
-		{"an act, and nobody there", nil, "accounts pause SF --admin-url " + gone.URL, 1, []string{"is the service running"}},
+		{"nobody there", nil, "stats --admin-url " + gone, 1, []string{gone, "refused", "is the service running", "--admin-url"}},
+		{"an act, and nobody there", nil, "accounts pause SF --admin-url " + gone, 1, []string{"is the service running"}},
 		{"another server", nil, "stats --admin-url " + page.URL, 1, []string{"502", "is this the admin API's address"}},
 		{"a backup that is refused, in colours", nil, "store backup --to " + two + ".copy", 1, []string{`disk is \x1b[31mfull`}},
 		{"a backup with a wrong token", []string{"CARRIER_ADMIN_TOKEN=wrong"}, "store backup --to " + two + ".copy", 1, []string{"--token-file"}},
-		{"a backup, and nobody there", nil, "store backup --to " + two + ".copy --admin-url " + gone.URL, 1, []string{"is the service running"}},
+		{"a backup, and nobody there", nil, "store backup --to " + two + ".copy --admin-url " + gone, 1, []string{"is the service running"}},
 		{"a backup that is redirected", nil, "store backup --to " + two + ".copy --admin-url " + away.URL, 1, []string{"does not get the token"}},
 		{"a redirect", nil, "stats --admin-url " + away.URL, 1, []string{"302", "elsewhere.example", "does not get the token"}},
 	} {

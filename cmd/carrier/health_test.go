@@ -6,6 +6,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"carrier/internal/wiretest"
 )
 
 // TestHealth asks services in every state how they are: the exit status is what containers go by.
@@ -58,15 +60,14 @@ func TestHealth(t *testing.T) {
 func TestHealthWithoutAnAnswer(t *testing.T) {
 	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	t.Cleanup(hanging.Close)
-	gone := httptest.NewServer(nil)
-	gone.Close()
+	gone := "http://" + wiretest.Nobody(t)
 	for _, c := range []struct {
 		name string
 		args []string
 		want int
 		says string
 	}{
-		{"nothing listens", []string{"--admin-url", gone.URL}, exitFailed, "is the service running there?"},
+		{"nothing listens", []string{"--admin-url", gone}, exitFailed, "is the service running there?"},
 		{"no answer in time", []string{"--admin-url", hanging.URL, "--timeout", "20ms"}, exitFailed, "no answer within 20ms"},
 		{"a time-out of nothing", []string{"--timeout", "0s"}, exitUsage, "--timeout"},
 		{"no address", []string{"--admin-url", "::"}, exitUsage, "::"},

@@ -16,6 +16,8 @@ import (
 
 	"go.uber.org/goleak"
 	"pgregory.net/rapid"
+
+	"carrier/internal/wiretest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -245,8 +247,7 @@ func TestTemporary(t *testing.T) {
 }
 
 func TestNoAnswer(t *testing.T) {
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	gone := "http://" + wiretest.Nobody(t)
 	cutOff := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", "100")
 		_, _ = io.WriteString(w, "{")
@@ -262,7 +263,7 @@ func TestNoAnswer(t *testing.T) {
 		says      string
 		unsure    bool // Of an act.
 	}{
-		{"nobody there", gone.URL, "refused", false},
+		{"nobody there", gone, "refused", false},
 		{"cut off", cutOff.URL, "broke off", true},
 		{"too slow", slow.URL, "no answer within 50ms", true},
 	} {

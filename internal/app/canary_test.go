@@ -21,6 +21,7 @@ import (
 	"carrier/internal/app/apptest"
 	"carrier/internal/config"
 	"carrier/internal/telemetry"
+	"carrier/internal/wiretest"
 )
 
 const (
@@ -76,12 +77,7 @@ func gossip(w http.ResponseWriter, r *http.Request) {
 // TestCanaries runs the service with secrets that can be recognised, an upstream that repeats them and one that is not
 // there, and looks for them in everything that comes out (law L9).
 func TestCanaries(t *testing.T) {
-	nobody, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := "http://" + nobody.Addr().String()
-	_ = nobody.Close()
+	dead := "http://" + wiretest.Nobody(t)
 	gossiping := apptest.Serve(t, http.HandlerFunc(gossip))
 	settings := apptest.NewSettings(t,
 		apptest.Account{DeliveryID: "SF", BaseURL: gossiping, Secret: canarySecret},
