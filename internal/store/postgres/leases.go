@@ -171,7 +171,7 @@ func (l *leases) Tell(b store.BreakerNews) {
 }
 
 // tellAgain has news told with the next round that may not have got through with this one, but for what is out of date
-// by now.
+// by now. They are kept no longer than the lease lasts: one that opens breakers everywhere must not come late (renew).
 func (l *leases) tellAgain(news map[breakerName]store.BreakerNews) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

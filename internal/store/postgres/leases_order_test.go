@@ -102,7 +102,8 @@ func TestRenewedTooLate(t *testing.T) {
 	}
 }
 
-// What could not be told with a renewal that failed is told with the next one; of a breaker only what it is by then.
+// What could not be told with a renewal that failed is told with the next one; of a breaker only what it is by then. A node
+// that was away for longer than its lease tells nothing of what it met there.
 func TestBreakerNewsOutliveARenewal(t *testing.T) {
 	pool, err := pgxpool.New(t.Context(), "postgres://127.0.0.1/none") // It connects when it is used.
 	if err != nil {
@@ -110,7 +111,7 @@ func TestBreakerNewsOutliveARenewal(t *testing.T) {
 	}
 	pool.Close()
 	l := aloneLeases(nil)
-	l.o.Pool = pool
+	l.o.Pool, l.o.Lease, l.renewed = pool, time.Hour, time.Now()
 	opened := func(host string) store.BreakerNews {
 		return store.BreakerNews{DeliveryID: "SF", Host: host, Open: true}
 	}
@@ -129,6 +130,10 @@ func TestBreakerNewsOutliveARenewal(t *testing.T) {
 	want := map[breakerName]store.BreakerNews{{"SF", "one"}: closed, {"SF", "other"}: opened("other")}
 	if !maps.Equal(l.news, want) {
 		t.Errorf("to be told: %+v, want %+v", l.news, want)
+	}
+	l.renewed = time.Now().Add(l.margin() - l.o.Lease)
+	if _, err := l.renew(t.Context()); err == nil || len(l.news) != 0 {
+		t.Errorf("to be told after the lease has ended: %+v, and the renewal's error is %v", l.news, err)
 	}
 }
 

@@ -190,3 +190,24 @@ func TestRetentionGoesByTheEarlierClock(t *testing.T) {
 		})
 	}
 }
+
+// TestUsesAreForgottenByTheEarlierClock: a node whose clock is ahead lets nobody use a signature again, on any node.
+func TestUsesAreForgottenByTheEarlierClock(t *testing.T) {
+	t.Parallel()
+	o := testOptions(t)
+	var ahead atomic.Int64
+	o.Now, o.realTime = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }, true
+	s := openStore(t, o)
+	until := time.Now().Add(time.Hour)
+	if allowed, err := s.FirstUse(t.Context(), "signature", [32]byte{1}, until); err != nil || !allowed {
+		t.Fatalf("the first use: %v, %v", allowed, err)
+	}
+	ahead.Store(int64(1000 * time.Hour))
+	if err := s.forgetUses(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	ahead.Store(0) // As on the other nodes.
+	if allowed, err := s.FirstUse(t.Context(), "signature", [32]byte{2}, until); err != nil || allowed {
+		t.Errorf("another content with the same signature: %v, %v", allowed, err)
+	}
+}

@@ -116,6 +116,9 @@ func (l *leases) renew(ctx context.Context) (*view, error) {
 	l.mu.Lock()
 	number, leaving, news := l.number, l.leaving, l.news
 	l.news = map[breakerName]store.BreakerNews{}
+	if !l.valid(time.Now()) {
+		clear(news) // How upstream was to a node that has been away is no news any more.
+	}
 	l.mu.Unlock()
 	v, err := l.ask(ctx, number, leaving, news)
 	if err != nil {

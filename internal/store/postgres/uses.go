@@ -31,10 +31,14 @@ func (s *Store) FirstUse(ctx context.Context, signature string, digest [32]byte,
 	return allowed, nil
 }
 
-// forgetUses forgets uses whose time is over.
+// forgetUses forgets uses whose time is over. Forgotten too early, one could be used again on another node.
 func (s *Store) forgetUses(ctx context.Context) error {
+	now, err := s.agreedTime(ctx)
+	if err != nil {
+		return err
+	}
 	return s.change(ctx, 0, func(x *tx) error {
-		_, err := x.exec("DELETE FROM uses WHERE until < $1", timestamp(s.opts.Now().UnixMilli()))
+		_, err := x.exec("DELETE FROM uses WHERE until < $1", timestamp(now.UnixMilli()))
 		return err
 	})
 }
