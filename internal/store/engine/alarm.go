@@ -7,7 +7,7 @@ import (
 )
 
 // Alarm wakes whoever carries out deadlines: when the next one passes, or when an earlier one is set meanwhile. Deadlines
-// are Unix milliseconds, by the engine's clock. Expect is safe for concurrent use; the rest is the sleeper's.
+// are Unix milliseconds, by the engine's clock. It is safe for concurrent use, but that only one may Wait.
 type Alarm struct {
 	next    atomic.Int64 // The deadline that is waited for; math.MaxInt64: none.
 	earlier chan struct{}

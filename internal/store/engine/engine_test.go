@@ -107,7 +107,12 @@ func TestReports(t *testing.T) {
 			r.Once("damaged", fmt.Errorf("row %d", n))
 		}
 	}
-	if got := strings.Count(log.String(), "damaged"); got != maxReports {
-		t.Errorf("%d lines, want %d", got, maxReports)
+	r.Once("a key is missing", errors.New("of 2024"))
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	if len(lines) != maxReports+1 || !strings.Contains(lines[maxReports], "a key is missing") {
+		t.Errorf("%d lines, the last is %q; want %d of one kind and then one of the other", len(lines), lines[len(lines)-1], maxReports)
+	}
+	if told := strings.Count(log.String(), "no more of these"); told != 1 || !strings.Contains(lines[maxReports-1], "no more of these") {
+		t.Errorf("%d lines say that no more come, want the last of its kind", told)
 	}
 }
