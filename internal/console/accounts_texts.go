@@ -2,7 +2,7 @@ package console
 
 var accountTexts = texts{
 	"accounts.lead":        {En: "One for each delivery company. A pause or an open breaker uses up no attempts.", Zh: "每个运力方一个账户。暂停或熔断期间不消耗重试次数。"},
-	"accounts.empty":       {En: "No account is configured. Add one under accounts, and reload the configuration (SIGHUP).", Zh: "未配置账户。请在 accounts 中添加，并重新加载配置（SIGHUP）。"},
+	"accounts.empty":       {En: "No account is configured. Add one under accounts, and reload the configuration (SIGHUP) or restart.", Zh: "未配置账户。请在 accounts 中添加，再重新加载配置（SIGHUP）或重启。"},
 	"accounts.paused":      {En: "paused", Zh: "已暂停"},
 	"accounts.running":     {En: "running", Zh: "运行中"},
 	"accounts.waits":       {En: "waits for its breaker", Zh: "熔断中"},
