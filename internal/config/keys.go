@@ -35,7 +35,7 @@ var sections = map[string]about{
 	"push.retry":          {en: "Backoff, with full jitter, while WeChat is unavailable.", zh: "微信不可用时的退避重试（全抖动）。"},
 	"push.breaker":        {en: "Circuit breaker; each account has one.", zh: "熔断器，每个账户一个。"},
 	"push.guard":          {en: "Stops an account before masses of its pushes fail for good; an operator resumes it.", zh: "防止大量推送永久失败：触发后账户暂停，由运维恢复。"},
-	"verify":              {en: "Checks with the merchants' credentials that WeChat shows what was delivered; without merchants nothing is checked.", zh: "以商家凭证核对微信是否显示了已送达的轨迹；没有商家时不核对。"},
+	"verify":              {en: "Checks with the merchants' credentials that WeChat shows what was delivered; without merchants nothing is checked.", zh: "以商家凭据核对微信是否显示了已送达的轨迹；没有商家时不核对。"},
 	"admin":               {en: "Who may use the admin API and the console.", zh: "管理 API 与控制台的使用者。"},
 	"admin.tokens[]":      {en: "A user of the admin API.", zh: "一个管理 API 用户。"},
 	"log":                 {en: "The service's log, on standard error.", zh: "服务日志，输出到标准错误。"},

@@ -67,7 +67,7 @@ var catalogue = []Entry{
 	{Unauthorized, http.StatusUnauthorized,
 		Text{"Unauthorized", "未通过身份验证"},
 		Text{"The request carries no valid credentials. Check the key, or the secret that it is signed with.",
-			"请求没有携带有效的凭证。请检查密钥或用于签名的 secret。"}},
+			"请求没有携带有效的凭据。请检查密钥或用于签名的 secret。"}},
 	{Forbidden, http.StatusForbidden,
 		Text{"Forbidden", "没有权限"},
 		Text{"This token may not do that. Use one with the role that the operation needs.",
