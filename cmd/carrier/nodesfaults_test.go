@@ -59,7 +59,7 @@ type besieged struct {
 	paused *clusterNode // That stands still at the moment.
 	pause  *fault
 	slept  standstill
-	places map[string]int16 // The slots of waybills, once the load has ended.
+	places map[string]int16 // See slotsOfWaybills.
 }
 
 // TestNodesUnderFaults kills a random node of three every 5 s, crashes PostgreSQL once, and has a node stand still for
@@ -92,7 +92,7 @@ func TestNodesUnderFaults(t *testing.T) {
 	l.client.Store(b.client())
 
 	run := l.finish(t, b.outages())
-	slots := b.places
+	slots := b.slotsOfWaybills()
 	b.reportTakeovers(run.Arrivals, slots)
 	b.judgeRepeats(run.Arrivals, slots)
 	t.Logf("%d pushes were sent too late by a node that had stood still", len(b.slept.sent))
@@ -190,10 +190,7 @@ func (b *besieged) signal(s syscall.Signal) {
 
 // wasPaused tells whether the node that stood still owned a waybill when it fell asleep.
 func (b *besieged) wasPaused(waybill string) bool {
-	if b.places == nil {
-		b.places = b.slotsOfWaybills()
-	}
-	return b.pause.slots[b.places[waybill]]
+	return b.pause.slots[b.slotsOfWaybills()[waybill]]
 }
 
 // slotsOf asks the database what a node owns.
@@ -206,17 +203,20 @@ func (b *besieged) slotsOf(n *clusterNode) map[int16]bool {
 	return slots
 }
 
-// slotsOfWaybills asks the database where waybills belong.
+// slotsOfWaybills asks the database where waybills belong: once, when the load has ended.
 func (b *besieged) slotsOfWaybills() map[string]int16 {
+	if b.places != nil {
+		return b.places
+	}
 	type place struct {
 		Waybill string
 		Slot    int16
 	}
-	slots := map[string]int16{}
+	b.places = map[string]int16{}
 	for _, p := range collect(b, b.query("SELECT waybill_id, slot FROM waybills"), pgx.RowToStructByPos[place]) {
-		slots[p.Waybill] = p.Slot
+		b.places[p.Waybill] = p.Slot
 	}
-	return slots
+	return b.places
 }
 
 // query asks over a connection of its own: PostgreSQL may have crashed since the last one.
