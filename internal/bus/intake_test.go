@@ -245,7 +245,7 @@ func TestFaults(t *testing.T) {
 				}
 				return true
 			})
-			r.empty(p.js)
+			r.acknowledged(p.js)
 			r.desk.wantAll(want, test.inOrder)
 			r.steady()
 			t.Logf("%d taken, %d of them more than once", r.desk.total(), r.desk.repeats())

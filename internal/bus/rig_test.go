@@ -323,6 +323,22 @@ func (r *rig) empty(js jetstream.JetStream) {
 	})
 }
 
+// acknowledged waits until the consumer has nothing more to bring, and waits for no acknowledgement. A server that is
+// stopped as an acknowledgement comes may count it, and keep the message all the same: then the stream never is empty.
+func (r *rig) acknowledged(js jetstream.JetStream) {
+	r.Helper()
+	var info *jetstream.ConsumerInfo
+	until(r, func() string { return fmt.Sprintf("the consumer is %+v; want nothing pending", info) }, func() bool {
+		ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+		defer cancel()
+		c, err := js.Consumer(ctx, eventsStream, eventsConsumer)
+		if err == nil {
+			info = c.CachedInfo()
+		}
+		return err == nil && info.NumPending == 0 && info.NumAckPending == 0
+	})
+}
+
 // steady waits until nothing is degraded.
 func (r *rig) steady() {
 	r.Helper()
