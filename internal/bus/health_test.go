@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"carrier/internal/bus/natstest"
+	"carrier/internal/wiretest"
 )
 
 // says waits until a line of Degraded holds all words.
@@ -221,12 +221,7 @@ func TestRefusalsOfOthers(t *testing.T) {
 
 // TestConnectSays checks what Connect says of what it can't use.
 func TestConnectSays(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := wiretest.Nobody(t)
 	for _, test := range []struct {
 		name string
 		o    Options

@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -15,6 +14,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"carrier/internal/wiretest"
 )
 
 var hookKey = []byte("0123456789abcdef0123456789abcdef")
@@ -126,12 +127,7 @@ func TestHookMisbehaves(t *testing.T) {
 
 // TestHookIsGone: nobody listens there.
 func TestHookIsGone(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = l.Close()
-	hook := NewHook(HookOptions{URL: "http://" + l.Addr().String() + "/" + canaryName, Key: hookKey})
+	hook := NewHook(HookOptions{URL: "http://" + wiretest.Nobody(t) + "/" + canaryName, Key: hookKey})
 	defer hook.Close()
 	if _, err := hook.Ask(t.Context(), aQuestion); err == nil || !strings.Contains(err.Error(), "refused") || strings.Contains(err.Error(), canaryName) {
 		t.Errorf("got %v", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,6 +20,7 @@ import (
 	"carrier/internal/sender"
 	"carrier/internal/state"
 	"carrier/internal/store"
+	"carrier/internal/wiretest"
 )
 
 // machine is a store of nothing but timelines.
@@ -162,13 +162,8 @@ func TestRefusalsOfTheService(t *testing.T) {
 
 // TestNobodyThere: the error for a port that nobody listens on says so.
 func TestNobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	url := "http://" + l.Addr().String()
-	_ = l.Close()
-	_, err = send(t, t.Context(), sender.Options{URL: url, Key: testKey, Transport: &http.Transport{}}, line(1, "W"))
+	url := "http://" + wiretest.Nobody(t)
+	_, err := send(t, t.Context(), sender.Options{URL: url, Key: testKey, Transport: &http.Transport{}}, line(1, "W"))
 	if err == nil || !strings.HasPrefix(err.Error(), url+"/v1/events/batch: dial tcp") || !strings.Contains(err.Error(), "is the service running there?") {
 		t.Errorf("the error is %v", err)
 	}

@@ -117,13 +117,7 @@ func TestWireOfItsOwn(t *testing.T) {
 
 // TestWireToNobody: a server that is away is a connection that ends.
 func TestWireToNobody(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	away := l.Addr().String()
-	_ = l.Close()
-	c := dial(t, New(t, "echo://user@"+away+"/path"))
+	c := dial(t, New(t, "echo://user@"+Nobody(t)+"/path"))
 	if got, err := io.ReadAll(c.in); len(got) > 0 {
 		t.Errorf("heard %q (%v) from nobody", got, err)
 	}
